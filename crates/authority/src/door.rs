@@ -1,0 +1,111 @@
+use domain::AltName;
+use pki::{
+    Certificate, PublicKey, Serial,
+    profile::{self, MAX_LEAF_DAYS},
+};
+use store::Intent;
+use time::{Duration, OffsetDateTime};
+
+use crate::{Authority, Error};
+
+/// Validity of what Camlock installs and renews itself, days.
+pub const MANAGED_DAYS: i64 = 397;
+/// Validity of what people carry to the device, days: two years, so that they do it less often.
+pub const BY_HAND_DAYS: i64 = 730;
+
+/// A certificate to be issued: the effective names, after every merge.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// The device's public key.
+    pub key: &'a PublicKey,
+    /// A name for people.
+    pub common_name: Option<&'a str>,
+    /// Addresses and host names.
+    pub names: &'a [AltName],
+    /// Validity from first to last second, days.
+    pub days: i64,
+    /// How far the device's clock is behind; the certificate is dated back so that it is valid there, too.
+    pub clock_behind: Duration,
+    /// The device that it is for, if Camlock installs it.
+    pub device_id: Option<i64>,
+}
+
+/// A certificate that went through the door.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The leaf.
+    pub certificate: Certificate,
+    /// The issuers between leaf and root, none with one tier. The root itself goes to no device.
+    pub issuers: Vec<Certificate>,
+}
+
+impl Authority {
+    /// The one door: policy, intent, lint, signature, ledger, and only then the certificate.
+    pub async fn issue(&self, order: &Order<'_>, now: OffsetDateTime) -> Result<Issued, Error> {
+        self.permit(order)?;
+        let (not_before, not_after) = self.validity(order, now)?;
+        let serial = Serial::random()?;
+        self.store
+            .intend(&Intent {
+                serial: &serial.to_string(),
+                authority_id: self.id,
+                device_id: order.device_id,
+                profile: "device",
+                name: order.common_name,
+                names: order.names,
+                not_before,
+                not_after,
+            })
+            .await?;
+
+        let device = profile::Device {
+            key: order.key,
+            common_name: order.common_name,
+            names: order.names,
+            not_before,
+            not_after,
+        };
+        let unsigned = profile::device(&device, &self.public.root, &self.key, serial)?;
+        let linted = unsigned.lint_device(&self.public.root, &self.public.permitted)?;
+        let certificate = linted.sign(&self.key)?;
+
+        let (sha256, der) = (certificate.sha256(), certificate.der());
+        self.store.record_certificate(&serial.to_string(), &sha256, der).await?;
+        Ok(Issued { certificate, issuers: Vec::new() })
+    }
+
+    fn permit(&self, order: &Order<'_>) -> Result<(), Error> {
+        if order.names.is_empty() {
+            return Err(Error::NoNames);
+        }
+        let permitted = &self.public.permitted;
+        let outside: Vec<String> =
+            order.names.iter().filter(|n| !permitted.allows(n)).map(AltName::to_string).collect();
+        if outside.is_empty() {
+            return Ok(());
+        }
+        Err(Error::NamesOutside { names: outside, permitted: permitted.entries() })
+    }
+
+    /// A day back, for clocks that differ a little; further, up to 30 days, for a device whose clock is behind;
+    /// and never so far that a short validity is over at once.
+    fn validity(
+        &self,
+        order: &Order<'_>,
+        now: OffsetDateTime,
+    ) -> Result<(OffsetDateTime, OffsetDateTime), Error> {
+        if !(1..=MAX_LEAF_DAYS).contains(&order.days) {
+            return Err(Error::Days { days: order.days, limit: MAX_LEAF_DAYS });
+        }
+        let length = Duration::days(order.days);
+        let behind = order.clock_behind.clamp(Duration::ZERO, Duration::days(29));
+        let back = (Duration::DAY + behind).min(length / 10);
+        let not_before = now - back;
+        let not_after = not_before + length - Duration::SECOND;
+        let root = &self.public.root;
+        if not_after > root.not_after() || not_before < root.not_before() {
+            return Err(Error::OutlivesRoot { root_ends: root.not_after().date() });
+        }
+        Ok((not_before, not_after))
+    }
+}

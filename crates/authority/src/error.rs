@@ -1,0 +1,29 @@
+use serde::{Deserialize, Serialize};
+
+/// Why the authority does not do what was asked.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Error {
+    #[error("a site's name has 1 to {limit} characters")]
+    SiteName { limit: usize },
+    #[error("no name to issue for")]
+    NoNames,
+    #[error("{names:?} are outside {permitted:?}")]
+    NamesOutside { names: Vec<String>, permitted: Vec<String> },
+    #[error("{days} days are not between 1 and {limit}")]
+    Days { days: i64, limit: i64 },
+    #[error("{name:?} is not a name for people of at most {limit} characters")]
+    CommonName { name: String, limit: usize },
+    #[error("the certificate would outlive the root, which ends on {root_ends}")]
+    OutlivesRoot { root_ends: time::Date },
+    #[serde(untagged)]
+    #[error(transparent)]
+    Pki(#[from] pki::Error),
+    #[serde(untagged)]
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
+    #[serde(untagged)]
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}

@@ -1,0 +1,136 @@
+use domain::AltName;
+use pki::{Request, profile::MAX_COMMON_NAME};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, default_host_name};
+
+/// What the operator says of a certificate. What is said here beats what a request asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Addresses and host names.
+    pub names: Vec<AltName>,
+    /// A name for people.
+    pub common_name: Option<String>,
+}
+
+/// What a certificate will hold, and how that differs from what was asked for.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    /// The names, at least one of them a host name.
+    pub names: Vec<AltName>,
+    /// The name for people.
+    pub common_name: Option<String>,
+    /// Every difference, to be shown.
+    pub changes: Vec<Change>,
+}
+
+/// A difference between request and certificate, as a code with arguments.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Change {
+    /// The address was only in the common name.
+    AddedFromCommonName { name: String },
+    /// The operator named it.
+    AddedName { name: String },
+    /// A host name beside the addresses.
+    AddedHostName { name: String },
+    /// The operator named others.
+    DroppedName { name: String },
+    /// A kind of name that no browser matches.
+    DroppedUnusableName { name: String },
+    /// A common name that looks like a host name.
+    DroppedCommonName { name: String },
+    /// The request asked to become an authority.
+    DroppedCa,
+    /// An extension that the profile does not have.
+    DroppedExtension { extension: String },
+}
+
+/// Decides the effective names. If the operator named any, the certificate is for exactly those; else the
+/// request's are taken, and an address that stands only in its common name, too. Policy comes after this.
+pub fn effective(request: Option<&Request>, wish: &Wish) -> Result<Effective, Error> {
+    let mut changes = Vec::new();
+    let mut names = wish.names.clone();
+    names.dedup();
+    if let Some(request) = request {
+        take_request(request, &mut names, &mut changes);
+    }
+    if names.is_empty() {
+        return Err(Error::NoNames);
+    }
+
+    let common_name = common_name(request, wish, &mut changes)?;
+    if !names.iter().any(|n| matches!(n, AltName::Dns(_))) {
+        let people = common_name.clone();
+        let text = people.or_else(|| names.iter().find_map(address)).unwrap_or_default();
+        if let Ok(name) = AltName::dns(&default_host_name(&text)) {
+            changes.push(Change::AddedHostName { name: name.to_string() });
+            names.push(name);
+        }
+    }
+    Ok(Effective { names, common_name, changes })
+}
+
+fn take_request(request: &Request, names: &mut Vec<AltName>, changes: &mut Vec<Change>) {
+    if names.is_empty() {
+        *names = request.names.clone();
+        let address = request.common_name.as_deref().and_then(|n| n.parse().ok()).map(AltName::Ip);
+        if let Some(name) = address.filter(|n| !names.contains(n)) {
+            changes.push(Change::AddedFromCommonName { name: name.to_string() });
+            names.push(name);
+        }
+    } else {
+        let added = names.iter().filter(|n| !request.names.contains(n));
+        changes.extend(added.map(|n| Change::AddedName { name: n.to_string() }));
+        let dropped = request.names.iter().filter(|n| !names.contains(n));
+        changes.extend(dropped.map(|n| Change::DroppedName { name: n.to_string() }));
+    }
+    changes.extend(request.unusable_names.iter().map(|n| Change::DroppedUnusableName { name: n.clone() }));
+    if request.asks_for_ca {
+        changes.push(Change::DroppedCa);
+    }
+    // Key usages are in every profile; a request that asks for them loses nothing.
+    let usages = ["2.5.29.15", "2.5.29.37"];
+    let others = request.extensions.iter().filter(|e| !usages.contains(&e.as_str()));
+    changes.extend(others.map(|e| Change::DroppedExtension { extension: e.clone() }));
+}
+
+fn common_name(
+    request: Option<&Request>,
+    wish: &Wish,
+    changes: &mut Vec<Change>,
+) -> Result<Option<String>, Error> {
+    if let Some(name) = &wish.common_name {
+        let name = name.trim();
+        if name.is_empty() || name.chars().count() > MAX_COMMON_NAME || name.chars().any(char::is_control) {
+            let name = name.chars().take(MAX_COMMON_NAME).collect();
+            return Err(Error::CommonName { name, limit: MAX_COMMON_NAME });
+        }
+        if host_like(name) {
+            changes.push(Change::DroppedCommonName { name: name.to_owned() });
+            return Ok(None);
+        }
+        return Ok(Some(name.to_owned()));
+    }
+    let asked = request.and_then(|r| r.common_name.clone()).filter(|n| !n.chars().any(char::is_control));
+    match asked {
+        Some(name) if host_like(&name) => {
+            changes.push(Change::DroppedCommonName { name });
+            Ok(None)
+        }
+        asked => Ok(asked),
+    }
+}
+
+/// OpenSSL tests a common name that looks like a host name against the name constraints.
+fn host_like(name: &str) -> bool {
+    name.contains('.') || name.contains(':')
+}
+
+fn address(name: &AltName) -> Option<String> {
+    match name {
+        AltName::Ip(ip) => Some(ip.to_string()),
+        AltName::Dns(_) => None,
+    }
+}

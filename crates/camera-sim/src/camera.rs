@@ -1,0 +1,79 @@
+//! [`Camera`]: one simulated camera, plugged in.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::core::Core;
+use crate::options::{Model, Options};
+use crate::state::State;
+
+/// A running camera. Dropping it unplugs it; [`Camera::stop`] also waits until its ports are free.
+pub struct Camera {
+    core: Arc<Core>,
+}
+
+impl Camera {
+    /// Plugs a camera in. When this returns it accepts connections.
+    pub async fn start(options: Options) -> io::Result<Camera> {
+        let core = tokio::task::spawn_blocking(|| Core::new(options)).await.map_err(io::Error::other)??;
+        let core = Arc::new(core);
+        let https = core.look(|live| live.served.is_some());
+        // From the factory, so not refused by the fault that refuses to switch HTTPS on.
+        core.start(https).await?;
+        Ok(Camera { core })
+    }
+
+    /// `http://host:port`, whether or not HTTP is on.
+    pub fn http_url(&self) -> String {
+        format!("http://{}", self.http_address())
+    }
+
+    /// `https://host:port`, whether or not HTTPS is on.
+    pub fn https_url(&self) -> String {
+        format!("https://{}", self.https_address())
+    }
+
+    /// The address of the HTTP port.
+    pub fn http_address(&self) -> SocketAddr {
+        self.core.http.address()
+    }
+
+    /// The address of the HTTPS port.
+    pub fn https_address(&self) -> SocketAddr {
+        self.core.https.address()
+    }
+
+    /// How it takes its certificate.
+    pub fn model(&self) -> Model {
+        self.core.options.model
+    }
+
+    /// The camera as it is now.
+    pub fn state(&self) -> State {
+        self.core.news().borrow().clone()
+    }
+
+    /// Waits until the camera is in a state that `condition` holds for, and gives that state.
+    pub async fn wait_for(&self, condition: impl Fn(&State) -> bool) -> State {
+        let mut news = self.core.news();
+        // The sender lives in `self.core`, so the channel cannot close while this waits.
+        match news.wait_for(|state| condition(state)).await {
+            Ok(state) => state.clone(),
+            Err(_) => self.state(),
+        }
+    }
+
+    /// Unplugs it: connections are cut, and both ports are free when this returns.
+    pub async fn stop(self) {
+        self.core.stopping.send_replace(true);
+        self.core.http.release().await;
+        self.core.https.release().await;
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        self.core.stopping.send_replace(true);
+    }
+}

@@ -1,0 +1,306 @@
+//! The inside of a camera: what its ports, its services and its web page share.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rcgen::{DistinguishedName, DnType};
+use time::{Duration, OffsetDateTime};
+use tokio::sync::watch;
+
+use crate::device_certificates::DeviceCertificates;
+use crate::digest::Guard;
+use crate::keys::{self, Algorithm, Contents, Pair};
+use crate::keystore::Keystore;
+use crate::options::{Fault, Model, Options};
+use crate::pem_file::Installed;
+use crate::port::Port;
+use crate::random;
+use crate::server;
+use crate::state::{CertificateSummary, RequestSummary, State};
+use crate::tls::Served;
+use crate::transcript::Transcript;
+
+/// Requests one nonce is good for.
+const NONCE_USES: u32 = 1000;
+/// The same with [`Fault::ShortNonces`].
+const SHORT_NONCE_USES: u32 = 3;
+/// How far a wrong clock is behind.
+const CLOCK_BEHIND: Duration = Duration::days(20);
+
+/// One camera.
+pub(crate) struct Core {
+    pub(crate) options: Options,
+    /// Its serial number.
+    pub(crate) serial: String,
+    pub(crate) http: Port,
+    pub(crate) https: Port,
+    pub(crate) transcript: Option<Transcript>,
+    /// True once the camera is being unplugged.
+    pub(crate) stopping: watch::Sender<bool>,
+    live: Mutex<Live>,
+    news: watch::Sender<State>,
+    /// Held while ports are switched, so that two requests cannot switch the last one off together.
+    switching: tokio::sync::Mutex<()>,
+}
+
+/// What changes while a camera runs.
+pub(crate) struct Live {
+    pub(crate) store: Store,
+    pub(crate) guard: Guard,
+    pub(crate) http_on: bool,
+    pub(crate) https_on: bool,
+    pub(crate) served: Option<Arc<Served>>,
+    pub(crate) uploads_dropped: u32,
+    pub(crate) requests: VecDeque<RequestSummary>,
+    /// [`Fault::ServesOldCertificate`]: what is served stays what it was.
+    pinned: bool,
+}
+
+/// Where each model keeps its certificates.
+pub(crate) enum Store {
+    Security(Keystore),
+    Device(DeviceCertificates),
+    Page(Option<Installed>),
+}
+
+/// Why a port was not switched.
+#[derive(Debug)]
+pub(crate) enum SwitchRefusal {
+    /// HTTPS needs a certificate first.
+    NoCertificate,
+    /// [`Fault::HttpsRefused`].
+    Refused,
+    /// Nobody could reach the camera any more.
+    LastDoor,
+    /// Another program has the port.
+    PortTaken,
+}
+
+impl Core {
+    /// Takes both ports and makes the factory's certificate; nothing listens yet.
+    pub(crate) fn new(options: Options) -> io::Result<Self> {
+        let transcript = options.transcript.as_deref().map(Transcript::create).transpose()?;
+        let http = Port::reserve(SocketAddr::new(options.bind, options.http_port))?;
+        let https = Port::reserve(SocketAddr::new(options.bind, options.https_port))?;
+        let uses = if options.has(Fault::ShortNonces) { SHORT_NONCE_USES } else { NONCE_USES };
+        let guard = Guard::new(
+            options.model.realm(),
+            &options.user,
+            &options.password,
+            uses,
+            options.has(Fault::Locks),
+        );
+        let store = match options.model {
+            Model::OnvifSecurity => Store::Security(Keystore::default()),
+            Model::OnvifDevice => Store::Device(DeviceCertificates::default()),
+            Model::PemPage => Store::Page(None),
+        };
+        let mut live = Live {
+            store,
+            guard,
+            http_on: false,
+            https_on: false,
+            served: None,
+            uploads_dropped: 0,
+            requests: VecDeque::new(),
+            pinned: false,
+        };
+        if options.starts_with_certificate() {
+            let (certificate, pair) = factory(&options).map_err(io::Error::other)?;
+            live.store.install_factory(certificate, pair);
+            live.refresh();
+            live.pinned = options.has(Fault::ServesOldCertificate);
+        }
+        Ok(Core {
+            serial: random::hex_token::<5>().to_uppercase(),
+            http,
+            https,
+            transcript,
+            stopping: watch::Sender::new(false),
+            news: watch::Sender::new(live.picture()),
+            live: Mutex::new(live),
+            switching: tokio::sync::Mutex::new(()),
+            options,
+        })
+    }
+
+    /// Opens the ports as the factory set them.
+    pub(crate) async fn start(self: &Arc<Self>, https: bool) -> io::Result<()> {
+        self.open(&self.http, false).await?;
+        if https {
+            self.open(&self.https, true).await?;
+        }
+        self.change(|live| (live.http_on, live.https_on) = (true, https));
+        Ok(())
+    }
+
+    /// The camera's own idea of the time.
+    pub(crate) fn clock(&self) -> OffsetDateTime {
+        clock(&self.options)
+    }
+
+    /// Looks at what changes.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&Live) -> R) -> R {
+        look(&self.live.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes something, and tells whoever waits for it.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Live) -> R) -> R {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut live);
+        live.refresh();
+        // Still under the lock: a later picture must not be overtaken by an earlier one.
+        self.news.send_replace(live.picture());
+        result
+    }
+
+    /// The pictures as they come.
+    pub(crate) fn news(&self) -> watch::Receiver<State> {
+        self.news.subscribe()
+    }
+
+    /// Remembers a request.
+    pub(crate) fn note(&self, request: RequestSummary) {
+        self.change(|live| {
+            if live.requests.len() >= State::REQUESTS {
+                live.requests.pop_front();
+            }
+            live.requests.push_back(request);
+        });
+    }
+
+    /// Switches ports on and off for real; what is `None` stays. On comes before off, so the camera stays reachable.
+    pub(crate) async fn switch(
+        self: &Arc<Self>,
+        http: Option<bool>,
+        https: Option<bool>,
+    ) -> Result<(), SwitchRefusal> {
+        let _alone = self.switching.lock().await;
+        let (http_was, https_was, ready) =
+            self.look(|live| (live.http_on, live.https_on, live.served.is_some()));
+        let (http, https) = (http.unwrap_or(http_was), https.unwrap_or(https_was));
+        if !http && !https {
+            return Err(SwitchRefusal::LastDoor);
+        }
+        if https && !https_was {
+            if self.options.has(Fault::HttpsRefused) {
+                return Err(SwitchRefusal::Refused);
+            }
+            if !ready {
+                return Err(SwitchRefusal::NoCertificate);
+            }
+        }
+        if http {
+            self.open(&self.http, false).await.map_err(|_| SwitchRefusal::PortTaken)?;
+        }
+        if https {
+            self.open(&self.https, true).await.map_err(|_| SwitchRefusal::PortTaken)?;
+        }
+        if !http {
+            self.http.close().await;
+        }
+        if !https {
+            self.https.close().await;
+        }
+        self.change(|live| (live.http_on, live.https_on) = (http, https));
+        Ok(())
+    }
+
+    async fn open(self: &Arc<Self>, port: &Port, tls: bool) -> io::Result<()> {
+        let core = Arc::clone(self);
+        port.open(|listener, drained| tokio::spawn(server::accept(core, listener, tls, drained))).await
+    }
+}
+
+impl Live {
+    /// Makes what is served what is assigned.
+    fn refresh(&mut self) {
+        if self.pinned {
+            return;
+        }
+        let identity = self.store.identity();
+        let chain = identity.as_ref().map(|(chain, _)| chain);
+        if chain != self.served.as_ref().map(|served| &served.chain) {
+            // A key that TLS cannot use leaves nothing to serve: the handshake fails, as it would on a camera.
+            self.served = identity.and_then(|(chain, pair)| Served::new(chain, pair).ok()).map(Arc::new);
+        }
+    }
+
+    fn picture(&self) -> State {
+        let (keys, certificates, paths) = match &self.store {
+            Store::Security(keystore) => keystore.summaries(),
+            Store::Device(store) => (Vec::new(), store.summaries(), Vec::new()),
+            Store::Page(installed) => {
+                let chain = installed.iter().flat_map(|installed| installed.chain.iter());
+                let summary = |der: &Vec<u8>| CertificateSummary { id: "page".to_owned(), der: der.clone() };
+                (Vec::new(), chain.map(summary).collect(), Vec::new())
+            }
+        };
+        State {
+            http_on: self.http_on,
+            https_on: self.https_on,
+            keys,
+            certificates,
+            paths,
+            assigned: self.store.assigned(),
+            served_chain: self.served.as_ref().map(|served| served.chain.clone()).unwrap_or_default(),
+            logins_refused: self.guard.logins_refused,
+            replays_refused: self.guard.replays_refused,
+            basic_credentials: self.guard.basic_credentials,
+            account_locked: self.guard.locked(),
+            uploads_dropped: self.uploads_dropped,
+            requests: self.requests.iter().cloned().collect(),
+        }
+    }
+}
+
+impl Store {
+    fn identity(&self) -> Option<(Vec<Vec<u8>>, &Pair)> {
+        match self {
+            Store::Security(keystore) => keystore.identity(),
+            Store::Device(store) => store.identity(),
+            Store::Page(installed) => {
+                installed.as_ref().map(|installed| (installed.chain.clone(), &installed.pair))
+            }
+        }
+    }
+
+    fn assigned(&self) -> Vec<String> {
+        match self {
+            Store::Security(keystore) => keystore.assigned.clone(),
+            Store::Device(store) => store.enabled(),
+            Store::Page(installed) => installed.iter().map(|_| "page".to_owned()).collect(),
+        }
+    }
+
+    /// An empty store has room for it, so nothing can refuse it.
+    fn install_factory(&mut self, certificate: Vec<u8>, pair: Pair) {
+        match self {
+            Store::Security(keystore) => {
+                let _ = keystore.install_factory(certificate, pair);
+            }
+            Store::Device(store) => store.install_factory(certificate, pair),
+            Store::Page(installed) => *installed = Some(Installed { chain: vec![certificate], pair }),
+        }
+    }
+}
+
+fn clock(options: &Options) -> OffsetDateTime {
+    let behind = if options.has(Fault::WrongClock) { CLOCK_BEHIND } else { Duration::ZERO };
+    OffsetDateTime::now_utc() - behind
+}
+
+/// The self-signed certificate a camera leaves the factory with: a name for people, no SAN, ten years.
+fn factory(options: &Options) -> Result<(Vec<u8>, Pair), rcgen::Error> {
+    let pair = Pair::generate(Algorithm::P256)?;
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::OrganizationName, "Simulated Cameras");
+    subject.push(DnType::CommonName, options.name.as_str());
+    let contents = Contents { subject, extensions: Vec::new() };
+    let now = clock(options);
+    let validity = (now - Duration::days(1), now + Duration::days(3650));
+    let certificate = keys::self_signed(&pair, &rcgen::PKCS_ECDSA_P256_SHA256, contents, validity)?;
+    Ok((certificate, pair))
+}

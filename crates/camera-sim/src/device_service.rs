@@ -1,0 +1,330 @@
+//! The ONVIF device service (devicemgmt.wsdl 26.06), as far as certificates and the way to them need it.
+//!
+//! The certificate operations were dropped from the Core specification in 16.12 but are still in the WSDL. Their
+//! fault codes are those of the old text as far as it is known, and this simulator's own choice beyond that.
+
+use std::sync::Arc;
+
+use roxmltree::Node;
+use rustls::pki_types::pem::{PemObject as _, SectionKind};
+use time::format_description::well_known::Rfc3339;
+
+use crate::core::{Core, Store};
+use crate::device_certificates::{DeviceCertificates, Refusal};
+use crate::onvif::{DEVICE_SERVICE, Outcome, SECURITY_SERVICE};
+use crate::options::{CapabilityNames, Model};
+use crate::security_service;
+use crate::soap::{self, Children, SoapFault, TAS, TDS, TT, binary, element, text};
+use crate::x509;
+
+/// Operations of the access class PRE_AUTH, which need no credentials.
+pub(crate) const PRE_AUTH: [&str; 5] =
+    ["GetSystemDateAndTime", "GetServices", "GetServiceCapabilities", "GetCapabilities", "GetHostname"];
+
+/// The device service's own capabilities. OnboardKeyGeneration is about CreateCertificate, which no model has.
+const CAPABILITIES: &str = "<tds:Capabilities><tds:Network IPFilter=\"false\" IPVersion6=\"false\" DynDNS=\"false\"/>\
+     <tds:Security TLS1.0=\"false\" TLS1.1=\"false\" TLS1.2=\"true\" OnboardKeyGeneration=\"false\" \
+     AccessPolicyConfig=\"false\" Dot1X=\"false\" UsernameToken=\"false\" HttpDigest=\"true\" MaxUsers=\"1\"/>\
+     <tds:System DiscoveryResolve=\"false\" DiscoveryBye=\"false\" SystemBackup=\"false\"/></tds:Capabilities>";
+
+/// Performs one operation. `base` is scheme and host as the client named them.
+pub(crate) fn perform(core: &Arc<Core>, base: &str, request: Node<'_, '_>) -> Result<Outcome, SoapFault> {
+    let operation = request.tag_name().name();
+    let arguments = Children::of(request, TDS);
+    let mut switch = None;
+    let content = match operation {
+        "GetSystemDateAndTime" => nothing(arguments).map(|()| date_and_time(core))?,
+        "GetServices" => get_services(core, base, arguments)?,
+        "GetServiceCapabilities" => nothing(arguments).map(|()| CAPABILITIES.to_owned())?,
+        "GetCapabilities" => get_capabilities(base, arguments)?,
+        "GetHostname" => nothing(arguments).map(|()| hostname(core))?,
+        "GetDeviceInformation" => nothing(arguments).map(|()| device_information(core))?,
+        "GetNetworkProtocols" => nothing(arguments).map(|()| network_protocols(core))?,
+        "SetNetworkProtocols" => {
+            switch = Some(set_network_protocols(core, arguments)?);
+            String::new()
+        }
+        _ if core.options.model == Model::OnvifDevice => certificates(core, operation, arguments)?,
+        other => return Err(SoapFault::unsupported(other)),
+    };
+    let body = format!("<tds:{operation}Response>{content}</tds:{operation}Response>");
+    Ok(Outcome { body, switch })
+}
+
+/// The old certificate operations.
+fn certificates(core: &Core, operation: &str, arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    match operation {
+        "GetCertificates" => {
+            nothing(arguments)?;
+            with_store(core, |store| {
+                Ok(store.entries.iter().map(|e| nvt_certificate(&e.id, &e.der)).collect())
+            })
+        }
+        "GetCertificatesStatus" => {
+            nothing(arguments)?;
+            with_store(core, |store| Ok(store.entries.iter().map(|e| status(&e.id, e.enabled)).collect()))
+        }
+        "SetCertificatesStatus" => set_certificates_status(core, arguments),
+        "LoadCertificateWithPrivateKey" => load_certificates(core, arguments),
+        "DeleteCertificates" => delete_certificates(core, arguments),
+        "GetCertificateInformation" => certificate_information(core, arguments),
+        other => Err(SoapFault::unsupported(other)),
+    }
+}
+
+fn date_and_time(core: &Core) -> String {
+    let now = core.clock();
+    let date_time = format!(
+        "<tt:Time><tt:Hour>{}</tt:Hour><tt:Minute>{}</tt:Minute><tt:Second>{}</tt:Second></tt:Time>\
+         <tt:Date><tt:Year>{}</tt:Year><tt:Month>{}</tt:Month><tt:Day>{}</tt:Day></tt:Date>",
+        now.hour(),
+        now.minute(),
+        now.second(),
+        now.year(),
+        u8::from(now.month()),
+        now.day()
+    );
+    format!(
+        "<tds:SystemDateAndTime><tt:DateTimeType>Manual</tt:DateTimeType>\
+         <tt:DaylightSavings>false</tt:DaylightSavings><tt:TimeZone><tt:TZ>UTC0</tt:TZ></tt:TimeZone>\
+         <tt:UTCDateTime>{date_time}</tt:UTCDateTime><tt:LocalDateTime>{date_time}</tt:LocalDateTime>\
+         </tds:SystemDateAndTime>"
+    )
+}
+
+fn get_services(core: &Core, base: &str, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let include = soap::boolean(arguments.required("IncludeCapability")?)?;
+    arguments.end()?;
+    let names = core.options.capability_names;
+    // Firmware that knows only the old names is of before 23.12.
+    let version = if names == CapabilityNames::Old { (22, 12) } else { (26, 6) };
+    let service = |namespace: &str, path: &str, capabilities: &str| {
+        let capabilities = if include {
+            format!("<tds:Capabilities>{capabilities}</tds:Capabilities>")
+        } else {
+            String::new()
+        };
+        format!(
+            "<tds:Service>{}{}{capabilities}<tds:Version><tt:Major>{}</tt:Major><tt:Minor>{}</tt:Minor>\
+             </tds:Version></tds:Service>",
+            element("tds:Namespace", namespace),
+            element("tds:XAddr", format!("{base}{path}")),
+            version.0,
+            version.1
+        )
+    };
+    let mut services = service(TDS, DEVICE_SERVICE, CAPABILITIES);
+    if core.options.model == Model::OnvifSecurity {
+        services += &service(TAS, SECURITY_SERVICE, &security_service::capabilities(names));
+    }
+    Ok(services)
+}
+
+fn get_capabilities(base: &str, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let categories = arguments.list("Category");
+    arguments.end()?;
+    let known = |node: &Node<'_, '_>| matches!(text(*node).as_str(), "All" | "Device");
+    if !categories.iter().all(known) {
+        let reason = "This camera has no service of that category.";
+        return Err(SoapFault::receiver(&["ActionNotSupported", "NoSuchService"], reason));
+    }
+    let flags: String = ["AccessPolicyConfig", "X.509Token", "SAMLToken", "KerberosToken", "RELToken"]
+        .iter()
+        .map(|name| format!("<tt:{name}>false</tt:{name}>"))
+        .collect();
+    Ok(format!(
+        "<tds:Capabilities><tt:Device>{}<tt:Security><tt:TLS1.1>false</tt:TLS1.1><tt:TLS1.2>true</tt:TLS1.2>\
+         <tt:OnboardKeyGeneration>false</tt:OnboardKeyGeneration>{flags}</tt:Security></tt:Device>\
+         </tds:Capabilities>",
+        element("tt:XAddr", format!("{base}{DEVICE_SERVICE}"))
+    ))
+}
+
+fn hostname(core: &Core) -> String {
+    let letters = core.options.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+    let name: String = letters.take(63).collect::<String>().to_ascii_lowercase();
+    let name = name.trim_matches('-');
+    let name = if name.is_empty() { "camera" } else { name };
+    format!(
+        "<tds:HostnameInformation><tt:FromDHCP>false</tt:FromDHCP>{}</tds:HostnameInformation>",
+        element("tt:Name", name)
+    )
+}
+
+fn device_information(core: &Core) -> String {
+    element("tds:Manufacturer", "Simulated Cameras")
+        + &element("tds:Model", core.options.model.name())
+        + &element("tds:FirmwareVersion", env!("CARGO_PKG_VERSION"))
+        + &element("tds:SerialNumber", &core.serial)
+        + &element("tds:HardwareId", "camera-sim")
+}
+
+fn network_protocols(core: &Core) -> String {
+    let (http_on, https_on) = core.look(|live| (live.http_on, live.https_on));
+    let protocol = |name: &str, enabled: bool, port: u16| {
+        format!(
+            "<tds:NetworkProtocols><tt:Name>{name}</tt:Name><tt:Enabled>{enabled}</tt:Enabled>\
+             <tt:Port>{port}</tt:Port></tds:NetworkProtocols>"
+        )
+    };
+    protocol("HTTP", http_on, core.http.address().port())
+        + &protocol("HTTPS", https_on, core.https.address().port())
+        + &protocol("RTSP", false, 554)
+}
+
+/// What to switch. The port numbers cannot be changed, and a request that tries is refused.
+fn set_network_protocols(
+    core: &Core,
+    mut arguments: Children<'_, '_>,
+) -> Result<(Option<bool>, Option<bool>), SoapFault> {
+    let first = arguments.required("NetworkProtocols")?;
+    let rest = arguments.list("NetworkProtocols");
+    arguments.end()?;
+    let (mut http, mut https) = (None, None);
+    for node in std::iter::once(first).chain(rest) {
+        let mut parts = Children::of(node, TT);
+        let name = text(parts.required("Name")?);
+        let enabled = soap::boolean(parts.required("Enabled")?)?;
+        let mut ports = vec![parts.required("Port")?];
+        ports.extend(parts.list("Port"));
+        let _ = parts.optional("Extension");
+        parts.end()?;
+        let port = match name.as_str() {
+            "HTTP" => {
+                http = Some(enabled);
+                core.http.address().port()
+            }
+            "HTTPS" => {
+                https = Some(enabled);
+                core.https.address().port()
+            }
+            "RTSP" if !enabled => continue,
+            _ => return Err(SoapFault::invalid("ServiceNotSupported", "This protocol is not supported.")),
+        };
+        if ports.iter().any(|node| text(*node) != port.to_string()) {
+            let reason = format!("The {name} port of this camera is {port} and cannot be changed.");
+            return Err(SoapFault::sender(&["InvalidArgVal"], reason));
+        }
+    }
+    Ok((http, https))
+}
+
+fn set_certificates_status(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let mut wanted = Vec::new();
+    for node in arguments.list("CertificateStatus") {
+        let mut parts = Children::of(node, TT);
+        let id = text(parts.required("CertificateID")?);
+        wanted.push((id, soap::boolean(parts.required("Status")?)?));
+        parts.end()?;
+    }
+    arguments.end()?;
+    let https_on = core.look(|live| live.https_on);
+    with_store(core, |store| store.set_status(&wanted, https_on))?;
+    Ok(String::new())
+}
+
+fn load_certificates(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let first = arguments.required("CertificateWithPrivateKey")?;
+    if !arguments.list("CertificateWithPrivateKey").is_empty() {
+        return Err(SoapFault::sender(&["InvalidArgVal"], "This camera takes one certificate at a time."));
+    }
+    arguments.end()?;
+    let mut parts = Children::of(first, TT);
+    let id = parts.optional("CertificateID").map(|node| text(node).chars().take(64).collect());
+    let certificate = data(parts.required("Certificate")?)?;
+    let key = data(parts.required("PrivateKey")?)?;
+    parts.end()?;
+    with_store(core, |store| store.load(id, certificate, &key))?;
+    Ok(String::new())
+}
+
+fn delete_certificates(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let mut ids = vec![text(arguments.required("CertificateID")?)];
+    ids.extend(arguments.list("CertificateID").into_iter().map(text));
+    arguments.end()?;
+    with_store(core, |store| store.delete(&ids))?;
+    Ok(String::new())
+}
+
+fn certificate_information(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let id = text(arguments.required("CertificateID")?);
+    arguments.end()?;
+    let der = with_store(core, |store| store.get(&id).map(|entry| entry.der.clone()))?;
+    let facts = x509::read(&der).ok_or(Refusal::BadCertificate)?;
+    let date = |date: time::OffsetDateTime| date.format(&Rfc3339).unwrap_or_default();
+    Ok(format!(
+        "<tds:CertificateInformation>{}{}{}<tt:Version>3</tt:Version>{}<tt:Validity>{}{}</tt:Validity>\
+         </tds:CertificateInformation>",
+        element("tt:CertificateID", &id),
+        element("tt:IssuerDN", facts.issuer),
+        element("tt:SubjectDN", facts.subject),
+        element("tt:SerialNum", facts.serial),
+        element("tt:From", date(facts.not_before)),
+        element("tt:Until", date(facts.not_after)),
+    ))
+}
+
+/// The bytes in a tt:BinaryData: DER, or the one section of a PEM text (cameras are fed both).
+fn data(node: Node<'_, '_>) -> Result<Vec<u8>, SoapFault> {
+    let mut parts = Children::of(node, TT);
+    let bytes = soap::bytes(parts.required("Data")?)?;
+    parts.end()?;
+    if !bytes.trim_ascii_start().starts_with(b"-----BEGIN ") {
+        return Ok(bytes);
+    }
+    <(SectionKind, Vec<u8>)>::from_pem_slice(&bytes)
+        .map(|(_, der)| der)
+        .map_err(|_| SoapFault::invalid("CertificateFormat", "The PEM text cannot be read."))
+}
+
+fn nvt_certificate(id: &str, der: &[u8]) -> String {
+    format!(
+        "<tds:NvtCertificate>{}<tt:Certificate>{}</tt:Certificate></tds:NvtCertificate>",
+        element("tt:CertificateID", id),
+        binary("tt:Data", der)
+    )
+}
+
+fn status(id: &str, enabled: bool) -> String {
+    format!(
+        "<tds:CertificateStatus>{}<tt:Status>{enabled}</tt:Status></tds:CertificateStatus>",
+        element("tt:CertificateID", id)
+    )
+}
+
+fn nothing(arguments: Children<'_, '_>) -> Result<(), SoapFault> {
+    arguments.end()
+}
+
+fn with_store<R>(
+    core: &Core,
+    act: impl FnOnce(&mut DeviceCertificates) -> Result<R, Refusal>,
+) -> Result<R, SoapFault> {
+    core.change(|live| match &mut live.store {
+        Store::Device(store) => act(store).map_err(SoapFault::from),
+        Store::Security(_) | Store::Page(_) => Err(SoapFault::unsupported("This operation")),
+    })
+}
+
+impl From<Refusal> for SoapFault {
+    fn from(refusal: Refusal) -> Self {
+        let invalid = SoapFault::invalid;
+        match refusal {
+            Refusal::BadCertificate => invalid("CertificateFormat", "The certificate cannot be read."),
+            Refusal::BadKey => invalid("CertificateFormat", "The private key cannot be read."),
+            Refusal::Full => SoapFault::receiver(
+                &["Action", "MaxCertificates"],
+                "There is no room for another certificate.",
+            ),
+            Refusal::IdTaken => invalid("CertificateID", "There is a certificate of this id already."),
+            Refusal::InUse => SoapFault::sender(&["OperationProhibited"], "The certificate is in use."),
+            Refusal::KeysNotMatching => {
+                invalid("KeysNotMatching", "The private key does not belong to the certificate.")
+            }
+            Refusal::TwoEnabled => {
+                SoapFault::sender(&["InvalidArgVal"], "Only one certificate can be enabled at a time.")
+            }
+            Refusal::Unknown => invalid("NoCertificate", "There is no certificate of this id."),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Simulated IP cameras, for Camlock's tests and for `camlock demo`.
+//!
+//! A [`Camera`] has an HTTP port, an HTTPS port, a web page, one account behind HTTP Digest, and one of three ways
+//! to take a certificate ([`Model`]). It can be made to go wrong in the ways real cameras do ([`Fault`]), and a
+//! test sees from behind what happened to it ([`State`]).
+//!
+//! Its messages are written from the official ONVIF WSDL and specifications, never from the `devices` crate, with
+//! which it shares no code: both are judged by the official schema, so that one mistake cannot hide in two mirrors.
+//!
+//! **Not for use on a network that matters.** Private keys are held in memory, anyone may see the start page.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use camera_sim::{Camera, Fault, Model, Options};
+//!
+//! let mut options = Options::new(Model::OnvifSecurity, "admin", "secret");
+//! options.faults = vec![Fault::ShortNonces];
+//! let camera = Camera::start(options).await?;
+//! println!("{}/onvif/device_service", camera.http_url());
+//! camera.wait_for(|state| state.https_on).await;
+//! camera.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod camera;
+mod core;
+mod csr;
+mod device_certificates;
+mod device_service;
+mod digest;
+mod form;
+mod http;
+mod keys;
+mod keystore;
+mod onvif;
+mod options;
+mod page;
+mod pem_file;
+mod pem_page;
+mod port;
+mod random;
+mod router;
+mod security_service;
+mod server;
+mod soap;
+mod state;
+mod tls;
+mod transcript;
+mod x509;
+
+pub use camera::Camera;
+pub use options::{CapabilityNames, Fault, Model, Options};
+pub use state::{CertificateSummary, KeySummary, PathSummary, RequestSummary, State};

@@ -1,0 +1,142 @@
+//! `camera-sim`: one simulated camera, until it is told to stop.
+
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use camera_sim::{Camera, CapabilityNames, Fault, Model, Options};
+use clap::Parser;
+use serde_json::json;
+
+const EXAMPLES: &str = "\
+Examples:
+  camera-sim onvif-security
+      A camera that makes its own key; ports and password are in the line it prints.
+  camera-sim pem-page --http-port 8080 --https-port 8443 --password-file /run/pw --name Yard
+  camera-sim onvif-device --fault drops-upload --fault short-nonces
+
+Stops on SIGINT and SIGTERM.";
+
+/// A simulated IP camera for testing Camlock.
+///
+/// Prints one line of JSON on standard output: model, http, https, user, password.
+#[derive(Parser)]
+#[command(name = "camera-sim", version, after_help = EXAMPLES)]
+struct Arguments {
+    /// How the camera takes its certificate
+    #[arg(value_enum)]
+    model: Model,
+    /// Address to listen on
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// HTTP port; 0 lets the system choose
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    http_port: u16,
+    /// HTTPS port; 0 lets the system choose
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    https_port: u16,
+    /// Name of the one account
+    #[arg(long, value_name = "U", default_value = "admin")]
+    user: String,
+    /// File with the account's password; without it a random one is made and printed
+    #[arg(long, value_name = "F")]
+    password_file: Option<PathBuf>,
+    /// Something that goes wrong; may be given several times
+    #[arg(long = "fault", value_name = "FAULT", value_enum)]
+    faults: Vec<Fault>,
+    /// The least time in which a key pair comes to be, in milliseconds
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    key_generation_ms: u64,
+    /// Which names of the Security service's capabilities are answered
+    #[arg(long, value_enum, default_value_t = CapabilityNames::Both)]
+    capability_names: CapabilityNames,
+    /// Leave the factory with a self-signed certificate and HTTPS on
+    #[arg(long)]
+    factory_certificate: bool,
+    /// Write every SOAP message to this directory, without passwords and private keys
+    #[arg(long, value_name = "DIR")]
+    transcript: Option<PathBuf>,
+    /// The camera's name for people
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("camera-sim: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> io::Result<()> {
+    let (password, printed) = match &arguments.password_file {
+        Some(file) => {
+            let read = tokio::fs::read_to_string(file).await;
+            let text =
+                read.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
+            (text.trim_end_matches(['\r', '\n']).to_owned(), None)
+        }
+        None => {
+            let password = random_password()?;
+            (password.clone(), Some(password))
+        }
+    };
+    let user = arguments.user.clone();
+    let camera = Camera::start(options(arguments, password)).await?;
+    let line = json!({
+        "model": camera.model().name(),
+        "http": camera.http_url(),
+        "https": camera.https_url(),
+        "user": user,
+        "password": printed,
+    });
+    writeln!(io::stdout().lock(), "{line}")?;
+    wait_for_a_signal().await?;
+    camera.stop().await;
+    Ok(())
+}
+
+fn options(arguments: Arguments, password: String) -> Options {
+    let mut options = Options::new(arguments.model, arguments.user, password);
+    options.bind = arguments.bind;
+    options.http_port = arguments.http_port;
+    options.https_port = arguments.https_port;
+    options.faults = arguments.faults;
+    options.key_generation = Duration::from_millis(arguments.key_generation_ms);
+    options.capability_names = arguments.capability_names;
+    options.factory_certificate = arguments.factory_certificate;
+    options.transcript = arguments.transcript;
+    if let Some(name) = arguments.name {
+        options.name = name;
+    }
+    options
+}
+
+/// Twelve characters that are hard to mistake for each other.
+fn random_password() -> io::Result<String> {
+    const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789-";
+    let mut bytes = [0; 12];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("no random numbers"))?;
+    Ok(bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect())
+}
+
+#[cfg(unix)]
+async fn wait_for_a_signal() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_a_signal() -> io::Result<()> {
+    tokio::signal::ctrl_c().await
+}

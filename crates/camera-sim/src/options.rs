@@ -1,0 +1,164 @@
+//! What kind of camera to simulate, and what is wrong with it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+/// How a simulated camera takes its certificate. Alphabetical by how much ONVIF it speaks, least last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Model {
+    /// ONVIF with the Security service: makes its own key and request, takes a chain.
+    OnvifSecurity,
+    /// ONVIF with the device service alone: takes certificate and private key, serves only the leaf.
+    OnvifDevice,
+    /// No ONVIF: a form on the camera's own web page takes one PEM file.
+    PemPage,
+}
+
+impl Model {
+    /// The name on the command line, and in GetDeviceInformation.
+    pub fn name(self) -> &'static str {
+        match self {
+            Model::OnvifSecurity => "onvif-security",
+            Model::OnvifDevice => "onvif-device",
+            Model::PemPage => "pem-page",
+        }
+    }
+
+    /// The realm of its digest challenge.
+    pub(crate) fn realm(self) -> &'static str {
+        match self {
+            Model::OnvifSecurity | Model::OnvifDevice => "Simulated camera",
+            Model::PemPage => "PemCam",
+        }
+    }
+
+    /// Its `Server` header.
+    pub(crate) fn server(self) -> &'static str {
+        match self {
+            Model::OnvifSecurity | Model::OnvifDevice => "SimCam/1.0",
+            Model::PemPage => "PemCam/1.0",
+        }
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Something a real camera was seen, or feared, to do wrong. Several may be on at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Fault {
+    /// CreatePKCS10CSR fails (env:Receiver, ter:Action, ter:CSRCreationFailed).
+    CsrFails,
+    /// Drops the TCP connection in the middle of the body which carries the certificate.
+    DropsUpload,
+    /// Accepts connections and never answers.
+    Hangs,
+    /// Switching HTTPS on always fails.
+    HttpsRefused,
+    /// After three wrong passwords the account is locked: 401 for ever.
+    Locks,
+    /// Starts with HTTPS on and a factory certificate, says OK to everything, serves the old one for ever.
+    ServesOldCertificate,
+    /// Each nonce is good for three requests, then stale.
+    ShortNonces,
+    /// The camera's clock is twenty days behind.
+    WrongClock,
+}
+
+/// Which names of the Security service's capabilities are answered (they were renamed in 23.12).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum CapabilityNames {
+    /// New and old names side by side, as the 26.06 schema allows.
+    #[default]
+    Both,
+    /// The names of firmware after 23.12 alone.
+    New,
+    /// The names of firmware before 23.12 alone.
+    Old,
+}
+
+/// Everything that makes one simulated camera.
+#[derive(Clone)]
+pub struct Options {
+    /// How it takes its certificate.
+    pub model: Model,
+    /// The name people gave it; on its web page and in its factory certificate.
+    pub name: String,
+    /// The one account.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+    /// The address to listen on.
+    pub bind: IpAddr,
+    /// The HTTP port; 0 lets the system choose.
+    pub http_port: u16,
+    /// The HTTPS port, taken from the start even while connections to it are refused; 0 lets the system choose.
+    pub https_port: u16,
+    /// What is wrong with it.
+    pub faults: Vec<Fault>,
+    /// The least time in which a key pair comes to be.
+    pub key_generation: Duration,
+    /// Which capability names it answers with.
+    pub capability_names: CapabilityNames,
+    /// Leaves the factory with a self-signed certificate and HTTPS on.
+    pub factory_certificate: bool,
+    /// Where to write every SOAP message; never holds a password or a private key.
+    pub transcript: Option<PathBuf>,
+}
+
+impl Options {
+    /// A camera on loopback with ports chosen by the system, no faults, and keys that take 300 ms.
+    pub fn new(model: Model, user: impl Into<String>, password: impl Into<String>) -> Self {
+        let name = match model {
+            Model::OnvifSecurity => "Shop front",
+            Model::OnvifDevice => "Gate",
+            Model::PemPage => "Yard",
+        };
+        Options {
+            model,
+            name: name.to_owned(),
+            user: user.into(),
+            password: password.into(),
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            http_port: 0,
+            https_port: 0,
+            faults: Vec::new(),
+            key_generation: Duration::from_millis(300),
+            capability_names: CapabilityNames::Both,
+            factory_certificate: false,
+            transcript: None,
+        }
+    }
+
+    /// Whether this fault is on.
+    pub fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+
+    /// Whether it starts with a certificate of its own and HTTPS on.
+    pub(crate) fn starts_with_certificate(&self) -> bool {
+        self.factory_certificate || self.has(Fault::ServesOldCertificate)
+    }
+}
+
+impl fmt::Debug for Options {
+    /// Everything but the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("model", &self.model)
+            .field("name", &self.name)
+            .field("user", &self.user)
+            .field("bind", &self.bind)
+            .field("http_port", &self.http_port)
+            .field("https_port", &self.https_port)
+            .field("faults", &self.faults)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,355 @@
+//! The ONVIF Security service (advancedsecurity.wsdl 26.06): keys, requests, certificates, and what TLS serves.
+//!
+//! Fault codes are those of the ONVIF Security Service Specification, each under its operation.
+
+use std::sync::Arc;
+
+use roxmltree::Node;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use crate::core::{Core, Store};
+use crate::csr;
+use crate::keys::{self, Algorithm, Contents, Pair, RsaBits};
+use crate::keystore::{ASSIGNMENTS, CERTIFICATES, Certificate, KEYS, Keystore, PATHS, Refusal};
+use crate::options::{CapabilityNames, Fault};
+use crate::soap::{self, Children, SoapFault, TAS, binary, element, optional, text};
+
+/// Performs one operation; gives the response element.
+pub(crate) fn perform(core: &Arc<Core>, request: Node<'_, '_>) -> Result<String, SoapFault> {
+    let operation = request.tag_name().name();
+    let arguments = Children::of(request, TAS);
+    let content = match operation {
+        "GetServiceCapabilities" => {
+            nothing(arguments).map(|()| capabilities(core.options.capability_names))?
+        }
+        "CreateRSAKeyPair" => create_rsa_key_pair(core, arguments)?,
+        "CreateECCKeyPair" => create_ecc_key_pair(core, arguments)?,
+        "GetKeyStatus" => get_key_status(core, arguments)?,
+        "GetAllKeys" => get_all_keys(core, arguments)?,
+        "DeleteKey" => on_id(core, arguments, "KeyID", |store, id| store.delete_key(id))?,
+        "CreatePKCS10CSR" => create_request(core, arguments)?,
+        "CreateSelfSignedCertificate" => create_self_signed(core, arguments)?,
+        "UploadCertificate" => upload_certificate(core, arguments)?,
+        "GetCertificate" => {
+            let id = one_id(arguments, "CertificateID")?;
+            with_store(core, |store| store.certificate(&id).map(certificate))?
+        }
+        "GetAllCertificates" => {
+            nothing(arguments)?;
+            with_store(core, |store| Ok(store.certificates.iter().map(certificate).collect::<String>()))?
+        }
+        "DeleteCertificate" => {
+            on_id(core, arguments, "CertificateID", |store, id| store.delete_certificate(id))?
+        }
+        "CreateCertificationPath" => create_path(core, arguments)?,
+        "GetCertificationPath" => get_path(core, arguments)?,
+        "GetAllCertificationPaths" => {
+            nothing(arguments)?;
+            with_store(core, |store| Ok(path_ids(store.paths.iter().map(|path| path.id.as_str()))))?
+        }
+        "DeleteCertificationPath" => {
+            on_id(core, arguments, "CertificationPathID", |store, id| store.delete_path(id))?
+        }
+        "AddServerCertificateAssignment" => {
+            on_id(core, arguments, "CertificationPathID", |store, id| store.assign(id))?
+        }
+        "ReplaceServerCertificateAssignment" => replace_assignment(core, arguments)?,
+        "RemoveServerCertificateAssignment" => {
+            let https_on = core.look(|live| live.https_on);
+            on_id(core, arguments, "CertificationPathID", |store, id| store.unassign(id, https_on))?
+        }
+        "GetAssignedServerCertificates" => {
+            nothing(arguments)?;
+            with_store(core, |store| Ok(path_ids(store.assigned.iter().map(String::as_str))))?
+        }
+        other => return Err(SoapFault::unsupported(other)),
+    };
+    Ok(format!("<tas:{operation}Response>{content}</tas:{operation}Response>"))
+}
+
+/// The service's capabilities, as GetServiceCapabilities and GetServices tell them.
+///
+/// 23.12 gave most of them new names and deprecated the old; cameras answer with either or both.
+pub(crate) fn capabilities(names: CapabilityNames) -> String {
+    let new = "KeyPairGeneration=\"RSA ECC\" PKCS10=\"true\" SelfSignedCertificateCreation=\"true\" \
+               PKCS8=\"false\" PKCS12=\"false\"";
+    let old = "RSAKeyPairGeneration=\"true\" ECCKeyPairGeneration=\"true\" \
+               PKCS10ExternalCertificationWithRSA=\"true\" SelfSignedCertificateCreationWithRSA=\"true\" \
+               PKCS8RSAKeyPairUpload=\"false\" PKCS12CertificateWithRSAPrivateKeyUpload=\"false\"";
+    let named = match names {
+        CapabilityNames::Both => format!("{new} {old}"),
+        CapabilityNames::New => new.to_owned(),
+        CapabilityNames::Old => old.to_owned(),
+    };
+    let algorithms: String = keys::SIGNATURES
+        .iter()
+        .map(|oid| {
+            format!("<tas:SignatureAlgorithms><tas:algorithm>{oid}</tas:algorithm></tas:SignatureAlgorithms>")
+        })
+        .collect();
+    format!(
+        "<tas:Capabilities><tas:KeystoreCapabilities MaximumNumberOfKeys=\"{KEYS}\" \
+         MaximumNumberOfCertificates=\"{CERTIFICATES}\" MaximumNumberOfCertificationPaths=\"{PATHS}\" \
+         RSAKeyLengths=\"2048 3072 4096\" EllipticCurves=\"secp256r1\" X509Versions=\"3\" \
+         MaximumNumberOfPassphrases=\"0\" {named}>{algorithms}</tas:KeystoreCapabilities>\
+         <tas:TLSServerCapabilities TLSServerSupported=\"1.2 1.3\" \
+         MaximumNumberOfTLSCertificationPaths=\"{ASSIGNMENTS}\" SetupDuration=\"PT1S\"/></tas:Capabilities>"
+    )
+}
+
+fn create_rsa_key_pair(core: &Arc<Core>, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let length = arguments.required("KeyLength")?;
+    let alias = alias(&mut arguments, "Alias");
+    arguments.end()?;
+    let bits = match text(length).as_str() {
+        "2048" => RsaBits::B2048,
+        "3072" => RsaBits::B3072,
+        "4096" => RsaBits::B4096,
+        _ => return Err(SoapFault::invalid("KeyLength", "This RSA key length is not supported.")),
+    };
+    generate(core, Algorithm::Rsa(bits), alias)
+}
+
+fn create_ecc_key_pair(core: &Arc<Core>, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let curve = text(arguments.required("EllipticCurve")?);
+    let alias = alias(&mut arguments, "Alias");
+    arguments.end()?;
+    if curve != "secp256r1" {
+        return Err(SoapFault::invalid("UnsupportedEllipticCurve", "This elliptic curve is not supported."));
+    }
+    generate(core, Algorithm::P256, alias)
+}
+
+/// Starts to make a key, which takes as long as the options say at least, and answers at once.
+fn generate(core: &Arc<Core>, algorithm: Algorithm, alias: Option<String>) -> Result<String, SoapFault> {
+    let id = with_store(core, |store| store.begin_key(alias))?;
+    let least = core.options.key_generation;
+    let (core, made_id) = (Arc::clone(core), id.clone());
+    tokio::spawn(async move {
+        let (made, ()) = tokio::join!(spawn_blocking(move || Pair::generate(algorithm)), sleep(least));
+        let made = made.ok().and_then(Result::ok);
+        core.change(|live| {
+            if let Store::Security(store) = &mut live.store {
+                store.finish_key(&made_id, made);
+            }
+        });
+    });
+    let estimate = format!("PT{:.3}S", least.as_secs_f64());
+    Ok(element("tas:KeyID", id) + &element("tas:EstimatedCreationTime", estimate))
+}
+
+fn get_key_status(core: &Core, arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let id = one_id(arguments, "KeyID")?;
+    with_store(core, |store| store.key(&id).map(|key| element("tas:KeyStatus", key.status())))
+}
+
+fn get_all_keys(core: &Core, arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    nothing(arguments)?;
+    with_store(core, |store| {
+        let attributes = store.keys.iter().map(|key| {
+            format!(
+                "<tas:KeyAttribute>{}{}{}{}{}</tas:KeyAttribute>",
+                element("tas:KeyID", &key.id),
+                optional("tas:Alias", key.alias.as_deref()),
+                element("tas:hasPrivateKey", key.has_private_key().to_string()),
+                element("tas:KeyStatus", key.status()),
+                element("tas:externallyGenerated", "false"),
+            )
+        });
+        Ok(attributes.collect::<String>())
+    })
+}
+
+fn create_request(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let subject = csr::subject(arguments.required("Subject")?)?;
+    let id = text(arguments.required("KeyID")?);
+    let attributes = arguments.list("CSRAttribute");
+    let algorithm = csr::algorithm(arguments.required("SignatureAlgorithm")?)?;
+    arguments.end()?;
+    let extensions = csr::requested_extensions(&attributes)?;
+    let failed =
+        || SoapFault::receiver(&["Action", "CSRCreationFailed"], "The request could not be created.");
+    if core.options.has(Fault::CsrFails) {
+        return Err(failed());
+    }
+    let pair = with_store(core, |store| store.signing_pair(&id).cloned())?;
+    csr::must_match(&pair, algorithm)?;
+    let contents = Contents { subject, extensions };
+    let request = keys::request(&pair, algorithm, contents).map_err(|_| failed())?;
+    Ok(binary("tas:PKCS10CSR", &request))
+}
+
+fn create_self_signed(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    if let Some(version) = arguments.optional("X509Version")
+        && text(version) != "3"
+    {
+        return Err(SoapFault::invalid("UnsupportedX509Version", "Only X.509 version 3 is supported."));
+    }
+    let subject = csr::subject(arguments.required("Subject")?)?;
+    let id = text(arguments.required("KeyID")?);
+    let alias = alias(&mut arguments, "Alias");
+    let not_before = arguments.optional("notValidBefore").map(date).transpose()?;
+    let not_after = arguments.optional("notValidAfter").map(date).transpose()?;
+    let algorithm = csr::algorithm(arguments.required("SignatureAlgorithm")?)?;
+    let extensions = csr::extensions(&arguments.list("Extension"))?;
+    arguments.end()?;
+    let not_before = not_before.unwrap_or_else(|| core.clock());
+    // "If not specified, 99991231235959Z" (RFC 5280 section 4.1.2.5).
+    let not_after = not_after.unwrap_or(time::macros::datetime!(9999-12-31 23:59:59 UTC));
+    if not_after < not_before {
+        return Err(SoapFault::invalid("InvalidDateTime", "The certificate would end before it begins."));
+    }
+    let pair = with_store(core, |store| store.signing_pair(&id).cloned())?;
+    csr::must_match(&pair, algorithm)?;
+    let contents = Contents { subject, extensions };
+    let certificate =
+        keys::self_signed(&pair, algorithm, contents, (not_before, not_after)).map_err(|_| {
+            SoapFault::receiver(
+                &["Action", "CertificateCreationFailed"],
+                "The certificate could not be created.",
+            )
+        })?;
+    let (id, _) = with_store(core, |store| store.add_certificate(certificate, alias, None, true))?;
+    Ok(element("tas:CertificateID", id))
+}
+
+fn upload_certificate(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let certificate = soap::bytes(arguments.required("Certificate")?)?;
+    let alias_of_certificate = alias(&mut arguments, "Alias");
+    let alias_of_key = alias(&mut arguments, "KeyAlias");
+    let private = arguments.optional("PrivateKeyRequired").map(soap::boolean).transpose()?.unwrap_or(false);
+    arguments.end()?;
+    let (id, key_id) = with_store(core, |store| {
+        store.add_certificate(certificate, alias_of_certificate, alias_of_key, private)
+    })?;
+    Ok(element("tas:CertificateID", id) + &element("tas:KeyID", key_id))
+}
+
+fn create_path(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let mut list = Children::of(arguments.required("CertificateIDs")?, TAS);
+    let alias = alias(&mut arguments, "Alias");
+    arguments.end()?;
+    let ids = list.list("CertificateID").into_iter().map(text).collect();
+    list.end()?;
+    let id = with_store(core, |store| store.create_path(ids, alias))?;
+    Ok(element("tas:CertificationPathID", id))
+}
+
+fn get_path(core: &Core, arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let id = one_id(arguments, "CertificationPathID")?;
+    with_store(core, |store| {
+        let path = store.path(&id)?;
+        let members: String = path.certificates.iter().map(|id| element("tas:CertificateID", id)).collect();
+        let alias = optional("tas:Alias", path.alias.as_deref());
+        Ok(format!("<tas:CertificationPath>{members}{alias}</tas:CertificationPath>"))
+    })
+}
+
+fn replace_assignment(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let old = text(arguments.required("OldCertificationPathID")?);
+    let new = text(arguments.required("NewCertificationPathID")?);
+    arguments.end()?;
+    with_store(core, |store| store.replace(&old, &new))?;
+    Ok(String::new())
+}
+
+/// A tas:X509Certificate.
+fn certificate(certificate: &Certificate) -> String {
+    format!(
+        "<tas:Certificate>{}{}{}{}</tas:Certificate>",
+        element("tas:CertificateID", &certificate.id),
+        element("tas:KeyID", &certificate.key_id),
+        optional("tas:Alias", certificate.alias.as_deref()),
+        binary("tas:CertificateContent", &certificate.der),
+    )
+}
+
+fn path_ids<'a>(ids: impl Iterator<Item = &'a str>) -> String {
+    ids.map(|id| element("tas:CertificationPathID", id)).collect()
+}
+
+fn nothing(arguments: Children<'_, '_>) -> Result<(), SoapFault> {
+    arguments.end()
+}
+
+fn one_id(mut arguments: Children<'_, '_>, name: &str) -> Result<String, SoapFault> {
+    let id = text(arguments.required(name)?);
+    arguments.end()?;
+    Ok(id)
+}
+
+/// An operation that takes one id and answers nothing.
+fn on_id(
+    core: &Core,
+    arguments: Children<'_, '_>,
+    name: &str,
+    act: impl FnOnce(&mut Keystore, &str) -> Result<(), Refusal>,
+) -> Result<String, SoapFault> {
+    let id = one_id(arguments, name)?;
+    with_store(core, |store| act(store, &id))?;
+    Ok(String::new())
+}
+
+/// A client's own name for a thing: unstructured data, says the specification. Kept short.
+fn alias(arguments: &mut Children<'_, '_>, name: &str) -> Option<String> {
+    arguments.optional(name).map(|node| text(node).chars().take(128).collect())
+}
+
+fn with_store<R>(core: &Core, act: impl FnOnce(&mut Keystore) -> Result<R, Refusal>) -> Result<R, SoapFault> {
+    core.change(|live| match &mut live.store {
+        Store::Security(store) => act(store).map_err(SoapFault::from),
+        Store::Device(_) | Store::Page(_) => Err(SoapFault::unsupported("The Security service")),
+    })
+}
+
+/// An xs:dateTime; without a time zone it is taken as UTC.
+fn date(node: Node<'_, '_>) -> Result<OffsetDateTime, SoapFault> {
+    let given = text(node);
+    OffsetDateTime::parse(&given, &Rfc3339)
+        .or_else(|_| OffsetDateTime::parse(&format!("{given}Z"), &Rfc3339))
+        .ok()
+        // Before 1950 a certificate's date has no form in X.509 that every reader takes.
+        .filter(|date| date.year() >= 1950)
+        .ok_or_else(|| SoapFault::invalid("InvalidDateTime", "The date is not acceptable."))
+}
+
+impl From<Refusal> for SoapFault {
+    fn from(refusal: Refusal) -> Self {
+        let invalid = SoapFault::invalid;
+        let action = |code, reason: &str| SoapFault::receiver(&["Action", code], reason);
+        match refusal {
+            Refusal::BadCertificate => invalid("BadCertificate", "The certificate cannot be read."),
+            Refusal::Duplicate => invalid("Duplicate", "The certificate is here already."),
+            Refusal::InvalidPath => invalid(
+                "InvalidCertificationPath",
+                "A certificate in the path is not signed by the next one.",
+            ),
+            Refusal::KeyNotReady => invalid("InvalidKeyStatus", "The key is not ready."),
+            Refusal::NoMatchingPrivateKey => {
+                action("NoMatchingPrivateKey", "No private key in the keystore belongs to this certificate.")
+            }
+            Refusal::NoPrivateKey => {
+                invalid("NoPrivateKey", "The path's first certificate has no private key.")
+            }
+            Refusal::ReferenceExists => invalid("ReferenceExists", "Something still refers to it."),
+            Refusal::TooManyAssignments => {
+                action("MaximumNumberOfTLSCertificationPathsReached", "A path is assigned already.")
+            }
+            Refusal::TooManyCertificates => {
+                action("MaximumNumberOfCertificatesReached", "There is no room for another certificate.")
+            }
+            Refusal::TooManyKeys => action("MaximumNumberOfKeysReached", "There is no room for another key."),
+            Refusal::TooManyPaths => {
+                action("MaximumNumberOfCertificationPathsReached", "There is no room for another path.")
+            }
+            Refusal::UnknownCertificate => invalid("CertificateID", "There is no certificate of this id."),
+            Refusal::UnknownKey => invalid("KeyID", "There is no key pair of this id."),
+            Refusal::UnknownNewPath => invalid("NewCertificationPathID", "There is no path of this id."),
+            Refusal::UnknownOldPath => invalid("OldCertificationPathID", "No such path is assigned."),
+            Refusal::UnknownPath => invalid("CertificationPathID", "There is no path of this id."),
+        }
+    }
+}

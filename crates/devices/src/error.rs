@@ -1,0 +1,114 @@
+use serde::{Deserialize, Serialize};
+
+/// Why speaking to a device failed: a code with typed arguments. The sentence for people is made by `words`
+/// from the code; what is written here is for developers.
+///
+/// Texts that come from a device are shortened and hold nothing that looks like a key (see [`shown`]).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[allow(missing_docs)] // The arguments are described by the sentence that they complete.
+pub enum Error {
+    /// Nothing accepts connections there.
+    #[error("{host} port {port} refuses connections")]
+    ConnectionRefused { host: String, port: u16 },
+    /// No connection or no whole answer within the time allowed.
+    #[error("{host} port {port} did not answer in {seconds} s")]
+    TimedOut { host: String, port: u16, seconds: u64 },
+    /// The network or the TLS handshake gave up for another reason.
+    #[error("no connection to {host} port {port}: {reason}")]
+    NoConnection { host: String, port: u16, reason: String },
+    /// The host name does not resolve.
+    #[error("{host} has no address")]
+    NameNotFound { host: String },
+    /// Something accepts connections and does not speak HTTP (or speaks it inside TLS).
+    #[error("{host} port {port} does not speak HTTP")]
+    NotHttp { host: String, port: u16 },
+    /// The server showed another public key than the pinned one. Nothing was sent to it.
+    #[error("{host} does not have the pinned key")]
+    NotThePinnedKey { host: String },
+    /// Every page of the plain port leads to HTTPS; `port` is where.
+    #[error("{host} leads to HTTPS on port {port}")]
+    MovedToHttps { host: String, port: u16 },
+    /// A web server answers, and no driver knows it. `server` is its Server header, or empty.
+    #[error("no driver knows the web server of {host} port {port} ({server:?})")]
+    NotACamera { host: String, port: u16, server: String },
+    /// ONVIF, yet with neither of its two services for certificates.
+    #[error("{host} has no ONVIF service for certificates")]
+    NoCertificateService { host: String },
+    /// No authentication is offered that hides the password and that is spoken here (Digest with MD5).
+    /// `offered`: `Basic`, `Digest SHA-256`, `UsernameToken`, ..., or `none`.
+    #[error("no usable Digest authentication, offered: {offered}")]
+    NoDigest { offered: String },
+    /// The device refused user or password. The driver sends nothing any more.
+    #[error("the device refused the credentials of {user:?}")]
+    WrongPassword { user: String },
+    /// The device knows the user and does not let it do this; an administrator is needed. If this came
+    /// before anything else succeeded, it may be a wrong password, and the driver sends nothing any more.
+    #[error("the device does not let {user:?} do {operation}")]
+    NotAllowed { user: String, operation: String },
+    /// A SOAP fault; `fault` is its innermost code, such as `ter:ReferenceExists`.
+    #[error("{operation} refused: {fault} ({reason})")]
+    Refused { operation: String, fault: String, reason: String },
+    /// The answer is not what its standard (or recipe) says.
+    #[error("unexpected answer to {operation}: {detail}")]
+    UnexpectedAnswer { operation: String, detail: String },
+    /// The connection broke before the answer was there: whether the device did it is not known.
+    #[error("connection lost during {operation}")]
+    ConnectionLost { operation: String },
+    /// The device still makes its key.
+    #[error("the key is not ready after {seconds} s")]
+    KeyNotReady { seconds: u64 },
+    /// The device says that the key it made is corrupt.
+    #[error("the key made by the device is corrupt")]
+    KeyBroken,
+    /// A page of a recipe says no; `answer` is what it says.
+    #[error("{page} says: {answer}")]
+    PageRefused { page: String, answer: String },
+    /// The driver cannot do this; its abilities say so beforehand.
+    #[error("this driver has no {operation}")]
+    NotOffered { operation: String },
+}
+
+/// Text from a device as it may be shown and stored: one line, 200 characters at most, and without long runs
+/// of base64 or hexadecimal, because a device may quote in its fault the request, private key included.
+pub(crate) fn shown(text: &str) -> String {
+    const RUN_MAX: usize = 40;
+    let encoded = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+    let mut words = Vec::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()) {
+        let mut kept = String::new();
+        for run in word.split_inclusive(|c| !encoded(c)) {
+            let length = run.chars().filter(|c| encoded(*c)).count();
+            kept.push_str(if length > RUN_MAX { "…" } else { run });
+        }
+        words.push(kept);
+    }
+    words.join(" ").chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_a_code_with_arguments() {
+        let error = Error::Refused {
+            operation: "DeleteKey".into(),
+            fault: "ter:ReferenceExists".into(),
+            reason: "in use".into(),
+        };
+        let json = serde_json::to_value(&error).unwrap();
+        assert_eq!(json["code"], "refused");
+        assert_eq!(json["fault"], "ter:ReferenceExists");
+        assert_eq!(serde_json::from_value::<Error>(json).unwrap(), error);
+        assert_eq!(serde_json::to_string(&Error::KeyBroken).unwrap(), r#"{"code":"key-broken"}"#);
+    }
+
+    #[test]
+    fn shown_text_is_short_and_keeps_no_key() {
+        let key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ";
+        assert_eq!(shown(&format!("bad\r\n  <Data>{key}</Data>")), "bad <Data>…/Data>");
+        assert_eq!(shown("plain\0 text"), "plain text");
+        assert_eq!(shown(&"ab ".repeat(500)).chars().count(), 200);
+    }
+}

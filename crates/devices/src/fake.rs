@@ -1,0 +1,105 @@
+//! A web server for tests: answers every request with what a closure returns, byte for byte, and keeps what
+//! it was asked.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
+};
+use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
+
+use crate::{Credentials, Endpoint, Limits, PublicKeyPin, http::Http, session::Session};
+
+/// Ends with the test's runtime.
+pub(crate) struct Fake {
+    pub(crate) port: u16,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Fake {
+    pub(crate) async fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Fake {
+        Fake::start_with(None, answer).await
+    }
+
+    pub(crate) async fn start_with(
+        tls: Option<TlsAcceptor>,
+        answer: impl Fn(&str) -> String + Send + Sync + 'static,
+    ) -> Fake {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                match &tls {
+                    None => serve(stream, &kept, &answer).await,
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            serve(stream, &kept, &answer).await;
+                        }
+                    }
+                }
+            }
+        });
+        Fake { port, requests }
+    }
+
+    /// Every request so far, head and body.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    pub(crate) fn endpoint(&self, pin: Option<PublicKeyPin>) -> Endpoint {
+        Endpoint { host: "127.0.0.1".parse().unwrap(), port: self.port, pin }
+    }
+
+    pub(crate) fn http(&self) -> Http {
+        Http::new(self.endpoint(None), Limits::default()).unwrap()
+    }
+
+    pub(crate) fn session(&self) -> Session {
+        Session::new(self.http(), credentials())
+    }
+}
+
+pub(crate) fn credentials() -> Credentials {
+    Credentials { user: "admin".into(), password: Zeroizing::new("open sesame".into()) }
+}
+
+/// A status line with headers and a body of the right length.
+pub(crate) fn answer(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n{body}")
+}
+
+pub(crate) fn challenge(parameters: &str) -> String {
+    answer("401 Unauthorized", &format!("WWW-Authenticate: Digest realm=\"cam\", {parameters}\r\n"), "")
+}
+
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    kept: &Mutex<Vec<String>>,
+    answer: &(impl Fn(&str) -> String + Send + Sync),
+) {
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|l| l.strip_prefix("Content-Length: "));
+            if body.len() >= length.map_or(0, |l| l.parse().unwrap()) {
+                kept.lock().unwrap().push(text.clone());
+                let reply = answer(&text);
+                stream.write_all(reply.as_bytes()).await.ok();
+                stream.shutdown().await.ok();
+                return;
+            }
+        }
+        match stream.read(&mut buffer).await {
+            Ok(n) if n > 0 => request.extend_from_slice(&buffer[..n]),
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Which dialect a device speaks, asked without credentials.
+//!
+//! ONVIF first: its three questions are open to everyone by the standard (access class PRE_AUTH of the Core
+//! specification). Then the recipes, by what the start page shows.
+
+use std::{collections::BTreeMap, fmt};
+
+use hyper::header::{LOCATION, SERVER};
+use time::{Duration, OffsetDateTime};
+use url::Url;
+
+use crate::{
+    Abilities, Credentials, Driver, Endpoint, Error, Limits,
+    http::{Answer, Http, Place, Request},
+    onvif::{self, DEVICE_PATH, Onvif},
+    onvif_device::OnvifDevice,
+    onvif_security::OnvifSecurity,
+    recipe::{self, Recipe, RecipeDriver},
+    session::Session,
+    soap::{self, Element, Said, Service},
+};
+
+const TDS: &str = "http://www.onvif.org/ver10/device/wsdl";
+const TAS: &str = "http://www.onvif.org/ver10/advancedsecurity/wsdl";
+
+/// Asks without credentials which driver speaks to a device.
+pub async fn find(endpoint: &Endpoint, limits: &Limits) -> Result<Found, Error> {
+    let http = Http::new(endpoint.clone(), *limits)?;
+    match find_onvif(&http).await? {
+        Some(found) => Ok(found),
+        None => find_recipe(http).await,
+    }
+}
+
+/// A device whose dialect is known.
+pub struct Found {
+    http: Http,
+    dialect: Dialect,
+    driver: String,
+    abilities: Abilities,
+    clock_offset: Option<Duration>,
+}
+
+enum Dialect {
+    Security { device: Place, security: Place },
+    Device { device: Place },
+    Recipe(Box<Recipe>),
+}
+
+impl Found {
+    /// `onvif-security`, `onvif-device`, or `recipe:` and its name.
+    pub fn driver(&self) -> &str {
+        &self.driver
+    }
+
+    /// What the driver can do with this device.
+    pub fn abilities(&self) -> &Abilities {
+        &self.abilities
+    }
+
+    /// The device's clock minus ours; `None` if it does not tell. Some devices tell their local time as UTC.
+    pub fn clock_offset(&self) -> Option<Duration> {
+        self.clock_offset
+    }
+
+    /// The driver, in the name of a user. Sends nothing yet.
+    pub fn connect(self, credentials: Credentials) -> Box<dyn Driver> {
+        let session = Session::new(self.http, credentials);
+        match self.dialect {
+            Dialect::Security { device, security } => {
+                let key_kind = self.abilities.key_kinds.into_iter().next().unwrap_or_default();
+                Box::new(OnvifSecurity { onvif: Onvif::new(session, device, Some(security)), key_kind })
+            }
+            Dialect::Device { device } => Box::new(OnvifDevice { onvif: Onvif::new(session, device, None) }),
+            Dialect::Recipe(recipe) => Box::new(RecipeDriver { recipe: *recipe, session }),
+        }
+    }
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Found { http: _, dialect: _, driver, abilities, clock_offset } = self;
+        f.debug_struct("Found")
+            .field("driver", driver)
+            .field("abilities", abilities)
+            .field("clock_offset", clock_offset)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `None` if the device does not speak ONVIF.
+async fn find_onvif(http: &Http) -> Result<Option<Found>, Error> {
+    let device = http.place(DEVICE_PATH);
+    let time = match ask(http, &device, Service::Device, "GetSystemDateAndTime", "").await {
+        // It accepted the connection and then had nothing to say to HTTP.
+        Err(Error::ConnectionLost { .. }) => {
+            return Err(Error::NotHttp { host: http.host.clone(), port: device.port });
+        }
+        other => other?,
+    };
+    let now = OffsetDateTime::now_utc();
+    let clock_offset = match &time {
+        Said::Response(answer) => onvif::clock(answer).map(|clock| clock - now),
+        _ => None,
+    };
+    let all = "<tds:IncludeCapability>true</tds:IncludeCapability>";
+    let mut services = ask(http, &device, Service::Device, "GetServices", all).await?;
+    if !matches!(services, Said::Response(_)) {
+        // Before ONVIF 2.1 there was no GetServices.
+        let category = "<tds:Category>All</tds:Category>";
+        services = ask(http, &device, Service::Device, "GetCapabilities", category).await?;
+    }
+    // A fault is ONVIF too: devices exist that want a login for all of this.
+    if matches!((&time, &services), (Said::NotSoap, Said::NotSoap)) {
+        return Ok(None);
+    }
+    let security = match &services {
+        Said::Response(services) => security_service(http, services).await?,
+        _ => None,
+    };
+    let (driver, dialect, abilities) = match security {
+        Some((security, key_kinds)) => {
+            let abilities = Abilities {
+                makes_key: true,
+                key_kinds,
+                serves_chain: true,
+                one_slot: false,
+                source: "the ONVIF Security Service Specification".to_owned(),
+            };
+            ("onvif-security", Dialect::Security { device, security }, abilities)
+        }
+        None => {
+            let abilities = Abilities {
+                makes_key: false,
+                key_kinds: vec!["rsa-2048".to_owned()],
+                // Avigilon serves the leaf alone, whatever CA certificates are loaded.
+                serves_chain: false,
+                one_slot: false,
+                source: "the ONVIF Device Management Service (WSDL)".to_owned(),
+            };
+            ("onvif-device", Dialect::Device { device }, abilities)
+        }
+    };
+    Ok(Some(Found { http: http.clone(), dialect, driver: driver.to_owned(), abilities, clock_offset }))
+}
+
+/// Where the Security service is and which kinds of key it makes, if it can do all that an enrolment needs.
+async fn security_service(http: &Http, services: &Element) -> Result<Option<(Place, Vec<String>)>, Error> {
+    let listed = services.all(TDS, "Service").find(|s| s.text_of(TDS, "Namespace") == Some(TAS));
+    let address = match listed {
+        Some(service) => service.text_of(TDS, "XAddr"),
+        // GetCapabilities has no place for this service in its schema but an extension.
+        None => services.find(TAS, "XAddr").map(Element::text),
+    };
+    let Some(place) = address.and_then(|address| followed(http, address)) else { return Ok(None) };
+    let capabilities = match ask(http, &place, Service::Security, "GetServiceCapabilities", "").await? {
+        Said::Response(answer) => key_kinds(&answer),
+        // What GetServices told beside the address.
+        _ => listed.and_then(key_kinds),
+    };
+    Ok(capabilities.map(|kinds| (place, kinds)))
+}
+
+/// Of an address that the device gives: path, and port if the scheme is ours; never the host.
+fn followed(http: &Http, address: &str) -> Option<Place> {
+    let url = Url::parse(address).ok()?;
+    let path = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let port = if url.scheme() == http.scheme() { url.port_or_known_default() } else { None };
+    Some(Place { port: port.filter(|p| *p != 0).unwrap_or(http.endpoint.port), path })
+}
+
+/// The kinds of key that the service makes, the best default first; `None` if it cannot make one, cannot make
+/// a CSR for it, or has no TLS server to assign it to. Old and new names of the attributes both count, since
+/// cameras in the field mostly have the old ones (before 23.12).
+fn key_kinds(answer: &Element) -> Option<Vec<String>> {
+    let keystore = answer.find(TAS, "KeystoreCapabilities")?;
+    let tls = answer.find(TAS, "TLSServerCapabilities")?;
+    let is = |names: &[&str]| keystore.attribute(names).and_then(crate::xsd::boolean).unwrap_or(false);
+    let list = |name: &str| keystore.attribute(&[name]).unwrap_or_default().split_whitespace();
+    let has_csr = is(&["PKCS10"]) || is(&["PKCS10ExternalCertificationWithRSA"]);
+    let has_server =
+        tls.attribute(&["TLSServerSupported"]).is_some_and(|versions| !versions.trim().is_empty());
+    if !has_csr || !has_server {
+        return None;
+    }
+    let mut kinds = Vec::new();
+    if is(&["RSAKeyPairGeneration"]) || list("KeyPairGeneration").any(|kind| kind == "RSA") {
+        let lengths: Vec<&str> = list("RSAKeyLengths").collect();
+        // A device that tells no lengths has the one that all have.
+        let usable = ["2048", "3072", "4096"];
+        let usable = usable.iter().filter(|l| lengths.contains(l) || (lengths.is_empty() && **l == "2048"));
+        kinds.extend(usable.map(|length| format!("rsa-{length}")));
+    }
+    let makes_ecc = is(&["ECCKeyPairGeneration"]) || list("KeyPairGeneration").any(|kind| kind == "ECC");
+    if makes_ecc && list("EllipticCurves").any(|c| matches!(c, "secp256r1" | "prime256v1" | "P-256")) {
+        kinds.push("p256".to_owned());
+    }
+    if kinds.is_empty() { None } else { Some(kinds) }
+}
+
+async fn ask(
+    http: &Http,
+    place: &Place,
+    service: Service,
+    operation: &str,
+    arguments: &str,
+) -> Result<Said, Error> {
+    let answer = http.send(&soap::request(place, service, operation, arguments), None).await?;
+    soap::read(&answer, service, operation)
+}
+
+async fn find_recipe(http: Http) -> Result<Found, Error> {
+    let start = http.send(&Request::get(http.place("/")), None).await?;
+    if let Some(port) = moved_to_https(&http, &start) {
+        return Err(Error::MovedToHttps { host: http.host, port });
+    }
+    let server = start.header(SERVER);
+    let mut pages = BTreeMap::from([("/".to_owned(), start)]);
+    for recipe in recipe::shipped() {
+        let path = recipe.recognised_by().to_owned();
+        if !pages.contains_key(&path) {
+            pages.insert(path.clone(), http.send(&Request::get(http.place(&path)), None).await?);
+        }
+        if pages.get(&path).is_some_and(|page| recipe.recognises(page)) {
+            let driver = format!("recipe:{}", recipe.name);
+            let abilities = recipe.abilities();
+            let dialect = Dialect::Recipe(Box::new(recipe));
+            return Ok(Found { http, dialect, driver, abilities, clock_offset: None });
+        }
+    }
+    Err(Error::NotACamera { host: http.host, port: http.endpoint.port, server })
+}
+
+/// The port of HTTPS, if a plain page leads there. It is told, not followed: whose key is there is not known.
+fn moved_to_https(http: &Http, answer: &Answer) -> Option<u16> {
+    let to = Url::parse(answer.headers.get(LOCATION)?.to_str().ok()?).ok()?;
+    let leads = answer.status.is_redirection() && http.scheme() == "http" && to.scheme() == "https";
+    to.port_or_known_default().filter(|_| leads)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::{HeaderMap, StatusCode, body::Bytes};
+
+    use super::*;
+
+    fn plain(port: u16) -> Http {
+        let endpoint = Endpoint { host: "192.0.2.1".parse().unwrap(), port, pin: None };
+        Http::new(endpoint, Limits::default()).unwrap()
+    }
+
+    fn capabilities(keystore: &str, tls: &str) -> Option<Vec<String>> {
+        let body = format!(
+            r#"<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:t="{TAS}"><s:Body>
+               <t:GetServiceCapabilitiesResponse><t:Capabilities><t:KeystoreCapabilities {keystore}/>
+               <t:TLSServerCapabilities {tls}/></t:Capabilities></t:GetServiceCapabilitiesResponse>
+               </s:Body></s:Envelope>"#
+        );
+        let answer = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::from(body) };
+        match soap::read(&answer, Service::Security, "GetServiceCapabilities") {
+            Ok(Said::Response(answer)) => key_kinds(&answer),
+            _ => panic!("no response"),
+        }
+    }
+
+    #[test]
+    fn only_port_and_path_of_an_address_are_followed() {
+        let place = |port: u16, path: &str| Some(Place { port, path: path.into() });
+        let http = plain(8080);
+        assert_eq!(followed(&http, "http://203.0.113.9:81/onvif/sec?x=1"), place(81, "/onvif/sec?x=1"));
+        assert_eq!(followed(&http, "http://evil.example/a"), place(80, "/a"));
+        assert_eq!(followed(&http, "https://192.0.2.1:444/a"), place(8080, "/a"));
+        assert_eq!(followed(&http, "http://u:p@192.0.2.1:0/a b"), place(8080, "/a%20b"));
+        for no_address in ["", "/onvif", "http://", "http://[::1/"] {
+            assert_eq!(followed(&http, no_address), None, "{no_address}");
+        }
+    }
+
+    #[test]
+    fn old_and_new_attributes_are_understood() {
+        let tls = r#"TLSServerSupported="1.1 1.2""#;
+        for (keystore, kinds) in [
+            (r#"RSAKeyPairGeneration="true" PKCS10ExternalCertificationWithRSA="1""#, &["rsa-2048"][..]),
+            (
+                r#"RSAKeyPairGeneration="true" RSAKeyLengths="1024 2048 3072" PKCS10="true""#,
+                &["rsa-2048", "rsa-3072"],
+            ),
+            (
+                r#"KeyPairGeneration="RSA ECC" RSAKeyLengths="3072" EllipticCurves="secp256r1 secp384r1" PKCS10="true""#,
+                &["rsa-3072", "p256"],
+            ),
+            (r#"ECCKeyPairGeneration="true" EllipticCurves="P-256" PKCS10="true""#, &["p256"]),
+        ] {
+            assert_eq!(capabilities(keystore, tls).unwrap(), kinds, "{keystore}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_lacks_something_is_not_chosen() {
+        let good = r#"RSAKeyPairGeneration="true" RSAKeyLengths="2048" PKCS10="true""#;
+        let tls = r#"TLSServerSupported="1.2""#;
+        assert!(capabilities(good, tls).is_some());
+        assert_eq!(capabilities(good, ""), None);
+        assert_eq!(capabilities(good, r#"TLSServerSupported="""#), None);
+        assert_eq!(capabilities(&good.replace("PKCS10=\"true\"", ""), tls), None);
+        assert_eq!(capabilities(&good.replace("2048", "1024"), tls), None);
+        assert_eq!(capabilities(r#"PKCS10="true" KeyPairGeneration="""#, tls), None);
+        assert_eq!(
+            capabilities(r#"PKCS10="true" ECCKeyPairGeneration="true" EllipticCurves="x""#, tls),
+            None
+        );
+    }
+}

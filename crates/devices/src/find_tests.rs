@@ -1,0 +1,195 @@
+//! `find` and the first call of a driver, against devices that no simulator imitates.
+
+use time::Duration;
+
+use crate::{
+    Error, Limits,
+    fake::{Fake, answer, challenge, credentials},
+    find,
+};
+
+const TDS: &str = "http://www.onvif.org/ver10/device/wsdl";
+const TAS: &str = "http://www.onvif.org/ver10/advancedsecurity/wsdl";
+
+fn soap(content: &str) -> String {
+    let body = format!(
+        r#"<?xml version="1.0"?><e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope" xmlns:tt="http://www.onvif.org/ver10/schema" xmlns:d="{TDS}" xmlns:a="{TAS}" xmlns:ter="http://www.onvif.org/ver10/error"><e:Body>{content}</e:Body></e:Envelope>"#
+    );
+    answer("200 OK", "Content-Type: application/soap+xml\r\n", &body)
+}
+
+fn fault(code: &str, status: &str) -> String {
+    soap(&format!(
+        "<e:Fault><e:Code><e:Value>e:Sender</e:Value><e:Subcode><e:Value>{code}</e:Value></e:Subcode></e:Code>\
+         <e:Reason><e:Text>no</e:Text></e:Reason></e:Fault>"
+    ))
+    .replacen("200 OK", status, 1)
+}
+
+fn clock() -> String {
+    soap(
+        "<d:GetSystemDateAndTimeResponse><d:SystemDateAndTime><tt:UTCDateTime><tt:Time><tt:Hour>12</tt:Hour>\
+         <tt:Minute>0</tt:Minute><tt:Second>60</tt:Second></tt:Time><tt:Date><tt:Year>2001</tt:Year>\
+         <tt:Month>2</tt:Month><tt:Day>28</tt:Day></tt:Date></tt:UTCDateTime></d:SystemDateAndTime>\
+         </d:GetSystemDateAndTimeResponse>",
+    )
+}
+
+/// A camera with a Security service at that address.
+fn security_camera(request: &str, address: &str) -> String {
+    match request {
+        r if r.contains("<tds:GetSystemDateAndTime>") => clock(),
+        r if r.contains("<tds:GetServices>") => soap(&format!(
+            "<d:GetServicesResponse><d:Service><d:Namespace>{TDS}</d:Namespace><d:XAddr>http://x/</d:XAddr></d:Service>\
+             <d:Service><d:Namespace>{TAS}</d:Namespace><d:XAddr>{address}</d:XAddr></d:Service></d:GetServicesResponse>"
+        )),
+        r if r.contains("<tas:GetServiceCapabilities>") => soap(
+            r#"<a:GetServiceCapabilitiesResponse><a:Capabilities><a:KeystoreCapabilities RSAKeyPairGeneration="true"
+               RSAKeyLengths="2048" PKCS10="true"/><a:TLSServerCapabilities TLSServerSupported="1.2"/>
+               </a:Capabilities></a:GetServiceCapabilitiesResponse>"#,
+        ),
+        _ => challenge(r#"nonce="n""#),
+    }
+}
+
+async fn found(fake: &Fake) -> Result<crate::Found, Error> {
+    find(&fake.endpoint(None), &Limits::default()).await
+}
+
+#[tokio::test]
+async fn a_foreign_host_in_an_address_is_not_followed() {
+    let fake = Fake::start(|request| {
+        let (_, own) = request.split_once("Host: ").unwrap();
+        let port = own.split_once("\r\n").unwrap().0.split_once(':').unwrap().1;
+        // A name that does not resolve: asking it would fail.
+        security_camera(request, &format!("http://elsewhere.invalid:{port}/tas/here"))
+    })
+    .await;
+    let found = found(&fake).await.unwrap();
+    assert_eq!(found.driver(), "onvif-security");
+    assert_eq!(found.abilities().key_kinds, ["rsa-2048"]);
+    assert!(found.clock_offset().unwrap() < Duration::days(-9000));
+    let last = fake.requests().pop().unwrap();
+    assert!(last.starts_with("POST /tas/here HTTP/1.1\r\n"), "{last}");
+    assert!(last.contains("Host: 127.0.0.1:"), "{last}");
+    // The credentials go to that place on this host too.
+    let wrong = Error::WrongPassword { user: "admin".into() };
+    assert_eq!(found.connect(credentials()).note().await, Err(wrong));
+}
+
+#[tokio::test]
+async fn without_the_security_service_it_is_the_old_one() {
+    let fake = Fake::start(|request| match request {
+        r if r.contains("<tds:GetServices>") => fault("ter:ActionNotSupported", "500 Error"),
+        r if r.contains("<tds:GetCapabilities>") => {
+            soap("<d:GetCapabilitiesResponse><d:Capabilities/></d:GetCapabilitiesResponse>")
+        }
+        r if r.contains("<tds:GetDeviceInformation>") => soap(
+            "<d:GetDeviceInformationResponse><d:Manufacturer>A</d:Manufacturer><d:Model/></d:GetDeviceInformationResponse>",
+        ),
+        r if r.contains("<tds:GetNetworkProtocols>") => soap("<d:GetNetworkProtocolsResponse/>"),
+        _ => fault("ter:ActionNotSupported", "500 Error"),
+    })
+    .await;
+    let found = found(&fake).await.unwrap();
+    assert_eq!((found.driver(), found.clock_offset()), ("onvif-device", None));
+    assert!(!found.abilities().makes_key);
+    // And without that one too there is nothing to be done.
+    let none = Error::NoCertificateService { host: "127.0.0.1".into() };
+    assert_eq!(found.connect(credentials()).note().await, Err(none));
+}
+
+#[tokio::test]
+async fn a_device_that_wants_a_login_for_everything_is_onvif_still() {
+    let fake = Fake::start(|request| match request {
+        r if r.contains("<tds:GetSystemDateAndTime>") => clock(),
+        _ => challenge(r#"nonce="n""#),
+    })
+    .await;
+    assert_eq!(found(&fake).await.unwrap().driver(), "onvif-device");
+}
+
+#[tokio::test]
+async fn a_token_in_the_message_is_not_spoken() {
+    let fake = Fake::start(|_| fault("ter:NotAuthorized", "400 Bad Request")).await;
+    let mut driver = found(&fake).await.unwrap().connect(credentials());
+    assert_eq!(driver.note().await, Err(Error::NoDigest { offered: "UsernameToken".into() }));
+    assert!(fake.requests().iter().all(|r| !r.contains("admin")));
+}
+
+#[tokio::test]
+async fn not_authorized_before_anything_else_ends_it() {
+    let fake = Fake::start(|request| match request {
+        r if r.contains("<tds:GetSystemDateAndTime>") => clock(),
+        r if r.contains("Authorization:") => fault("ter:NotAuthorized", "400 Bad Request"),
+        _ => challenge(r#"nonce="n""#),
+    })
+    .await;
+    let mut driver = found(&fake).await.unwrap().connect(credentials());
+    let not_allowed = Error::NotAllowed { user: "admin".into(), operation: "GetDeviceInformation".into() };
+    assert_eq!(driver.note().await, Err(not_allowed.clone()));
+    let sent = fake.requests().len();
+    assert_eq!(driver.disable_http().await, Err(not_allowed));
+    assert_eq!(fake.requests().len(), sent);
+}
+
+#[tokio::test]
+async fn what_is_no_camera_is_named() {
+    let page = |request: &str| match request {
+        r if r.starts_with("POST") => answer("404 Not Found", "", "<html>nothing<br></html>"),
+        _ => answer("200 OK", "Server: nginx\r\n", "<html>It works</html>"),
+    };
+    let fake = Fake::start(page).await;
+    assert_eq!(
+        found(&fake).await.unwrap_err(),
+        Error::NotACamera { host: "127.0.0.1".into(), port: fake.port, server: "nginx".into() }
+    );
+    let fake =
+        Fake::start(|_| answer("301 Moved Permanently", "Location: https://elsewhere.invalid:8443/\r\n", ""))
+            .await;
+    assert_eq!(found(&fake).await.unwrap_err(), Error::MovedToHttps { host: "127.0.0.1".into(), port: 8443 });
+    for garbage in ["SSH-2.0-x\r\n", ""] {
+        let fake = Fake::start(move |_| garbage.into()).await;
+        let not_http = Error::NotHttp { host: "127.0.0.1".into(), port: fake.port };
+        assert_eq!(found(&fake).await.unwrap_err(), not_http);
+    }
+}
+
+/// Axis takes PEM where the type says DER.
+#[tokio::test]
+async fn a_certificate_that_is_refused_in_der_is_sent_in_pem() {
+    let fake = Fake::start(|request| match request {
+        r if r.contains("<tds:GetSystemDateAndTime>") => clock(),
+        r if !r.contains("Authorization:") => challenge(r#"nonce="n""#),
+        r if r.contains("<tds:GetCertificatesStatus>") => soap(
+            "<d:GetCertificatesStatusResponse><d:CertificateStatus><tt:CertificateID>old</tt:CertificateID>\
+             <tt:Status>true</tt:Status></d:CertificateStatus></d:GetCertificatesStatusResponse>",
+        ),
+        // "LS0tLS1" begins "-----" in base64.
+        r if r.contains("<tds:LoadCertificateWithPrivateKey>") && !r.contains("<tt:Data>LS0tLS1") => {
+            fault("ter:InvalidCertificate", "400 Bad Request")
+        }
+        r if r.contains("<tds:LoadCertificateWithPrivateKey>") => {
+            soap("<d:LoadCertificateWithPrivateKeyResponse/>")
+        }
+        r if r.contains("<tds:SetCertificatesStatus>") => soap("<d:SetCertificatesStatusResponse/>"),
+        _ => fault("ter:ActionNotSupported", "500 Error"),
+    })
+    .await;
+    let mut driver = found(&fake).await.unwrap().connect(credentials());
+    let package = crate::Package { certificate: b"leaf", issuers: &[], key: Some(b"key"), pem: "" };
+    driver.install("mark", &package).await.unwrap();
+    let requests = fake.requests();
+    // No key without credentials.
+    let with_key = |r: &&String| r.contains("PrivateKey>");
+    assert_eq!(requests.iter().filter(with_key).count(), 2);
+    assert!(requests.iter().filter(with_key).all(|r| r.contains("Authorization: Digest")));
+    let statuses = requests.last().unwrap();
+    assert!(
+        statuses.contains(
+            "<tds:CertificateStatus><tt:CertificateID>mark</tt:CertificateID><tt:Status>true</tt:Status></tds:CertificateStatus>\
+             <tds:CertificateStatus><tt:CertificateID>old</tt:CertificateID><tt:Status>false</tt:Status></tds:CertificateStatus>"
+        ),
+        "{statuses}"
+    );
+}

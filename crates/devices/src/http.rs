@@ -1,0 +1,385 @@
+//! HTTP/1.1 towards one device: no proxy, no redirects, bounded sizes and times.
+//!
+//! Each request has a connection of its own. Cameras close idle connections when they like, and a request
+//! that changes something cannot be repeated to find out whether it arrived.
+
+use std::{io, pin::pin};
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::{
+    HeaderMap, Method, StatusCode,
+    body::Bytes,
+    client::conn::http1,
+    header::{self, HeaderName, HeaderValue},
+};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+use domain::AltName;
+
+use crate::{Endpoint, Error, Limits, tls};
+
+/// Largest answer that is read; the largest honest one is a list of certificates, some tens of kilobytes.
+const BODY_MAX: usize = 1 << 20;
+const HEAD_MAX: usize = 64 << 10;
+const HEADERS_MAX: usize = 100;
+
+/// Where a request goes on the host that the operator named: that host is the only one there is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) port: u16,
+    /// Path and query, as they go into the request line and into Digest's `uri`.
+    pub(crate) path: String,
+}
+
+/// One request.
+pub(crate) struct Request {
+    /// What errors call it.
+    pub(crate) operation: String,
+    pub(crate) method: Method,
+    pub(crate) place: Place,
+    pub(crate) content_type: Option<String>,
+    pub(crate) body: Bytes,
+    /// Whether the body holds a private key: it is then only sent together with an authentication.
+    pub(crate) secret: bool,
+}
+
+impl Request {
+    pub(crate) fn get(place: Place) -> Request {
+        Request {
+            operation: format!("GET {}", place.path),
+            method: Method::GET,
+            place,
+            content_type: None,
+            body: Bytes::new(),
+            secret: false,
+        }
+    }
+
+    pub(crate) fn unexpected(&self, detail: &str) -> Error {
+        Error::UnexpectedAnswer { operation: self.operation.clone(), detail: crate::error::shown(detail) }
+    }
+}
+
+/// A whole answer.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn header(&self, name: HeaderName) -> String {
+        let value = self.headers.get(name);
+        value.map(|v| crate::error::shown(&String::from_utf8_lossy(v.as_bytes()))).unwrap_or_default()
+    }
+}
+
+/// The way to one device.
+#[derive(Clone)]
+pub(crate) struct Http {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) limits: Limits,
+    /// The host without the kind of name before it, as it stands in errors.
+    pub(crate) host: String,
+    tls: Option<TlsConnector>,
+}
+
+impl Http {
+    pub(crate) fn new(endpoint: Endpoint, limits: Limits) -> Result<Http, Error> {
+        let host = match &endpoint.host {
+            AltName::Ip(ip) => ip.to_string(),
+            AltName::Dns(name) => name.clone(),
+        };
+        let tls = endpoint.pin.map(tls::connector).transpose().map_err(|e| Error::NoConnection {
+            host: host.clone(),
+            port: endpoint.port,
+            reason: e.to_string(),
+        })?;
+        Ok(Http { endpoint, limits, host, tls })
+    }
+
+    /// `http` or `https`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// A path on the port that the operator named.
+    pub(crate) fn place(&self, path: &str) -> Place {
+        Place { port: self.endpoint.port, path: path.to_owned() }
+    }
+
+    /// Sends one request and reads the answer.
+    pub(crate) async fn send(
+        &self,
+        request: &Request,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Answer, Error> {
+        let port = request.place.port;
+        let tcp = timeout(self.limits.connect, self.dial(port))
+            .await
+            .map_err(|_| self.timed_out(port, self.limits.connect.as_secs()))??;
+        let exchange = async {
+            match &self.tls {
+                None => self.exchange(tcp, request, authorization).await,
+                Some(connector) => {
+                    let stream = self.handshake(connector, tcp, port).await?;
+                    self.exchange(stream, request, authorization).await
+                }
+            }
+        };
+        timeout(self.limits.answer, exchange)
+            .await
+            .map_err(|_| self.timed_out(port, self.limits.answer.as_secs()))?
+    }
+
+    async fn dial(&self, port: u16) -> Result<TcpStream, Error> {
+        // For an address this asks nobody.
+        let addresses = tokio::net::lookup_host((self.host.as_str(), port))
+            .await
+            .map_err(|_| Error::NameNotFound { host: self.host.clone() })?;
+        let mut last = Error::NameNotFound { host: self.host.clone() };
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    stream.set_nodelay(true).map_err(|e| self.no_connection(port, &e))?;
+                    return Ok(stream);
+                }
+                Err(e) => last = self.no_connection(port, &e),
+            }
+        }
+        Err(last)
+    }
+
+    async fn handshake(
+        &self,
+        connector: &TlsConnector,
+        tcp: TcpStream,
+        port: u16,
+    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Error> {
+        // The name is only for the server to choose by; what counts is the key.
+        let name = match ServerName::try_from(self.host.clone()) {
+            Ok(name) => name,
+            Err(_) => ServerName::from(tcp.peer_addr().map_err(|e| self.no_connection(port, &e))?.ip()),
+        };
+        connector.connect(name, tcp).await.map_err(|e| {
+            match e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(rustls::Error::InvalidCertificate(_)) => {
+                    Error::NotThePinnedKey { host: self.host.clone() }
+                }
+                _ => self.no_connection(port, &e),
+            }
+        })
+    }
+
+    async fn exchange<S>(
+        &self,
+        stream: S,
+        request: &Request,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Answer, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let outgoing = self.outgoing(request, authorization)?;
+        // The options bear with what firmware sends, and write header names as firmware compares them.
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(HEAD_MAX)
+            .max_headers(HEADERS_MAX)
+            .title_case_headers(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .ignore_invalid_headers_in_responses(true)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|e| self.broken(request, &e))?;
+        let mut exchange = pin!(async {
+            let answer = sender.send_request(outgoing).await.map_err(|e| self.broken(request, &e))?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, BODY_MAX).collect().await.map_err(|e| {
+                if e.is::<LengthLimitError>() {
+                    request.unexpected("the answer is larger than 1 MiB")
+                } else {
+                    Error::ConnectionLost { operation: request.operation.clone() }
+                }
+            })?;
+            Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+        });
+        // Whoever ends first: the connection works only while it is polled.
+        tokio::select! {
+            answer = &mut exchange => answer,
+            _ = connection => exchange.await,
+        }
+    }
+
+    fn outgoing(
+        &self,
+        request: &Request,
+        authorization: Option<HeaderValue>,
+    ) -> Result<hyper::Request<Full<Bytes>>, Error> {
+        let mut builder = hyper::Request::builder()
+            .method(&request.method)
+            .uri(&request.place.path)
+            .header(header::HOST, self.host_header(request.place.port))
+            .header(header::USER_AGENT, "camlock")
+            .header(header::CONNECTION, "close");
+        if let Some(content_type) = &request.content_type {
+            builder = builder.header(header::CONTENT_TYPE, content_type);
+        }
+        if let Some(authorization) = authorization {
+            builder = builder.header(header::AUTHORIZATION, authorization);
+        }
+        builder.body(Full::new(request.body.clone())).map_err(|_| request.unexpected("no usable address"))
+    }
+
+    fn host_header(&self, port: u16) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let default = if self.tls.is_some() { 443 } else { 80 };
+        if port == default { host } else { format!("{host}:{port}") }
+    }
+
+    fn broken(&self, request: &Request, e: &hyper::Error) -> Error {
+        if e.is_parse() {
+            Error::NotHttp { host: self.host.clone(), port: request.place.port }
+        } else {
+            Error::ConnectionLost { operation: request.operation.clone() }
+        }
+    }
+
+    fn no_connection(&self, port: u16, e: &io::Error) -> Error {
+        let host = self.host.clone();
+        match e.kind() {
+            io::ErrorKind::ConnectionRefused => Error::ConnectionRefused { host, port },
+            io::ErrorKind::TimedOut => self.timed_out(port, self.limits.connect.as_secs()),
+            _ => Error::NoConnection { host, port, reason: crate::error::shown(&e.to_string()) },
+        }
+    }
+
+    fn timed_out(&self, port: u16, seconds: u64) -> Error {
+        Error::TimedOut { host: self.host.clone(), port, seconds }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::{ServerConfig, pki_types::PrivateKeyDer};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::{
+        PublicKeyPin,
+        fake::{Fake, answer},
+    };
+
+    async fn get(fake: &Fake, path: &str) -> Result<Answer, Error> {
+        let http = fake.http();
+        http.send(&Request::get(http.place(path)), None).await
+    }
+
+    #[tokio::test]
+    async fn a_request_is_what_cameras_understand() {
+        let fake =
+            Fake::start(|_| "HTTP/1.0 302 Found\r\nServer : cam\r\nLocation: /x\r\n\r\nbody".into()).await;
+        let answer = get(&fake, "/a?b=c").await.unwrap();
+        // A redirect is an answer like any other.
+        assert_eq!((answer.status.as_u16(), answer.text().as_str()), (302, "body"));
+        assert_eq!(answer.header(header::SERVER), "cam");
+        let request = &fake.requests()[0];
+        assert_eq!(fake.requests().len(), 1);
+        assert!(request.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains(&format!("Host: 127.0.0.1:{}\r\n", fake.port)), "{request}");
+    }
+
+    #[tokio::test]
+    async fn hostile_answers_are_errors() {
+        let lost = Error::ConnectionLost { operation: "GET /".into() };
+        for (reply, error) in [
+            ("SSH-2.0-OpenSSH\r\n".to_owned(), None),
+            ("\u{15}\u{3}\u{1}\0\u{2}\u{2}(".to_owned(), None),
+            (String::new(), Some(lost.clone())),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc".to_owned(), Some(lost)),
+            (format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(200_000)), None),
+            (format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(500)), None),
+            (
+                answer("200 OK", "", &"a".repeat(BODY_MAX + 1)),
+                Some(Error::UnexpectedAnswer {
+                    operation: "GET /".into(),
+                    detail: "the answer is larger than 1 MiB".into(),
+                }),
+            ),
+        ] {
+            let fake = Fake::start(move |_| reply.clone()).await;
+            let not_http = Error::NotHttp { host: "127.0.0.1".into(), port: fake.port };
+            assert_eq!(get(&fake, "/").await.err(), Some(error.unwrap_or(not_http)));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_named() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = closed.local_addr().unwrap().port();
+        let send = async |host: &str, limits: Limits| {
+            let endpoint = Endpoint { host: host.parse().unwrap(), port, pin: None };
+            let http = Http::new(endpoint, limits).unwrap();
+            http.send(&Request::get(http.place("/")), None).await.err().unwrap()
+        };
+        // It listens and never accepts: connected, and no answer.
+        let short = Limits { answer: Duration::from_millis(50), ..Limits::default() };
+        let silent = send("127.0.0.1", short).await;
+        assert_eq!(silent, Error::TimedOut { host: "127.0.0.1".into(), port, seconds: 0 });
+        drop(closed);
+        let refused = send("127.0.0.1", Limits::default()).await;
+        assert_eq!(refused, Error::ConnectionRefused { host: "127.0.0.1".into(), port });
+        let unknown = send("no-such-host.invalid", Limits::default()).await;
+        assert_eq!(unknown, Error::NameNotFound { host: "no-such-host.invalid".into() });
+    }
+
+    #[tokio::test]
+    async fn tls_is_spoken_with_the_pinned_key_alone() {
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(["other.lan".to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+            let certificate = params.self_signed(&key).unwrap();
+            let config = |signs: &KeyPair| {
+                let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+                let der = PrivateKeyDer::try_from(signs.serialize_der()).unwrap();
+                let signing = provider.key_provider.load_private_key(der).unwrap();
+                let certified = rustls::sign::CertifiedKey::new(vec![certificate.der().clone()], signing);
+                let config = ServerConfig::builder_with_provider(provider)
+                    .with_protocol_versions(&[version])
+                    .unwrap()
+                    .with_no_client_auth()
+                    .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
+                TlsAcceptor::from(Arc::new(config))
+            };
+            let right = PublicKeyPin::of_certificate(certificate.der()).unwrap();
+            let outcome = async |signs: &KeyPair, pin: PublicKeyPin| {
+                let fake = Fake::start_with(Some(config(signs)), |_| answer("200 OK", "", "fine")).await;
+                let http = Http::new(fake.endpoint(Some(pin)), Limits::default()).unwrap();
+                let answer = http.send(&Request::get(http.place("/")), None).await;
+                (answer.map(|a| a.text()), fake.requests().len())
+            };
+            assert_eq!(outcome(&key, right).await, (Ok("fine".into()), 1));
+            let not_it = Err(Error::NotThePinnedKey { host: "127.0.0.1".into() });
+            assert_eq!(outcome(&key, PublicKeyPin([0; 32])).await, (not_it.clone(), 0));
+            // The pinned certificate, shown by someone who does not have its key.
+            let thief = KeyPair::generate().unwrap();
+            assert_eq!(outcome(&thief, right).await, (not_it, 0));
+        }
+    }
+}

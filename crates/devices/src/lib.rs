@@ -1,0 +1,190 @@
+//! Speaks to cameras: one trait, [`Driver`], one file for each dialect, and below them what they share
+//! (HTTP, Digest, SOAP, TLS with a pinned key).
+//!
+//! ```text
+//! find -> Found -> connect -> Driver: note, request, install, enable_https, disable_http | roll_back
+//! ```
+//!
+//! - [`find`] asks without credentials which dialect a device speaks.
+//! - A driver says what it can do as data: [`Abilities`]. None was tried on hardware; each says what it was
+//!   written from.
+//! - The host is the one the operator named. Of an address that a device gives only port and path are used.
+//! - The password goes out only as the answer to a Digest challenge, never again after it was refused, and a
+//!   private key only after a challenge. Whether a key may cross plain HTTP at all is the caller's decision:
+//!   an [`Endpoint`] without a pin is plain HTTP.
+
+#[cfg(test)]
+mod fake;
+
+mod digest;
+mod error;
+mod find;
+#[cfg(test)]
+mod find_tests;
+mod http;
+mod onvif;
+mod onvif_device;
+mod onvif_security;
+mod page;
+mod recipe;
+mod session;
+mod soap;
+mod tls;
+mod xsd;
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use async_trait::async_trait;
+use domain::AltName;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+pub use error::Error;
+pub use find::{Found, find};
+pub use tls::PublicKeyPin;
+
+/// How long a device may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Until the TCP connection stands.
+    pub connect: Duration,
+    /// From there until the whole answer is read, TLS handshake included.
+    pub answer: Duration,
+    /// Until a key that the device makes is ready.
+    pub key_generation: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connect: Duration::from_secs(5),
+            answer: Duration::from_secs(10),
+            key_generation: Duration::from_secs(180),
+        }
+    }
+}
+
+/// Where a device's web server is, and by what it is known.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Endpoint {
+    /// Address or host name, as the operator named it. No other host is ever contacted.
+    pub host: AltName,
+    /// Its port.
+    pub port: u16,
+    /// The key of the server: HTTPS with this key alone. `None` is plain HTTP.
+    pub pin: Option<PublicKeyPin>,
+}
+
+/// Who speaks to the device: a user of the device with administrator's rights.
+#[derive(Clone)]
+pub struct Credentials {
+    /// User name.
+    pub user: String,
+    /// Password; never printed.
+    pub password: Zeroizing<String>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// What a driver can do with a device, as data.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Abilities {
+    /// The device makes its key and a CSR ([`Driver::request`]); otherwise the package brings the key.
+    pub makes_key: bool,
+    /// The kinds of key that it makes or takes, the best default first: `rsa-2048`, `rsa-3072`, `p256`.
+    pub key_kinds: Vec<String>,
+    /// The device sends the issuers too; otherwise the leaf alone.
+    pub serves_chain: bool,
+    /// Installing overwrites the one certificate there is, and [`Driver::roll_back`] cannot bring it back.
+    pub one_slot: bool,
+    /// What the driver was written from; it was not tried on hardware.
+    pub source: String,
+}
+
+/// What a device says about itself.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct DeviceInfo {
+    /// Who made it.
+    pub manufacturer: Option<String>,
+    /// Model name.
+    pub model: Option<String>,
+    /// Version of its firmware.
+    pub firmware: Option<String>,
+    /// Serial number.
+    pub serial_number: Option<String>,
+}
+
+/// How a device was before an enrolment: what [`Driver::roll_back`] goes back to. Kept as JSON by the caller.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Before {
+    /// Which device it is.
+    pub device: DeviceInfo,
+    /// HTTPS was on.
+    pub https_on: bool,
+    /// The port on which it was, or would have been.
+    pub https_port: u16,
+    /// Plain HTTP was on.
+    pub http_on: bool,
+    /// Security service: the certification paths assigned to the web server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assigned_paths: Vec<String>,
+    /// Old device service: every certificate id, and whether the web server showed it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub certificates: BTreeMap<String, bool>,
+}
+
+/// What is to be installed.
+#[derive(Clone, Copy)]
+pub struct Package<'a> {
+    /// The leaf, DER.
+    pub certificate: &'a [u8],
+    /// Issuers below the root, DER, the leaf's own first.
+    pub issuers: &'a [Vec<u8>],
+    /// The private key, PKCS#8 DER; `None` if the device made it.
+    pub key: Option<&'a [u8]>,
+    /// Key, leaf and issuers in one PEM, if there is a key.
+    pub pem: &'a str,
+}
+
+impl fmt::Debug for Package<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Package").field("key", &self.key.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// One device, in its dialect, in the name of one user.
+///
+/// `mark` (such as `camlock-3f9a1c20`: an XML NCName of at most 64 characters) names an enrolment: it is the
+/// alias of everything that the enrolment leaves on the device.
+///
+/// After the device refused the credentials every call fails with the same error and sends nothing.
+#[async_trait]
+pub trait Driver: Send {
+    /// The first authenticated call: who it is, and what is needed to go back. Changes nothing.
+    async fn note(&mut self) -> Result<Before, Error>;
+
+    /// Has the device make a key, waits for it, and returns a CSR (PKCS#10, DER). The names in it are a wish.
+    /// A key that a broken run left under this mark is used again.
+    async fn request(&mut self, mark: &str, names: &[AltName]) -> Result<Vec<u8>, Error>;
+
+    /// Uploads and assigns. HTTPS is not switched on by this; where it is on already, the new certificate may
+    /// be served at once.
+    async fn install(&mut self, mark: &str, package: &Package) -> Result<(), Error>;
+
+    /// Switches HTTPS on and leaves HTTP as it is. The port that HTTPS is on.
+    async fn enable_https(&mut self) -> Result<u16, Error>;
+
+    /// Puts back what `note` saw and removes what carries `mark`. What is not there (any more) is no error:
+    /// it may run twice, or after a crash at any point.
+    ///
+    /// Through a pinned endpoint it may cut its own connection where HTTPS was off before; HTTP is switched on
+    /// again first, so that the caller can run it once more from there.
+    async fn roll_back(&mut self, mark: &str, before: &Before) -> Result<(), Error>;
+
+    /// Switches plain HTTP off. Only after HTTPS was verified.
+    async fn disable_http(&mut self) -> Result<(), Error>;
+}

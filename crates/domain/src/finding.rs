@@ -1,0 +1,99 @@
+use serde::{Deserialize, Serialize};
+use time::Date;
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// A browser refuses, or the connection can be read by others.
+    Error,
+    /// Works today; somebody should look.
+    Warning,
+    /// Good to know.
+    Info,
+}
+
+/// One thing that was seen at a device, as a code with typed arguments; `words` holds the sentence and
+/// what to do about it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[allow(missing_docs)] // The arguments are described by the sentence that they complete.
+pub enum Finding {
+    /// The page came over HTTP without TLS.
+    PlainHttp { port: u16 },
+    /// HTTPS decides, and HTTP without TLS answers beside it.
+    HttpOpen { port: u16 },
+    /// Nothing accepts connections there.
+    ConnectionRefused { host: String, port: u16 },
+    /// No answer within the time allowed.
+    TimedOut { host: String, port: u16, seconds: u64 },
+    /// The network gave up for another reason.
+    NoConnection { host: String, port: u16, reason: String },
+    /// The host name does not resolve.
+    NameNotFound { host: String },
+    /// Something accepts connections and speaks neither TLS nor HTTP.
+    NotAWebServer { port: u16 },
+    /// The port speaks something other than TLS, though https was asked for.
+    NotTls { port: u16 },
+    /// The server speaks only versions of TLS that browsers have given up.
+    TlsTooOld { reason: String },
+    /// Browser and server have no cipher in common.
+    NoCommonCipher { reason: String },
+    /// The TLS handshake broke for another reason.
+    HandshakeFailed { reason: String },
+    /// The issuer is not among the trusted roots, or the chain to it is incomplete.
+    UnknownIssuer { issuer: String },
+    /// The certificate is its own issuer and not trusted.
+    SelfSigned { subject: String },
+    /// The certificate is past its end.
+    Expired { not_after: Date },
+    /// The certificate has not begun.
+    NotYetValid { not_before: Date },
+    /// An issuer's certificate is past its end or has not begun.
+    IssuerNotValid { issuer: String },
+    /// The certificate is for other names.
+    WrongName { wanted: String, names: Vec<String> },
+    /// The certificate has no subjectAltName at all, so its common name is ignored.
+    NoAltName { wanted: String, subject: String },
+    /// A name lies outside what the root may speak for.
+    OutsideConstraints { names: Vec<String> },
+    /// The certificate is not meant for a web server.
+    NotForServers,
+    /// A browser refuses the certificate as malformed or unacceptable.
+    InvalidCertificate { reason: String },
+    /// Valid for longer than Apple's systems accept.
+    TooLongForApple { days: i64 },
+    /// Ends soon.
+    Expiring { days: i64 },
+    /// A key below 2048 bits.
+    WeakKey { key: String },
+    /// The private key crossed plain HTTP.
+    KeySentInClear,
+    /// The device's clock is behind, and the certificate was dated back for it.
+    ClockBehind { hours: i64 },
+    /// The device's clock is further off than a certificate can be dated for.
+    ClockOff { hours: i64 },
+    /// The driver was written from documents and never tried on a real device.
+    DriverUnproven { driver: String, source: String },
+    /// Installing replaces what cannot be read back from the device.
+    OneSlot,
+    /// After a failure the device could not be put back as it was.
+    NotPutBack { reason: String },
+}
+
+impl Finding {
+    /// How much it weighs.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Finding::HttpOpen { .. }
+            | Finding::TooLongForApple { .. }
+            | Finding::Expiring { .. }
+            | Finding::WeakKey { .. }
+            | Finding::KeySentInClear
+            | Finding::ClockOff { .. }
+            | Finding::OneSlot => Severity::Warning,
+            Finding::ClockBehind { .. } | Finding::DriverUnproven { .. } => Severity::Info,
+            _ => Severity::Error,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Plain types that several rooms of the house name. No behaviour beyond parsing and printing them.
+//!
+//! What is said to people is never a sentence here: a [`Finding`] or an error is a *code with typed
+//! arguments*, written as an enum that serialises with `#[serde(tag = "code")]`. The crate `words` turns
+//! anything serialised that way into a sentence of its catalogue.
+
+mod enrolment;
+mod finding;
+mod name;
+mod report;
+mod target;
+
+pub use enrolment::{EnrolmentState, KeyTransport, Step, StepState};
+pub use finding::{Finding, Severity};
+pub use name::{AltName, InvalidName, slug};
+pub use report::{CertificateSummary, Report, Verdict};
+pub use target::{InvalidTarget, Scheme, Target};

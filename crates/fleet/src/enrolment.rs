@@ -1,0 +1,459 @@
+//! One enrolment from beginning to end.
+
+use std::time::Duration;
+
+use authority::{MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
+use devices::{Before, Driver, Package};
+use domain::{
+    AltName, EnrolmentState, Finding, KeyTransport, Report, Scheme, Step, StepState, Target, Verdict, slug,
+};
+use pki::{Certificate, KeyKind, PrivateKey, PublicKey, Request, Serial, package};
+use store::NewDevice;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use crate::{
+    Error, Fleet, Order, Outcome, Progress, RENEW_DAYS, Said,
+    contact::{self, Contact, Ours},
+    journal::Journal,
+};
+
+pub(crate) async fn run(fleet: &Fleet, order: &Order, progress: Progress<'_>) -> Outcome {
+    let mut run = Run {
+        fleet,
+        order,
+        journal: Journal::new(&fleet.store, progress),
+        outcome: Outcome {
+            target: order.target.text.clone(),
+            verdict: Verdict::Unreachable,
+            before: Verdict::Unreachable,
+            driver: None,
+            model: None,
+            key_transport: None,
+            steps: Vec::new(),
+            url: None,
+            serial: None,
+            not_after: None,
+            findings: Vec::new(),
+            error: None,
+        },
+    };
+    if let Err(e) = run.walk().await {
+        // The step that was under way is the one that failed. That the ledger cannot be written any more
+        // must not hide why.
+        let _ = run.journal.end(StepState::Failed, &e).await;
+        run.outcome.error = Some(e);
+    }
+    run.outcome.steps = run.journal.steps;
+    run.outcome
+}
+
+struct Run<'a> {
+    fleet: &'a Fleet,
+    order: &'a Order,
+    journal: Journal<'a>,
+    outcome: Outcome,
+}
+
+/// A device that let us in.
+struct Session {
+    driver: Box<dyn Driver>,
+    before: Before,
+    device_id: i64,
+    makes_key: bool,
+    key_kind: KeyKind,
+    clock_behind: time::Duration,
+    plain: bool,
+    http_port: u16,
+    _lease: store::Lease,
+}
+
+impl Run<'_> {
+    async fn walk(&mut self) -> Result<(), Error> {
+        self.journal.begin(Step::Find);
+        let contact = contact::find(self.fleet, &self.order.target).await?;
+        self.outcome.verdict = contact.report.verdict;
+        self.outcome.before = contact.report.verdict;
+        if let Some(ours) = contact.ours.clone()
+            && days_left(&ours) >= RENEW_DAYS
+        {
+            return self.already_secure(contact, ours).await;
+        }
+
+        let found = devices::find(&contact.endpoint, &self.fleet.limits.device).await?;
+        self.outcome.driver = Some(found.driver().to_owned());
+        self.journal.done(&Said::Found { driver: found.driver().to_owned() }).await?;
+
+        self.journal.begin(Step::Inspect);
+        let mut session = self.enter(found, &contact).await?;
+        match contact.report.findings.first() {
+            Some(finding) => self.journal.done(finding).await?,
+            None => self.journal.done(&Said::LookedAt { page: self.order.target.text.clone() }).await?,
+        }
+        if let Some(ours) = self.take_up(&mut session).await? {
+            return self.finish(&mut session, ours).await;
+        }
+
+        let mark = new_mark()?;
+        match self.enrol(&mut session, &mark).await {
+            Ok(ours) => self.finish(&mut session, ours).await,
+            Err(e) => {
+                self.go_back(&mut session, &mark, &e).await;
+                Err(e)
+            }
+        }
+    }
+
+    /// Our certificate is served and has time left: nothing to do but what was asked beside it.
+    async fn already_secure(&mut self, contact: Contact, ours: Ours) -> Result<(), Error> {
+        let said = Said::AlreadySecure { until: ours.row.not_after.date() };
+        self.journal.done(&said).await?;
+        for step in [Step::Inspect, Step::Request, Step::Sign, Step::Package, Step::Install] {
+            self.journal.skip(step, &said).await?;
+        }
+        let known = self.fleet.store.device_at(&self.order.target.host, contact.port).await?;
+        if let Some(device) = &known {
+            self.outcome.driver = Some(device.driver.clone());
+            self.outcome.model = device.model.clone();
+            self.outcome.key_transport = device.key_transport;
+        }
+        if !self.order.disable_http {
+            let report = self.look(ours.port).await;
+            return self.verified(known.map(|d| d.id), &ours, report, None).await;
+        }
+        let found = devices::find(&contact.endpoint, &self.fleet.limits.device).await?;
+        self.outcome.driver = Some(found.driver().to_owned());
+        let mut session = self.enter(found, &contact).await?;
+        self.finish(&mut session, ours).await
+    }
+
+    /// The first authenticated call, and the right to work on the device.
+    async fn enter(&mut self, found: devices::Found, contact: &Contact) -> Result<Session, Error> {
+        let abilities = found.abilities().clone();
+        let driver_name = found.driver().to_owned();
+        let clock_behind = self.clock(found.clock_offset());
+        let mut driver = found.connect(self.order.credentials.clone());
+        let before = driver.note().await?;
+        self.outcome.model = model(&before);
+        self.outcome
+            .findings
+            .push(Finding::DriverUnproven { driver: driver_name.clone(), source: abilities.source.clone() });
+        if abilities.one_slot && before.https_on {
+            self.outcome.findings.push(Finding::OneSlot);
+        }
+
+        let target = &self.order.target;
+        let name = self.outcome.model.clone().unwrap_or_else(|| target.dial_host());
+        let device_id = self
+            .fleet
+            .store
+            .save_device(&NewDevice {
+                host: &target.host,
+                port: contact.port,
+                name: &name,
+                model: self.outcome.model.as_deref(),
+                driver: &driver_name,
+            })
+            .await?;
+        let lease = self.fleet.store.lease_device(device_id)?;
+        let lease = lease.ok_or_else(|| Error::Busy { target: target.text.clone() })?;
+        let kinds = abilities.key_kinds.iter();
+        Ok(Session {
+            driver,
+            before,
+            device_id,
+            makes_key: abilities.makes_key,
+            key_kind: kinds.flat_map(|k| k.parse().ok()).next().unwrap_or(KeyKind::Rsa2048),
+            clock_behind,
+            plain: contact.endpoint.pin.is_none(),
+            http_port: contact.port,
+            _lease: lease,
+        })
+    }
+
+    /// How far the certificate is to be dated back, and what to say of the device's clock.
+    fn clock(&mut self, offset: Option<time::Duration>) -> time::Duration {
+        let behind = -offset.unwrap_or_default();
+        if behind > time::Duration::days(29) || behind < -time::Duration::days(300) {
+            self.outcome.findings.push(Finding::ClockOff { hours: behind.whole_hours().abs() });
+        } else if behind > time::Duration::hours(1) {
+            self.outcome.findings.push(Finding::ClockBehind { hours: behind.whole_hours() });
+        }
+        behind.max(time::Duration::ZERO)
+    }
+
+    /// Ends what an earlier run left: if the device serves the certificate of that run, the run is completed;
+    /// else the device is put back, and the enrolment begins anew.
+    async fn take_up(&mut self, session: &mut Session) -> Result<Option<Ours>, Error> {
+        let left = self.fleet.store.unfinished_enrolments(session.device_id).await?;
+        if let Some(last) = left.last()
+            && let Some(serial) = &last.serial
+        {
+            let report = self.look(session.before.https_port).await;
+            let served = report.certificate.as_ref().is_some_and(|c| &c.serial == serial);
+            if served
+                && report.verdict == Verdict::Secure
+                && let Some(sha256) = report.certificate.as_ref().map(|c| &c.sha256)
+                && let Some(row) = self.fleet.store.certificate_by_sha256(sha256).await?
+            {
+                self.journal.store_under(&last.id).await?;
+                for step in [Step::Request, Step::Sign, Step::Package, Step::Install] {
+                    self.journal.skip(step, &Said::Resumed).await?;
+                }
+                self.outcome.key_transport = Some(transport(session));
+                return Ok(Some(Ours { port: session.before.https_port, row }));
+            }
+        }
+        // The newest first: the oldest knows what the device had before all of them.
+        for enrolment in left.iter().rev() {
+            let before: Before = serde_json::from_str(&enrolment.before).map_err(store::Error::from)?;
+            session.driver.roll_back(&enrolment.id, &before).await?;
+            self.fleet.store.end_enrolment(&enrolment.id, EnrolmentState::RolledBack).await?;
+        }
+        if !left.is_empty() {
+            session.before = session.driver.note().await?;
+        }
+        Ok(None)
+    }
+
+    /// Request, sign, package, install.
+    async fn enrol(&mut self, session: &mut Session, mark: &str) -> Result<Ours, Error> {
+        self.journal.begin(Step::Request);
+        let names = self.names()?;
+        let before = serde_json::to_string(&session.before).map_err(store::Error::from)?;
+        self.fleet.store.begin_enrolment(mark, session.device_id, &before).await?;
+        self.journal.store_under(mark).await?;
+        let (public, private) = self.key(session, mark, &names).await?;
+
+        self.journal.begin(Step::Sign);
+        let people = self.outcome.model.clone();
+        let common_name = people.as_deref().filter(|n| !n.contains(['.', ':']) && n.chars().count() <= 64);
+        let order = CertificateOrder {
+            key: &public,
+            common_name,
+            names: &names,
+            days: MANAGED_DAYS,
+            clock_behind: session.clock_behind,
+            device_id: Some(session.device_id),
+        };
+        let issued = self.fleet.authority.issue(&order, OffsetDateTime::now_utc()).await?;
+        let leaf = issued.certificate;
+        self.fleet.store.record_enrolment_serial(mark, &leaf.serial()).await?;
+        let until = leaf.not_after().date();
+        self.journal
+            .done(&Said::Signed { names: names.iter().map(AltName::to_string).collect(), until })
+            .await?;
+
+        self.journal.begin(Step::Package);
+        let (key, pem) = pack(private.as_ref(), &leaf, &issued.issuers)?;
+        let said = if private.is_some() { Said::PackagedPem } else { Said::PackagedCertificate };
+        self.journal.done(&said).await?;
+
+        self.journal.begin(Step::Install);
+        let issuers: Vec<Vec<u8>> = issued.issuers.iter().map(|c| c.der().to_vec()).collect();
+        let package = Package {
+            certificate: leaf.der(),
+            issuers: &issuers,
+            key: key.as_ref().map(|k| k.as_slice()),
+            pem: &pem,
+        };
+        // Said before it is done: from here on whoever listens may have the key.
+        let transport = transport(session);
+        self.outcome.key_transport = Some(transport);
+        if transport == KeyTransport::Clear {
+            self.outcome.findings.push(Finding::KeySentInClear);
+        }
+        session.driver.install(mark, &package).await?;
+        let port = session.driver.enable_https().await?;
+        self.journal.done(&Said::Installed { port }).await?;
+
+        self.journal.begin(Step::Verify);
+        let report = self.wait_for(&leaf, port).await;
+        self.outcome.verdict = report.verdict;
+        let served = report.certificate.as_ref().map(|c| c.sha256.as_str());
+        if report.leaf.is_none() {
+            return Err(Error::HttpsDoesNotAnswer { port });
+        } else if served != Some(leaf.sha256().as_str()) {
+            return Err(Error::OtherCertificateServed { port });
+        } else if report.verdict != Verdict::Secure {
+            let page = report.chromium.or(report.firefox).unwrap_or_default();
+            return Err(Error::StillNotSecure { page: page.to_owned() });
+        }
+        let row = self.fleet.store.certificate_by_sha256(&leaf.sha256()).await?;
+        let row =
+            row.ok_or(store::Error::StoredData { detail: "the certificate just issued is gone".into() })?;
+        Ok(Ours { port, row })
+    }
+
+    /// The names of the certificate, decided here and by policy, before anything is changed on the device.
+    fn names(&self) -> Result<Vec<AltName>, Error> {
+        let wish = Wish { names: vec![self.order.target.host.clone()], common_name: None };
+        let names = effective(None, &wish)?.names;
+        let permitted = &self.fleet.authority.public().permitted;
+        if names.iter().all(|n| permitted.allows(n)) {
+            return Ok(names);
+        }
+        let outside = names.iter().filter(|n| !permitted.allows(n)).map(AltName::to_string).collect();
+        Err(authority::Error::NamesOutside { names: outside, permitted: permitted.entries() }.into())
+    }
+
+    /// The key: the device makes it if it can, else it is made here.
+    async fn key(
+        &mut self,
+        session: &mut Session,
+        mark: &str,
+        names: &[AltName],
+    ) -> Result<(PublicKey, Option<PrivateKey>), Error> {
+        if session.makes_key {
+            let csr = session.driver.request(mark, names).await?;
+            let request = Request::read(&csr)?;
+            self.journal.done(&Said::KeyOnDevice { key: request.key.name().to_owned() }).await?;
+            return Ok((request.key, None));
+        }
+        let kind = session.key_kind;
+        let made = tokio::task::spawn_blocking(move || PrivateKey::generate(kind)).await;
+        let key = made.map_err(|e| pki::Error::Crypto { operation: e.to_string() })??;
+        self.journal.done(&Said::KeyMadeHere { key: kind.to_string() }).await?;
+        Ok((key.public_key()?, Some(key)))
+    }
+
+    /// HTTP off if that was asked, then verdict and expiry into the ledger.
+    async fn finish(&mut self, session: &mut Session, ours: Ours) -> Result<(), Error> {
+        if self.order.disable_http {
+            self.journal.begin(Step::Verify);
+            session.driver.disable_http().await?;
+            let http = Target {
+                text: String::new(),
+                host: self.order.target.host.clone(),
+                port: Some(session.http_port),
+                scheme: Some(Scheme::Http),
+            };
+            let deadline = Instant::now() + self.fleet.limits.verify;
+            let options = contact::options(self.fleet, OffsetDateTime::now_utc());
+            while inspect::check(&http, &options).await.verdict != Verdict::Unreachable {
+                if Instant::now() >= deadline {
+                    return Err(Error::HttpStillOpen { port: http.port.unwrap_or_default() });
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        let report = self.look(ours.port).await;
+        let transport = self.outcome.key_transport;
+        self.verified(Some(session.device_id), &ours, report, transport).await?;
+        for enrolment in self.fleet.store.unfinished_enrolments(session.device_id).await? {
+            self.fleet.store.end_enrolment(&enrolment.id, EnrolmentState::Done).await?;
+        }
+        Ok(())
+    }
+
+    /// The last look, and what is noted of it.
+    async fn verified(
+        &mut self,
+        device_id: Option<i64>,
+        ours: &Ours,
+        report: Report,
+        transport: Option<KeyTransport>,
+    ) -> Result<(), Error> {
+        self.journal.begin(Step::Verify);
+        self.outcome.verdict = report.verdict;
+        if report.verdict != Verdict::Secure {
+            let page = report.chromium.or(report.firefox).unwrap_or("ERR_CONNECTION_REFUSED");
+            return Err(Error::StillNotSecure { page: page.to_owned() });
+        }
+        let issuer = report.certificate.map(|c| c.issuer).unwrap_or_default();
+        let said = match self.order.disable_http {
+            true => Said::VerifiedHttpOff { issuer },
+            false => Said::Verified { issuer },
+        };
+        self.journal.done(&said).await?;
+
+        self.journal.begin(Step::Watch);
+        let until = ours.row.not_after;
+        if let Some(id) = device_id {
+            let serial = Some(ours.row.serial.as_str());
+            self.fleet.store.record_verdict(id, Verdict::Secure, ours.port, serial, transport).await?;
+        }
+        let renew = (until - time::Duration::days(RENEW_DAYS)).date();
+        self.journal.done(&Said::Watching { until: until.date(), renew }).await?;
+        self.outcome.url = Some(self.order.target.url(Scheme::Https, ours.port));
+        self.outcome.serial = Some(ours.row.serial.clone());
+        self.outcome.not_after = Some(until);
+        self.outcome.findings.extend(report.findings);
+        Ok(())
+    }
+
+    /// Puts the device back, looks at it, and stores how that went.
+    async fn go_back(&mut self, session: &mut Session, mark: &str, why: &Error) {
+        let _ = self.journal.end(StepState::Failed, why).await;
+        let state = match session.driver.roll_back(mark, &session.before).await {
+            Ok(()) => {
+                let _ = self.journal.taken_back(&Said::TakenBack).await;
+                EnrolmentState::RolledBack
+            }
+            Err(e) => {
+                self.outcome.findings.push(Finding::NotPutBack { reason: e.to_string() });
+                EnrolmentState::Failed
+            }
+        };
+        let _ = self.fleet.store.end_enrolment(mark, state).await;
+        let options = contact::options(self.fleet, OffsetDateTime::now_utc());
+        self.outcome.verdict = inspect::check(&self.order.target, &options).await.verdict;
+    }
+
+    async fn look(&self, port: u16) -> Report {
+        let https = contact::at(&self.order.target, port);
+        inspect::check(&https, &contact::options(self.fleet, OffsetDateTime::now_utc())).await
+    }
+
+    /// Looks until the device serves `leaf`, or patience ends. What was seen last.
+    async fn wait_for(&self, leaf: &Certificate, port: u16) -> Report {
+        let deadline = Instant::now() + self.fleet.limits.verify;
+        let mut pause = Duration::from_millis(20);
+        loop {
+            let report = self.look(port).await;
+            let served = report.certificate.as_ref().is_some_and(|c| c.sha256 == leaf.sha256());
+            if served || Instant::now() >= deadline {
+                return report;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+}
+
+fn days_left(ours: &Ours) -> i64 {
+    (ours.row.not_after - OffsetDateTime::now_utc()).whole_days()
+}
+
+fn transport(session: &Session) -> KeyTransport {
+    match (session.makes_key, session.plain) {
+        (true, _) => KeyTransport::None,
+        (false, true) => KeyTransport::Clear,
+        (false, false) => KeyTransport::PinnedTls,
+    }
+}
+
+/// The alias of everything that one enrolment leaves on a device.
+fn new_mark() -> Result<String, Error> {
+    let serial = Serial::random()?.to_string();
+    Ok(format!("camlock-{}", slug(&serial[24..])))
+}
+
+fn model(before: &Before) -> Option<String> {
+    let parts: Vec<&str> = [&before.device.manufacturer, &before.device.model]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(" ").chars().filter(|c| !c.is_control()).take(64).collect())
+}
+
+type Packed = (Option<Zeroizing<Vec<u8>>>, Zeroizing<String>);
+
+fn pack(key: Option<&PrivateKey>, leaf: &Certificate, issuers: &[Certificate]) -> Result<Packed, Error> {
+    match key {
+        Some(key) => Ok((Some(key.to_pkcs8()?), package::pem(key, leaf, issuers)?)),
+        None => Ok((None, Zeroizing::new(package::chain(leaf, issuers)))),
+    }
+}

@@ -1,0 +1,87 @@
+use serde::{Deserialize, Serialize};
+use time::Date;
+
+/// Why an enrolment failed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Error {
+    #[error("another run works on {target}")]
+    Busy { target: String },
+    #[error("{host} answers only over https with a certificate that is not ours")]
+    NoFirstContact { host: String },
+    #[error("port {port} serves another certificate than the one installed")]
+    OtherCertificateServed { port: u16 },
+    #[error("the new certificate is served and a browser still refuses it: {page}")]
+    StillNotSecure { page: String },
+    #[error("nothing answers on port {port} after HTTPS was switched on")]
+    HttpsDoesNotAnswer { port: u16 },
+    #[error("HTTP still answers on port {port} after it was switched off")]
+    HttpStillOpen { port: u16 },
+    #[serde(untagged)]
+    #[error(transparent)]
+    Authority(#[from] authority::Error),
+    #[serde(untagged)]
+    #[error(transparent)]
+    Device(#[from] devices::Error),
+}
+
+impl From<store::Error> for Error {
+    fn from(e: store::Error) -> Error {
+        Error::Authority(e.into())
+    }
+}
+
+impl From<pki::Error> for Error {
+    fn from(e: pki::Error) -> Error {
+        Error::Authority(e.into())
+    }
+}
+
+/// What is said of a step that went well, as a code with arguments.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Said {
+    Found {
+        driver: String,
+    },
+    LookedAt {
+        page: String,
+    },
+    AlreadySecure {
+        until: Date,
+    },
+    KeyOnDevice {
+        key: String,
+    },
+    KeyMadeHere {
+        key: String,
+    },
+    Signed {
+        names: Vec<String>,
+        until: Date,
+    },
+    PackagedPem,
+    PackagedCertificate,
+    Installed {
+        port: u16,
+    },
+    Resumed,
+    Verified {
+        issuer: String,
+    },
+    VerifiedHttpOff {
+        issuer: String,
+    },
+    Watching {
+        until: Date,
+        renew: Date,
+    },
+    /// A step that was taken back; `was` is its earlier code.
+    TakenBack,
+    /// A failure after which the device could not be put back.
+    NotTakenBack {
+        reason: String,
+    },
+}

@@ -1,0 +1,119 @@
+//! The eight steps as one enrolment: found, inspected, requested, signed, packaged, installed, verified, watched;
+//! stored step by step, taken up again after a crash, taken back after a failure.
+//!
+//! `fleet` decides the order of things. What a device can do is data from its driver; what a browser would say
+//! comes from `inspect`; certificates come through the authority's one door.
+
+mod contact;
+mod enrolment;
+mod error;
+mod journal;
+
+use std::time::Duration;
+
+use authority::Authority;
+use devices::Credentials;
+use domain::{Finding, KeyTransport, Step, StepState, Target, Verdict};
+use serde::Serialize;
+use store::Store;
+
+pub use error::{Error, Said};
+
+/// Renew when fewer days than this are left.
+pub const RENEW_DAYS: i64 = 30;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Speaking to the device.
+    pub device: devices::Limits,
+    /// Until the device serves its new certificate.
+    pub verify: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        // Some web servers take several seconds to start again with another certificate.
+        Limits { device: devices::Limits::default(), verify: Duration::from_secs(20) }
+    }
+}
+
+/// What enrolments need.
+pub struct Fleet {
+    /// The ledger.
+    pub store: Store,
+    /// The open authority.
+    pub authority: Authority,
+    /// How long things may take.
+    pub limits: Limits,
+}
+
+/// What is to be done for one device.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The device.
+    pub target: Target,
+    /// A user of the device with administrator's rights.
+    pub credentials: Credentials,
+    /// Switch plain HTTP off once HTTPS is verified.
+    pub disable_http: bool,
+}
+
+/// How one step went.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepOutcome {
+    /// Which.
+    pub step: Step,
+    /// How it stands.
+    pub state: StepState,
+    /// How long it took.
+    pub seconds: f64,
+    /// A code with its arguments, for `words`.
+    pub text: serde_json::Value,
+}
+
+/// How an enrolment went.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The target as the operator wrote it.
+    pub target: String,
+    /// What a browser says now.
+    pub verdict: Verdict,
+    /// What a browser said before.
+    pub before: Verdict,
+    /// The driver that spoke to it.
+    pub driver: Option<String>,
+    /// Manufacturer and model, if the device told.
+    pub model: Option<String>,
+    /// How the key came to the device.
+    pub key_transport: Option<KeyTransport>,
+    /// Every step that was begun, in order.
+    pub steps: Vec<StepOutcome>,
+    /// The device's https URL, once verified.
+    pub url: Option<String>,
+    /// Serial number of its certificate.
+    pub serial: Option<String>,
+    /// The last second of that certificate.
+    pub not_after: Option<time::OffsetDateTime>,
+    /// What the operator should know.
+    pub findings: Vec<Finding>,
+    /// What went wrong.
+    pub error: Option<Error>,
+}
+
+impl Outcome {
+    /// Whether what was asked holds.
+    pub fn is_done(&self) -> bool {
+        self.error.is_none() && self.verdict == Verdict::Secure
+    }
+}
+
+/// Told of every step as it begins (`None`) and ends.
+pub type Progress<'a> = &'a (dyn Fn(Step, Option<&StepOutcome>) + Send + Sync);
+
+impl Fleet {
+    /// Walks the eight steps for one device. An error is part of the outcome: what was done until then is, too.
+    pub async fn secure(&self, order: &Order, progress: Progress<'_>) -> Outcome {
+        enrolment::run(self, order, progress).await
+    }
+}

@@ -1,0 +1,38 @@
+use serde::{Deserialize, Serialize};
+
+/// What can be wrong with bytes, as a code with typed arguments.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[allow(missing_docs)] // The arguments are described by the text that they complete.
+pub enum Error {
+    #[error("not a certificate request: {detail}")]
+    NotARequest { detail: String },
+    #[error("{bytes} bytes are too many for a request")]
+    RequestTooLarge { bytes: usize, limit: usize },
+    #[error("{count} requests in one file")]
+    SeveralRequests { count: usize },
+    #[error("the request's signature does not fit its public key")]
+    BadRequestSignature,
+    #[error("the request is signed with an unsupported algorithm {algorithm}")]
+    UnsupportedSignature { algorithm: String },
+    #[error("{key} is too weak")]
+    KeyTooWeak { key: String },
+    #[error("unsupported key: {key}")]
+    UnsupportedKey { key: String },
+    #[error("not a certificate: {detail}")]
+    NotACertificate { detail: String },
+    #[error("{text:?} is neither a range of addresses nor a domain")]
+    InvalidConstraint { text: String },
+    #[error("the certificate would break rules: {rules}")]
+    LintFailed { rules: String },
+    #[error("cryptography failed: {operation}")]
+    Crypto { operation: String },
+    #[error("encoding failed: {detail}")]
+    Encoding { detail: String },
+}
+
+impl From<der::Error> for Error {
+    fn from(e: der::Error) -> Error {
+        Error::Encoding { detail: e.to_string() }
+    }
+}

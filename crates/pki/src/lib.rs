@@ -1,0 +1,29 @@
+//! Bytes: keys, requests, certificates, profiles, lints, chains, packages.
+//!
+//! No input or output, no clock (the time is an argument), no async: everything here is a function of its
+//! arguments, except that keys and serial numbers come from the system's random source.
+//!
+//! A certificate is made in three moves that cannot be reordered: a [`profile`] builds an [`Unsigned`],
+//! [`Unsigned::lint`] turns it into a [`Linted`] or says what is wrong, and [`Linted::sign`] consumes that
+//! token. There is no other way to a signature, so nothing unlinted can be signed.
+
+mod certificate;
+pub mod chain;
+mod constraints;
+mod error;
+mod key;
+mod lint;
+
+pub mod package;
+mod pem;
+pub mod profile;
+mod request;
+mod tbs;
+
+pub use certificate::{Certificate, hex};
+pub use constraints::Permitted;
+pub use error::Error;
+pub use key::{KeyKind, PrivateKey, PublicKey};
+pub use lint::{LintFinding, Linted};
+pub use request::{MAX_REQUEST, Request};
+pub use tbs::{Serial, Unsigned};

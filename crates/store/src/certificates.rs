@@ -1,0 +1,151 @@
+use domain::AltName;
+use sqlx::{Row, sqlite::SqliteRow};
+use time::OffsetDateTime;
+
+use crate::{Error, Store, now, pattern};
+
+/// What is about to be signed. Stored first, so that no crash leaves a certificate without a trace.
+#[derive(Debug)]
+pub struct Intent<'a> {
+    /// Serial number, lower-case hexadecimal.
+    pub serial: &'a str,
+    /// The authority that will sign.
+    pub authority_id: i64,
+    /// The device that it is for, if Camlock installs it.
+    pub device_id: Option<i64>,
+    /// The profile's name.
+    pub profile: &'a str,
+    /// The name for people.
+    pub name: Option<&'a str>,
+    /// The effective names.
+    pub names: &'a [AltName],
+    /// First second of validity.
+    pub not_before: OffsetDateTime,
+    /// Last second of validity.
+    pub not_after: OffsetDateTime,
+}
+
+/// A certificate, or the intent of one, as stored.
+#[derive(Clone, Debug)]
+pub struct CertificateRow {
+    /// Serial number, lower-case hexadecimal.
+    pub serial: String,
+    /// The name for people.
+    pub name: Option<String>,
+    /// The effective names.
+    pub names: Vec<AltName>,
+    /// The device that it was made for.
+    pub device: Option<String>,
+    /// First second of validity.
+    pub not_before: OffsetDateTime,
+    /// Last second of validity.
+    pub not_after: OffsetDateTime,
+    /// SHA-256 over the DER, lower-case hexadecimal; `None` while it is an intent.
+    pub sha256: Option<String>,
+    /// The certificate; `None` while it is an intent.
+    pub der: Option<Vec<u8>>,
+}
+
+/// Every query of certificates reads the same columns; literals, so that no text can slip into a statement.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT c.serial, c.name, c.names, d.name AS device, c.not_before, c.not_after, c.sha256, c.der
+             FROM certificate c LEFT JOIN device d ON d.id = c.device_id ",
+            $rest
+        )
+    };
+}
+
+impl Store {
+    /// Stores an intent. A serial that was used before is refused by the primary key.
+    pub async fn intend(&self, intent: &Intent<'_>) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO certificate
+             (serial, authority_id, device_id, profile, name, names, not_before, not_after, intended_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(intent.serial)
+        .bind(intent.authority_id)
+        .bind(intent.device_id)
+        .bind(intent.profile)
+        .bind(intent.name)
+        .bind(serde_json::to_string(intent.names)?)
+        .bind(intent.not_before.unix_timestamp())
+        .bind(intent.not_after.unix_timestamp())
+        .bind(now())
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// Completes an intent with the signed certificate.
+    pub async fn record_certificate(&self, serial: &str, sha256: &str, der: &[u8]) -> Result<(), Error> {
+        let done = sqlx::query(
+            "UPDATE certificate SET issued_at = $1, sha256 = $2, der = $3 WHERE serial = $4 AND der IS NULL",
+        )
+        .bind(now())
+        .bind(sha256)
+        .bind(der)
+        .bind(serial)
+        .execute(&self.writer)
+        .await?;
+        match done.rows_affected() {
+            1 => Ok(()),
+            _ => Err(Error::StoredData { detail: format!("no open intent for serial {serial}") }),
+        }
+    }
+
+    /// The issued certificate with this fingerprint, if the authority made it.
+    pub async fn certificate_by_sha256(&self, sha256: &str) -> Result<Option<CertificateRow>, Error> {
+        let row =
+            sqlx::query(select!("WHERE c.sha256 = $1")).bind(sha256).fetch_optional(&self.readers).await?;
+        row.as_ref().map(certificate).transpose()
+    }
+
+    /// Issued certificates by expiry, the next first: those that end before `before`, and whose names, serial
+    /// or device hold `search`.
+    pub async fn certificates(
+        &self,
+        before: Option<OffsetDateTime>,
+        search: Option<&str>,
+    ) -> Result<Vec<CertificateRow>, Error> {
+        let rows = sqlx::query(select!(
+            "WHERE c.der IS NOT NULL AND c.not_after < $1
+             AND lower(coalesce(c.name, '') || ' ' || c.names || ' ' || c.serial || ' '
+                  || coalesce(d.name, '')) LIKE $2 ESCAPE '\\'
+             ORDER BY c.not_after, c.serial"
+        ))
+        .bind(before.map_or(i64::MAX, OffsetDateTime::unix_timestamp))
+        .bind(pattern(search))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(certificate).collect()
+    }
+
+    /// Intents that never became a certificate: a crash, or one that is being signed now.
+    pub async fn open_intents(&self) -> Result<Vec<CertificateRow>, Error> {
+        let rows = sqlx::query(select!("WHERE c.der IS NULL ORDER BY c.intended_at"))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(certificate).collect()
+    }
+}
+
+fn certificate(row: &SqliteRow) -> Result<CertificateRow, Error> {
+    Ok(CertificateRow {
+        serial: row.try_get("serial")?,
+        name: row.try_get("name")?,
+        names: serde_json::from_str(row.try_get("names")?)?,
+        device: row.try_get("device")?,
+        not_before: date(row.try_get("not_before")?)?,
+        not_after: date(row.try_get("not_after")?)?,
+        sha256: row.try_get("sha256")?,
+        der: row.try_get("der")?,
+    })
+}
+
+pub(crate) fn date(seconds: i64) -> Result<OffsetDateTime, Error> {
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .map_err(|_| Error::StoredData { detail: "a date out of range".into() })
+}

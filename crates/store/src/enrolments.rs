@@ -1,0 +1,113 @@
+use domain::{EnrolmentState, Step, StepState};
+use sqlx::Row;
+
+use crate::{
+    Error, Store,
+    devices::{from_word, word},
+    now,
+};
+
+/// An enrolment as stored.
+#[derive(Clone, Debug)]
+pub struct EnrolmentRow {
+    /// The mark that it leaves on the device.
+    pub id: String,
+    /// How it stands.
+    pub state: EnrolmentState,
+    /// What the driver needs to go back, JSON.
+    pub before: String,
+    /// The certificate that was issued in it.
+    pub serial: Option<String>,
+}
+
+/// One step of an enrolment.
+#[derive(Debug)]
+pub struct StepRow<'a> {
+    /// Which.
+    pub step: Step,
+    /// How it stands.
+    pub state: StepState,
+    /// How long it took.
+    pub milliseconds: u64,
+    /// A code with its arguments, JSON.
+    pub text: &'a str,
+}
+
+impl Store {
+    /// Opens an enrolment, before anything is changed on the device.
+    pub async fn begin_enrolment(&self, id: &str, device_id: i64, before: &str) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO enrolment (id, device_id, state, before, started_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(id)
+        .bind(device_id)
+        .bind(word(&EnrolmentState::Open)?)
+        .bind(before)
+        .bind(now())
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// Stores how a step ended.
+    pub async fn record_step(&self, enrolment: &str, row: &StepRow<'_>) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO enrolment_step (enrolment_id, step, state, milliseconds, text) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (enrolment_id, step) DO UPDATE
+             SET state = excluded.state, milliseconds = excluded.milliseconds, text = excluded.text",
+        )
+        .bind(enrolment)
+        .bind(row.step.name())
+        .bind(word(&row.state)?)
+        .bind(i64::try_from(row.milliseconds).unwrap_or(i64::MAX))
+        .bind(row.text)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes the certificate that the enrolment is about to install.
+    pub async fn record_enrolment_serial(&self, enrolment: &str, serial: &str) -> Result<(), Error> {
+        sqlx::query("UPDATE enrolment SET serial = $1 WHERE id = $2")
+            .bind(serial)
+            .bind(enrolment)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// Ends an enrolment.
+    pub async fn end_enrolment(&self, id: &str, state: EnrolmentState) -> Result<(), Error> {
+        sqlx::query("UPDATE enrolment SET state = $1, ended_at = $2 WHERE id = $3")
+            .bind(word(&state)?)
+            .bind(now())
+            .bind(id)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// Enrolments of a device that left something to do: begun by a run that died, or failed without going
+    /// back. The oldest first, because the oldest knows what the device had before all of them.
+    pub async fn unfinished_enrolments(&self, device_id: i64) -> Result<Vec<EnrolmentRow>, Error> {
+        let rows = sqlx::query(
+            "SELECT id, state, before, serial FROM enrolment
+             WHERE device_id = $1 AND state IN ($2, $3) ORDER BY sequence",
+        )
+        .bind(device_id)
+        .bind(word(&EnrolmentState::Open)?)
+        .bind(word(&EnrolmentState::Failed)?)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(EnrolmentRow {
+                    id: row.try_get("id")?,
+                    state: from_word(row.try_get("state")?)?,
+                    before: row.try_get("before")?,
+                    serial: row.try_get("serial")?,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,34 @@
+use serde::{Deserialize, Serialize};
+
+/// What can go wrong with the ledger.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Error {
+    #[error("no data directory at {directory}")]
+    NoDataDirectory { directory: String },
+    #[error("data directory {directory}: {reason}")]
+    DataDirectory { directory: String, reason: String },
+    #[error("the database is of version {found}, this program knows {known}")]
+    OtherVersion { found: i64, known: i64 },
+    #[error("the database failed: {reason}")]
+    Database { reason: String },
+    #[error("stored data is damaged: {detail}")]
+    StoredData { detail: String },
+    #[error("there is an authority already, made for {site}")]
+    AuthorityExists { site: String },
+    #[error("there is no authority yet")]
+    NoAuthority,
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(e: sqlx::Error) -> Error {
+        Error::Database { reason: e.to_string() }
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(e: serde_json::Error) -> Error {
+        Error::StoredData { detail: e.to_string() }
+    }
+}

@@ -1,0 +1,145 @@
+//! The ledger: every SQL statement of the project is here.
+//!
+//! SQLite in the data directory: WAL, `synchronous=FULL` (an issued certificate that vanished with the power
+//! would be an incident), one connection that writes and several that read. A write is durable when its
+//! function returns.
+
+mod certificates;
+mod devices;
+mod enrolments;
+mod error;
+mod lease;
+mod site;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{
+    Executor,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
+};
+
+pub use certificates::{CertificateRow, Intent};
+pub use devices::{DeviceRow, NewDevice};
+pub use enrolments::{EnrolmentRow, StepRow};
+pub use error::Error;
+pub use lease::Lease;
+pub use site::{AuthorityRow, NewSite, Site};
+
+const FILE: &str = "camlock.db";
+const SCHEMA: &str = include_str!("schema.sql");
+const SCHEMA_VERSION: i64 = 1;
+
+/// The open ledger. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    directory: PathBuf,
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Store {
+    /// Opens the ledger of a data directory, which must hold one.
+    pub async fn open(directory: &Path) -> Result<Store, Error> {
+        if !directory.join(FILE).exists() {
+            return Err(Error::NoDataDirectory { directory: directory.display().to_string() });
+        }
+        Store::connect(directory).await
+    }
+
+    /// Opens the ledger of a data directory, or makes both: directory 0700, files 0600.
+    pub async fn create(directory: &Path) -> Result<Store, Error> {
+        let failed = |e: std::io::Error| Error::DataDirectory {
+            directory: directory.display().to_string(),
+            reason: e.to_string(),
+        };
+        make_private_directory(directory).map_err(failed)?;
+        make_private_file(&directory.join(FILE)).map_err(failed)?;
+        Store::connect(directory).await
+    }
+
+    async fn connect(directory: &Path) -> Result<Store, Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(directory.join(FILE))
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5));
+        // The writer has one connection, so that two writes of this process never meet inside SQLite.
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&writer).await?;
+        match version {
+            0 => Store::make_schema(&writer).await?,
+            SCHEMA_VERSION => {}
+            found => return Err(Error::OtherVersion { found, known: SCHEMA_VERSION }),
+        }
+        let readers = SqlitePoolOptions::new()
+            .min_connections(0)
+            .max_connections(4)
+            .connect_lazy_with(options.read_only(true));
+        Ok(Store { directory: directory.to_owned(), writer, readers })
+    }
+
+    async fn make_schema(writer: &SqlitePool) -> Result<(), Error> {
+        let mut connection = writer.acquire().await?;
+        let mut transaction = begin(&mut connection).await?;
+        // Another process may have made it while this one waited for the lock.
+        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
+        if version == 0 {
+            transaction.execute(SCHEMA).await?;
+            transaction.execute("PRAGMA user_version = 1").await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Closes the connections, so that SQLite folds its write-ahead log into the database.
+    pub async fn close(self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// A write transaction that takes the write lock at its begin: `busy_timeout` does not cover a transaction that
+/// first reads and then wants to write.
+async fn begin(
+    connection: &mut sqlx::SqliteConnection,
+) -> Result<sqlx::Transaction<'_, sqlx::Sqlite>, sqlx::Error> {
+    use sqlx::Connection;
+    connection.begin_with("BEGIN IMMEDIATE").await
+}
+
+fn now() -> i64 {
+    time::OffsetDateTime::now_utc().unix_timestamp()
+}
+
+/// A search text as the pattern of a LIKE that finds it anywhere, letter case apart.
+fn pattern(search: Option<&str>) -> String {
+    let text = search.unwrap_or_default().to_lowercase();
+    format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
+}
+
+#[cfg(unix)]
+fn make_private_directory(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn make_private_directory(path: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
+/// SQLite gives its log files the database's own permissions, so it is enough to make that one private.
+fn make_private_file(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}

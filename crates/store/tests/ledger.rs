@@ -1,0 +1,164 @@
+//! The ledger from outside: what is stored is there again, and what must not happen cannot.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use domain::{AltName, EnrolmentState, KeyTransport, Step, StepState, Verdict};
+use store::{Error, Intent, NewDevice, NewSite, StepRow, Store};
+use time::{Duration, OffsetDateTime};
+
+async fn ledger() -> (tempfile::TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::create(&directory.path().join("data")).await.unwrap();
+    (directory, store)
+}
+
+fn site(name: &str) -> NewSite<'_> {
+    NewSite {
+        name,
+        vault: "{}",
+        certificate: b"root",
+        sealed_key: b"sealed",
+        permitted: "[]",
+        constrained: true,
+    }
+}
+
+fn intent<'a>(serial: &'a str, names: &'a [AltName], days: i64) -> Intent<'a> {
+    let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+    Intent {
+        serial,
+        authority_id: 1,
+        device_id: None,
+        profile: "device",
+        name: Some("Gate"),
+        names,
+        not_before: now,
+        not_after: now + Duration::days(days),
+    }
+}
+
+#[tokio::test]
+async fn a_site_is_founded_once() {
+    let (directory, store) = ledger().await;
+    assert!(matches!(store.site().await, Err(Error::NoAuthority)));
+    store.found_site(&site("Shop")).await.unwrap();
+    assert_eq!(
+        store.found_site(&site("Other")).await.unwrap_err(),
+        Error::AuthorityExists { site: "Shop".into() }
+    );
+    store.close().await;
+
+    let again = Store::open(&directory.path().join("data")).await.unwrap();
+    let site = again.site().await.unwrap();
+    assert_eq!((site.name.as_str(), site.authority.certificate.as_slice()), ("Shop", &b"root"[..]));
+    assert!(matches!(
+        Store::open(&directory.path().join("none")).await.unwrap_err(),
+        Error::NoDataDirectory { .. }
+    ));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_can_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let (directory, store) = ledger().await;
+    store.found_site(&site("Shop")).await.unwrap();
+    let data = directory.path().join("data");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    for file in std::fs::read_dir(&data).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{path:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_intent_becomes_a_certificate_once() {
+    let (_directory, store) = ledger().await;
+    store.found_site(&site("Shop")).await.unwrap();
+    let names = ["192.168.1.64".parse().unwrap()];
+    store.intend(&intent("aa", &names, 30)).await.unwrap();
+    assert!(store.intend(&intent("aa", &names, 30)).await.is_err(), "a serial is never used twice");
+    assert_eq!(store.open_intents().await.unwrap().len(), 1);
+    assert!(store.certificates(None, None).await.unwrap().is_empty());
+
+    store.record_certificate("aa", "f00d", b"der").await.unwrap();
+    assert!(store.record_certificate("aa", "beef", b"other").await.is_err());
+    assert!(store.record_certificate("bb", "beef", b"other").await.is_err());
+    let found = store.certificate_by_sha256("f00d").await.unwrap().unwrap();
+    assert_eq!((found.serial.as_str(), found.der.as_deref()), ("aa", Some(&b"der"[..])));
+    assert_eq!(found.names, names);
+}
+
+#[tokio::test]
+async fn certificates_are_found_by_expiry_and_text() {
+    let (_directory, store) = ledger().await;
+    store.found_site(&site("Shop")).await.unwrap();
+    for (serial, ip, days) in [("aa", "192.168.1.64", 30), ("bb", "192.168.1.65", 10), ("cc", "10.0.0.1", 90)]
+    {
+        let names = [ip.parse().unwrap()];
+        store.intend(&intent(serial, &names, days)).await.unwrap();
+        store.record_certificate(serial, serial, b"der").await.unwrap();
+    }
+    let serials = |rows: Vec<store::CertificateRow>| rows.into_iter().map(|r| r.serial).collect::<Vec<_>>();
+    assert_eq!(serials(store.certificates(None, None).await.unwrap()), ["bb", "aa", "cc"]);
+    let soon = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap() + Duration::days(31);
+    assert_eq!(serials(store.certificates(Some(soon), None).await.unwrap()), ["bb", "aa"]);
+    assert_eq!(serials(store.certificates(None, Some("1.65")).await.unwrap()), ["bb"]);
+    assert_eq!(store.certificates(None, Some("GATE")).await.unwrap().len(), 3);
+    for nothing in ["%", "_", "\\", "'; --"] {
+        assert!(store.certificates(None, Some(nothing)).await.unwrap().is_empty(), "{nothing}");
+    }
+}
+
+#[tokio::test]
+async fn an_enrolment_is_found_again_until_it_ended_well() {
+    let (_directory, store) = ledger().await;
+    store.found_site(&site("Shop")).await.unwrap();
+    let host: AltName = "127.0.0.1".parse().unwrap();
+    let new = NewDevice {
+        host: &host,
+        port: 8080,
+        name: "127.0.0.1",
+        model: Some("Sim 1"),
+        driver: "onvif-security",
+    };
+    let id = store.save_device(&new).await.unwrap();
+    assert_eq!(store.save_device(&new).await.unwrap(), id);
+
+    store.begin_enrolment("camlock-1", id, "{}").await.unwrap();
+    let step = StepRow { step: Step::Install, state: StepState::Done, milliseconds: 12, text: "{}" };
+    store.record_step("camlock-1", &step).await.unwrap();
+    store.record_step("camlock-1", &step).await.unwrap();
+    store.intend(&intent("aa", std::slice::from_ref(&host), 30)).await.unwrap();
+    store.record_enrolment_serial("camlock-1", "aa").await.unwrap();
+    let open = store.unfinished_enrolments(id).await.unwrap();
+    assert_eq!((open[0].id.as_str(), open[0].serial.as_deref()), ("camlock-1", Some("aa")));
+
+    store.end_enrolment("camlock-1", EnrolmentState::Done).await.unwrap();
+    assert!(store.unfinished_enrolments(id).await.unwrap().is_empty());
+    store.record_verdict(id, Verdict::Secure, 8443, Some("aa"), Some(KeyTransport::None)).await.unwrap();
+    for port in [8080, 8443] {
+        let device = store.device_at(&host, port).await.unwrap().unwrap();
+        assert_eq!((device.verdict, device.https_port), (Verdict::Secure, Some(8443)));
+        assert_eq!(device.not_after.unwrap().unix_timestamp(), 1_800_000_000 + 30 * 86400);
+    }
+    assert!(store.device_at(&host, 80).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn one_run_at_a_time_works_on_a_device() {
+    let (_directory, store) = ledger().await;
+    let lease = store.lease_device(1).unwrap().unwrap();
+    assert!(store.lease_device(1).unwrap().is_none());
+    assert!(store.lease_device(2).unwrap().is_some());
+    drop(lease);
+    assert!(store.lease_device(1).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_database_waits_for_the_disk() {
+    let (directory, store) = ledger().await;
+    store.found_site(&site("Shop")).await.unwrap();
+    // WAL: the log beside the database is there as long as a connection is open.
+    assert!(directory.path().join("data/camlock.db-wal").exists());
+}

@@ -1,0 +1,192 @@
+//! The router behind TLS.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use axum_server::{
+    Handle, from_tcp,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
+use tokio::{task::JoinHandle, time::timeout};
+
+use crate::guard::Guard;
+
+/// How long a client may hold on to something.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// For the TLS handshake.
+    handshake: Duration,
+    /// For the head of a request, and for silence between two of them.
+    head: Duration,
+    /// For taking nothing of an answer.
+    stall: Duration,
+    /// Connections at a time.
+    connections: usize,
+}
+
+const LIMITS: Limits = Limits {
+    handshake: Duration::from_secs(5),
+    head: Duration::from_secs(10),
+    stall: Duration::from_secs(20),
+    connections: 256,
+};
+
+/// What a request in flight is given when the server stops.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A running server. Dropping it ends it at once; [`Server::stop`] lets requests in flight finish.
+pub struct Server {
+    address: SocketAddr,
+    handle: Handle<SocketAddr>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Server {
+    /// Serves `router` on `listener` inside TLS. Only HTTP/1.1 is spoken, whatever `tls` says of ALPN.
+    pub async fn start(
+        listener: TcpListener,
+        tls: rustls::ServerConfig,
+        router: Router,
+    ) -> io::Result<Server> {
+        Server::start_with(listener, tls, router, LIMITS).await
+    }
+
+    async fn start_with(
+        listener: TcpListener,
+        mut tls: rustls::ServerConfig,
+        router: Router,
+        limits: Limits,
+    ) -> io::Result<Server> {
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls)))
+            .handshake_timeout(limits.handshake)
+            .acceptor(Guard::new(limits.connections, limits.stall));
+        let handle = Handle::new();
+        let mut server = from_tcp(listener)?
+            .acceptor(acceptor)
+            .handle(handle.clone())
+            .first_request_timeout(limits.head)
+            .http1_only();
+        server.http_builder().http1().header_read_timeout(limits.head);
+        let task = tokio::spawn(server.serve(router.into_make_service()));
+        match handle.listening().await {
+            Some(address) => Ok(Server { address, handle, task }),
+            None => Err(io::Error::other("the listener has no address")),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections, gives requests in flight up to two seconds, and ends.
+    pub async fn stop(mut self) {
+        self.handle.graceful_shutdown(Some(GRACE));
+        // The server keeps to the grace by itself; the second bound is for a fault in it.
+        let _ = timeout(GRACE * 2, &mut self.task).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+    use tokio_rustls::{TlsConnector, client::TlsStream};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(50);
+    const PATIENT: Limits = Limits { handshake: LONG, head: LONG, stall: LONG, connections: 8 };
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    /// A server whose one answer is larger than what the sockets between can hold.
+    async fn serve(limits: Limits) -> (Server, TlsConnector) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let router = Router::new().route("/", get(async || vec![b'x'; 16 << 20]));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Server::start_with(listener, tls, router, limits).await.unwrap();
+        (server, TlsConnector::from(Arc::new(client)))
+    }
+
+    async fn connect(server: &Server, tls: &TlsConnector) -> io::Result<TlsStream<TcpStream>> {
+        let tcp = TcpStream::connect(server.address()).await?;
+        tls.connect("127.0.0.1".try_into().unwrap(), tcp).await
+    }
+
+    /// Reads until the server ends the connection, however it does so; a server that does not fails here.
+    async fn ended(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
+        let mut got = Vec::new();
+        let _ = timeout(LONG / 2, stream.read_to_end(&mut got)).await.expect("the server ends it");
+        got
+    }
+
+    #[tokio::test]
+    async fn a_client_without_a_handshake_is_let_go() {
+        let (server, _) = serve(Limits { handshake: SHORT, ..PATIENT }).await;
+        let mut tcp = TcpStream::connect(server.address()).await.unwrap();
+        assert_eq!(ended(&mut tcp).await, b"");
+    }
+
+    #[tokio::test]
+    async fn half_a_request_is_let_go_and_so_is_silence() {
+        let (server, tls) = serve(Limits { head: SHORT, ..PATIENT }).await;
+        let mut half = connect(&server, &tls).await.unwrap();
+        half.write_all(&REQUEST[..20]).await.unwrap();
+        assert!(!ended(&mut half).await.starts_with(b"HTTP/1.1 200"));
+        let mut silent = connect(&server, &tls).await.unwrap();
+        silent.write_all(REQUEST).await.unwrap();
+        assert!(ended(&mut silent).await.len() > 16 << 20);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_let_go() {
+        let (server, tls) = serve(Limits { stall: SHORT, ..PATIENT }).await;
+        let mut deaf = connect(&server, &tls).await.unwrap();
+        // Writing goes on until the server resets the connection.
+        let writing = async { while deaf.write_all(REQUEST).await.is_ok() && deaf.flush().await.is_ok() {} };
+        timeout(LONG / 2, writing).await.expect("the server ends it");
+    }
+
+    #[tokio::test]
+    async fn one_connection_too_many_is_refused() {
+        let (server, tls) = serve(Limits { connections: 1, ..PATIENT }).await;
+        let first = connect(&server, &tls).await.unwrap();
+        assert!(connect(&server, &tls).await.is_err());
+        drop(first);
+        while connect(&server, &tls).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The whole door: a server inside TLS, read by a client that shares no code with it.
+
+// clippy.toml lets tests unwrap; it does not see that a helper of theirs is one.
+#![allow(clippy::unwrap_used)]
+
+mod sample;
+
+use std::{net::TcpListener, path::PathBuf, sync::Arc};
+
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    HeaderMap, Method, Request, StatusCode,
+    body::Bytes,
+    client::conn::http1::{SendRequest, handshake},
+};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
+use time::macros::date;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use web::{Page, Root, Server};
+
+struct Site {
+    server: Server,
+    client: Arc<ClientConfig>,
+    root: Vec<u8>,
+    pem: String,
+}
+
+impl Site {
+    async fn start(change: impl FnOnce(&mut Page)) -> Site {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let (root, pem) = (made.cert.der().to_vec(), made.cert.pem());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut page = sample::page(Root {
+            der: root.clone(),
+            pem: pem.clone(),
+            subject: "CN=Camlock Demo house 7f3a 2026".to_owned(),
+            sha256: "0123456789abcdef".repeat(4),
+            not_after: date!(2036 - 11 - 20),
+            file: PathBuf::from("/tmp/it's here/root.pem"),
+        });
+        change(&mut page);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Server::start(listener, tls, web::router(page)).await.unwrap();
+        assert_eq!(server.address(), address);
+        Site { server, client: Arc::new(client), root, pem }
+    }
+
+    async fn connect(&self) -> SendRequest<Empty<Bytes>> {
+        let tcp = TcpStream::connect(self.server.address()).await.unwrap();
+        let name = "127.0.0.1".try_into().unwrap();
+        let tls = TlsConnector::from(self.client.clone()).connect(name, tcp).await.unwrap();
+        let (send, connection) = handshake(TokioIo::new(tls)).await.unwrap();
+        tokio::spawn(connection);
+        send
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "evil.example")
+            .body(Empty::<Bytes>::new())
+            .unwrap();
+        let (head, body) = self.connect().await.send_request(request).await.unwrap().into_parts();
+        (head.status, head.headers, body.collect().await.unwrap().to_bytes().to_vec())
+    }
+
+    async fn text(&self, path: &str) -> String {
+        let (status, _, body) = self.ask(Method::GET, path).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn every_answer_is_guarded() {
+    let site = Site::start(|_| ()).await;
+    for (path, status, kind) in [
+        ("/", 200, "text/html; charset=utf-8"),
+        ("/style.css", 200, "text/css; charset=utf-8"),
+        ("/favicon.svg", 200, "image/svg+xml"),
+        ("/root.crt", 200, "application/x-x509-ca-cert"),
+        ("/root.pem", 200, "application/x-pem-file"),
+        ("/root.key", 404, "text/html; charset=utf-8"),
+        ("/../../etc/passwd", 404, "text/html; charset=utf-8"),
+    ] {
+        let (get_status, headers, body) = site.ask(Method::GET, path).await;
+        assert_eq!(
+            (get_status.as_u16(), headers["content-type"].to_str().unwrap()),
+            (status, kind),
+            "{path}"
+        );
+        assert!(!body.windows(7).any(|w| w == b"evil.ex" || w == b"/passwd"), "{path} reflects the request");
+        let csp = headers["content-security-policy"].to_str().unwrap();
+        assert!(csp.starts_with("default-src 'none';") && !csp.contains("unsafe"), "{path}");
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+            ("cross-origin-opener-policy", "same-origin"),
+        ] {
+            assert_eq!(headers[name], value, "{path}");
+        }
+        assert!(!headers.contains_key("strict-transport-security"), "{path}");
+
+        let (head_status, head, nothing) = site.ask(Method::HEAD, path).await;
+        assert_eq!((head_status, nothing.len()), (get_status, 0), "{path}");
+        assert_eq!(head["content-length"], body.len().to_string(), "{path}");
+    }
+    for (method, path) in [(Method::POST, "/"), (Method::DELETE, "/root.crt"), (Method::OPTIONS, "/nothing")]
+    {
+        let (status, headers, _) = site.ask(method, path).await;
+        assert_eq!((status.as_u16(), &headers["allow"]), (405, &"GET, HEAD".parse().unwrap()), "{path}");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+    }
+    site.server.stop().await;
+}
+
+#[tokio::test]
+async fn the_root_is_handed_out_unchanged() {
+    let site = Site::start(|_| ()).await;
+    let (_, headers, der) = site.ask(Method::GET, "/root.crt").await;
+    assert_eq!(der, site.root);
+    assert_eq!(headers["content-disposition"], r#"attachment; filename="camlock-root.crt""#);
+    let (_, headers, pem) = site.ask(Method::GET, "/root.pem").await;
+    assert_eq!(pem, site.pem.as_bytes());
+    assert_eq!(headers["content-disposition"], r#"attachment; filename="camlock-root.pem""#);
+}
+
+#[tokio::test]
+async fn what_came_from_outside_is_text() {
+    let site = Site::start(|page| page.site = sample::HOSTILE.to_owned()).await;
+    let html = site.text("/").await;
+    for bad in ["<script", "onmouseover='", "\" onmouseover", "href=\"javascript", "style=\"", " onload"] {
+        assert!(!html.contains(bad), "{bad}");
+    }
+    assert!(html.contains("Gate &#60;script&#62;"), "the name is shown, escaped");
+    // Nothing is fetched from elsewhere: the only addresses are those of the cameras.
+    for link in
+        html.match_indices("href=\"").chain(html.match_indices("src=\"")).map(|(at, m)| &html[at + m.len()..])
+    {
+        assert!(link.starts_with(['/', '#']) || link.starts_with("https://127.0.0.1:"), "{}", &link[..40]);
+    }
+}
+
+#[tokio::test]
+async fn the_page_says_what_was_seen() {
+    let site = Site::start(|_| ()).await;
+    let html = site.text("/").await;
+    for wanted in [
+        "<h1>2 of 4 cameras secure</h1>",
+        "Tz4-mild-Kestrel",
+        "no secret crossed the network",
+        "crossed plain HTTP once",
+        "<s>https</s>",
+        "rolled back",
+        "not reached",
+        "<time datetime=\"2027-12-25\">25 December 2027</time>",
+        "<span>0123</span> <span>4567</span>",
+        "Camlock Demo house 7f3a 2026",
+        "<code>/tmp/it&#39;s here/root.pem</code>",
+        "throw-away authority",
+    ] {
+        assert!(html.contains(wanted), "{wanted}");
+    }
+    if cfg!(any(target_os = "linux", target_os = "macos")) {
+        // In the command for this system: the path as its shell reads it back.
+        assert!(html.contains(r"&#39;/tmp/it&#39;\&#39;&#39;s here/root.pem&#39;"));
+    }
+    let plain = Site::start(|page| {
+        page.sign_in = None;
+        page.cameras = vec![sample::makes_its_own_key()];
+    });
+    let html = plain.await.text("/").await;
+    assert!(html.contains("<h1>1 of 1 camera secure</h1>"));
+    assert!(!html.contains("throw-away") && !html.contains("simulated, on this"));
+    let empty = Site::start(|page| page.cameras.clear()).await.text("/").await;
+    assert!(empty.contains("<h1>No cameras yet</h1>"));
+}
+
+#[tokio::test]
+async fn stopping_ends_idle_connections() {
+    let site = Site::start(|_| ()).await;
+    let mut idle = site.connect().await;
+    let request = || Request::get("/").body(Empty::<Bytes>::new()).unwrap();
+    idle.send_request(request()).await.unwrap().into_body().collect().await.unwrap();
+    let address = site.server.address();
+    site.server.stop().await;
+    assert!(idle.send_request(request()).await.is_err());
+    assert!(TcpStream::connect(address).await.is_err());
+}

@@ -1,0 +1,208 @@
+"""Camlock's SOAP and the simulator's, judged from outside: by the official ONVIF schema, and by zeep."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import zeep.exceptions
+
+from conftest import StartCamera
+from onvif_client import OnvifClient
+from onvif_schema import Exchange, OfficialSchema, summary
+from openssl import TestAuthority, der, openssl, served_certificate
+from processes import wait_for
+
+SHA256_WITH_RSA = "1.2.840.113549.1.1.11"
+NAMESPACES = (
+    'xmlns:env="http://www.w3.org/2003/05/soap-envelope" xmlns:tt="http://www.onvif.org/ver10/schema" '
+    'xmlns:tas="http://www.onvif.org/ver10/advancedsecurity/wsdl" '
+    'xmlns:tds="http://www.onvif.org/ver10/device/wsdl" xmlns:ter="http://www.onvif.org/ver10/error"'
+)
+
+
+def envelope(body: str) -> str:
+    """A SOAP 1.2 message."""
+    return f"<env:Envelope {NAMESPACES}><env:Body>{body}</env:Body></env:Envelope>"
+
+
+def fault(code: str, subcode: str, reason: str = '<env:Text xml:lang="en">No.</env:Text>') -> str:
+    """A SOAP 1.2 fault."""
+    return envelope(
+        f"<env:Fault><env:Code><env:Value>{code}</env:Value><env:Subcode><env:Value>{subcode}</env:Value>"
+        f"</env:Subcode></env:Code><env:Reason>{reason}</env:Reason></env:Fault>"
+    )
+
+
+def assert_official(exchanges: list[Exchange], expected: set[str]) -> None:
+    """Nothing is wrong with any message, and every expected operation was asked for and not only refused."""
+    print(summary(exchanges))
+    wrong = [f"{exchange.operation}: {what}" for exchange in exchanges for what in exchange.complaints]
+    assert not wrong, "\n".join(wrong)
+    done = {exchange.operation for exchange in exchanges if not exchange.fault}
+    assert not expected - done, f"never done: {sorted(expected - done)}"
+
+
+GOOD = {
+    "request": envelope("<tas:CreateRSAKeyPair><tas:KeyLength>2048</tas:KeyLength></tas:CreateRSAKeyPair>"),
+    "answer": envelope(
+        "<tas:CreateRSAKeyPairResponse><tas:KeyID>K1</tas:KeyID>"
+        "<tas:EstimatedCreationTime>PT5S</tas:EstimatedCreationTime></tas:CreateRSAKeyPairResponse>"
+    ),
+    "fault": fault("env:Sender", "ter:InvalidArgVal"),
+}
+# A broken message, and what the judge must say of it: refused for another reason would prove nothing.
+BROKEN = {
+    "not XML": ("<a>", "not XML"),
+    "SOAP 1.1": (
+        '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body/></e:Envelope>',
+        "not a SOAP 1.2 envelope",
+    ),
+    "no body": (f"<env:Envelope {NAMESPACES}/>", "Body' expected"),
+    "empty body": (envelope(""), "0 elements in the body"),
+    "two operations": (envelope("<tds:GetHostname/><tds:GetHostname/>"), "2 elements in the body"),
+    "mandatory element missing": (
+        envelope("<tas:CreateRSAKeyPairResponse><tas:KeyID>K1</tas:KeyID></tas:CreateRSAKeyPairResponse>"),
+        "'tas:EstimatedCreationTime' expected",
+    ),
+    "KeyID that is no NCName": (
+        envelope("<tas:GetKeyStatus><tas:KeyID>1 a</tas:KeyID></tas:GetKeyStatus>"),
+        "value doesn't match any pattern",
+    ),
+    "wrong order": (
+        envelope(
+            "<tas:CreateRSAKeyPair><tas:Alias>a</tas:Alias><tas:KeyLength>2048</tas:KeyLength>"
+            "</tas:CreateRSAKeyPair>"
+        ),
+        "Unexpected child with tag 'tas:Alias'",
+    ),
+    "child without its namespace": (
+        envelope("<tas:GetKeyStatus><KeyID>K1</KeyID></tas:GetKeyStatus>"),
+        "Unexpected child with tag 'KeyID'",
+    ),
+    "no base64": (
+        envelope("<tas:UploadCertificate><tas:Certificate>%</tas:Certificate></tas:UploadCertificate>"),
+        "invalid value '%'",
+    ),
+    "unknown operation": (envelope("<tas:CreatePadlock/>"), "CreatePadlock is declared nowhere"),
+    # The schema allows any element here, which hides the slip of the pen from it.
+    "misspelt optional element": (
+        envelope(
+            "<tas:GetCertificateResponse><tas:Certificate><tas:CertificateID>C1</tas:CertificateID>"
+            "<tas:KeyID>K1</tas:KeyID><tas:CertificateContent>AAAA</tas:CertificateContent>"
+            "<tas:HasPrivatKey>true</tas:HasPrivatKey></tas:Certificate></tas:GetCertificateResponse>"
+        ),
+        "HasPrivatKey is declared nowhere",
+    ),
+    "unknown fault code": (fault("env:Client", "ter:InvalidArgVal"), "value must be one of"),
+    "subcode of no namespace": (fault("env:Sender", "InvalidArgVal"), "not one of ONVIF's"),
+    "subcode of another namespace": (fault("env:Sender", "tds:InvalidArgVal"), "not one of ONVIF's"),
+    "fault without a reason": (fault("env:Sender", "ter:InvalidArgVal", ""), "Text' expected"),
+}
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_the_judge_accepts_what_is_right(official_schema: OfficialSchema, kind: str) -> None:
+    """Else the next test would prove nothing."""
+    assert official_schema.judge(GOOD[kind])[1] == []
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_the_judge_catches(official_schema: OfficialSchema, kind: str) -> None:
+    """The judge can say no, and says why: one broken message of each kind."""
+    message, expected = BROKEN[kind]
+    complaints = official_schema.judge(message)[1]
+    assert any(expected in complaint for complaint in complaints), complaints
+
+
+def test_the_judge_wants_the_answer_to_its_request(official_schema: OfficialSchema) -> None:
+    """An answer that is right in itself but belongs to another operation is caught, and so is a lone answer."""
+    assert official_schema.judge_exchange(GOOD["request"], GOOD["answer"]).complaints == []
+    assert official_schema.judge_exchange(GOOD["request"], GOOD["fault"]).complaints == []
+    assert official_schema.judge_exchange(GOOD["request"], envelope("<tds:GetHostname/>")).complaints
+    assert official_schema.judge_exchange(GOOD["answer"], GOOD["answer"]).complaints
+
+
+def test_a_missing_operation_is_noticed(official_schema: OfficialSchema) -> None:
+    """Neither an operation that never happened nor one that was only refused counts as done."""
+    refused = official_schema.judge_exchange(GOOD["request"], GOOD["fault"])
+    for exchanges in ([], [refused]):
+        with pytest.raises(AssertionError, match="never done"):
+            assert_official(exchanges, {"CreateRSAKeyPair"})
+
+
+def https_port(camera: dict[str, Any]) -> int:
+    """The port of the camera's https address."""
+    port = urlsplit(camera["https"]).port
+    assert port is not None
+    return port
+
+
+def enable_https(client: OnvifClient, camera: dict[str, Any]) -> None:
+    """SetNetworkProtocols, with the port that the camera has."""
+    client.device.SetNetworkProtocols(
+        NetworkProtocols=[{"Name": "HTTPS", "Enabled": True, "Port": [https_port(camera)]}]
+    )
+
+
+def test_zeep_gives_the_security_service_a_certificate(
+    start_camera: StartCamera, official_schema: OfficialSchema, tmp_path: Path
+) -> None:
+    """The simulator is what the WSDL says: a client made of the WSDL alone takes it from key pair to TLS."""
+    camera = start_camera("onvif-security")
+    client = OnvifClient(camera, tmp_path)
+    keystore, tls = client.security("KeystoreBinding"), client.security("TLSServerBinding")
+    authority = TestAuthority(tmp_path)
+
+    key = keystore.CreateRSAKeyPair(KeyLength=2048, Alias="outside").KeyID
+    wait_for("the key", 30, lambda: keystore.GetKeyStatus(KeyID=key) == "ok" or None)
+    asked = keystore.CreatePKCS10CSR(
+        Subject={"CommonName": ["127.0.0.1"]},
+        KeyID=key,
+        SignatureAlgorithm={"algorithm": SHA256_WITH_RSA},
+    )
+    request, leaf = tmp_path / "request.pem", tmp_path / "leaf.pem"
+    openssl("req", "-inform", "DER", "-verify", "-out", request, stdin=asked)
+    authority.sign(request, leaf)
+    uploaded = keystore.UploadCertificate(Certificate=der(leaf), PrivateKeyRequired=True)
+    assert uploaded.KeyID == key
+    path = keystore.CreateCertificationPath(CertificateIDs={"CertificateID": [uploaded.CertificateID]})
+    tls.AddServerCertificateAssignment(CertificationPathID=path)
+    enable_https(client, camera)
+    assert served_certificate(https_port(camera), authority.root) == der(leaf)
+
+    with pytest.raises(zeep.exceptions.Fault) as refusal:
+        keystore.DeleteKey(KeyID=key)
+    assert refusal.value.code == "env:Sender"
+    exchanges = official_schema.judge_transcript(camera["transcript"])
+    assert_official(exchanges, {"GetServices", "CreatePKCS10CSR", "UploadCertificate", "SetNetworkProtocols"})
+
+
+def test_zeep_gives_the_device_service_a_certificate(
+    start_camera: StartCamera, official_schema: OfficialSchema, tmp_path: Path
+) -> None:
+    """The same for the old service, which takes certificate and private key."""
+    camera = start_camera("onvif-device")
+    client = OnvifClient(camera, tmp_path)
+    authority = TestAuthority(tmp_path)
+    key, request, leaf = tmp_path / "leaf.key", tmp_path / "request.pem", tmp_path / "leaf.pem"
+    openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=Gate", "-keyout", key, "-out", request)
+    authority.sign(request, leaf)
+    pkcs8 = tmp_path / "leaf.pkcs8"
+    openssl("pkcs8", "-topk8", "-nocrypt", "-in", key, "-outform", "DER", "-out", pkcs8)
+
+    client.device.LoadCertificateWithPrivateKey(
+        CertificateWithPrivateKey=[
+            {
+                "CertificateID": "outside",
+                "Certificate": {"Data": der(leaf)},
+                "PrivateKey": {"Data": pkcs8.read_bytes()},
+            }
+        ]
+    )
+    client.device.SetCertificatesStatus(CertificateStatus=[{"CertificateID": "outside", "Status": True}])
+    enable_https(client, camera)
+    assert served_certificate(https_port(camera), authority.root) == der(leaf)
+    assert client.device.GetCertificates()[0].CertificateID == "outside"
+    exchanges = official_schema.judge_transcript(camera["transcript"])
+    assert_official(exchanges, {"LoadCertificateWithPrivateKey", "SetCertificatesStatus", "GetCertificates"})
