@@ -1,1 +1,48 @@
-fn main() {}
+//! The program: commands, wiring, terminal output. It holds no rule of its own; it shows and it asks.
+
+mod args;
+mod authority_commands;
+mod check;
+mod demo;
+mod failure;
+mod files;
+mod list;
+mod secure;
+mod setting;
+mod talk;
+
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use clap::Parser;
+use failure::Failure;
+use setting::Setting;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return talk::explain(&Failure::broken("demo-failed", "reason", &e.to_string())),
+    };
+    match runtime.block_on(run(args)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(failure) => talk::explain(&failure),
+    }
+}
+
+/// Whether what was asked holds.
+async fn run(args: Args) -> Result<bool, Failure> {
+    let setting = Setting::new(&args);
+    match args.command {
+        Command::Demo(demo) => demo::run(&demo, setting.json).await,
+        Command::Init(init) => authority_commands::init(&init, &setting).await,
+        Command::Authority(_) => authority_commands::show(&setting).await,
+        Command::Trust(trust) => authority_commands::trust(&trust, &setting).await,
+        Command::Check(check) => check::run(&check, &setting).await,
+        Command::Secure(secure) => secure::run(&secure, &setting).await,
+        Command::Sign(sign) => files::sign(&sign, &setting).await,
+        Command::Issue(issue) => files::issue(&issue, &setting).await,
+        Command::List(list) => list::run(&list, &setting).await,
+    }
+}

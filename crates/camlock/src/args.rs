@@ -1,0 +1,267 @@
+//! The command line, as others rely on it: names, options, exit codes.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// In-house HTTPS for IP cameras: a local certificate authority that puts the padlock above every camera.
+///
+/// Exit codes: 0 done, and what was asked holds; 1 it does not hold; 2 wrong use; 3 something broke.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Example:\n  camlock demo\n  camlock init --site Shop\n  camlock secure 192.168.1.64 --user admin"
+)]
+pub struct Args {
+    /// The data directory [default: the platform's]
+    #[arg(long, global = true, env = "CAMLOCK_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// A file whose first line is the passphrase (or the recovery key)
+    #[arg(long, global = true, env = "CAMLOCK_PASSPHRASE_FILE", value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// One JSON document on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows all of it on simulated cameras: before, the eight steps, after
+    #[command(after_help = "Example:\n  camlock demo --cameras 6\n  camlock demo --once --json")]
+    Demo(Demo),
+    /// Makes the site's authority; never over an existing one
+    #[command(
+        after_help = "Example:\n  camlock init --site Shop --permit cams.example.com --permit 81.2.3.0/24"
+    )]
+    Init(Init),
+    /// The authority itself
+    #[command(after_help = "Example:\n  camlock authority show")]
+    Authority(Authority),
+    /// What a browser would say of a device
+    #[command(after_help = "Example:\n  camlock check 192.168.1.64 https://gate.lan:8443/")]
+    Check(Check),
+    /// The whole enrolment: key, request, certificate, upload, HTTPS, proof
+    #[command(after_help = "Example:\n  camlock secure 192.168.1.64 192.168.1.65 --user admin")]
+    Secure(Secure),
+    /// Signs a certificate request made elsewhere
+    #[command(after_help = "Example:\n  camlock sign camera.csr --ip 192.168.1.64")]
+    Sign(Sign),
+    /// Makes key and certificate in one PEM, to upload by hand
+    #[command(after_help = "Example:\n  camlock issue --name Gate --ip 192.168.1.65")]
+    Issue(Issue),
+    /// What there is
+    #[command(after_help = "Example:\n  camlock list certificates --expiring 30d")]
+    List(List),
+    /// The root, for browsers
+    #[command(after_help = "Example:\n  camlock trust export --out root.pem")]
+    Trust(Trust),
+}
+
+/// `demo`
+#[derive(Debug, clap::Args)]
+pub struct Demo {
+    /// How many cameras
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=30))]
+    pub cameras: u8,
+    /// End after the table
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// `init`
+#[derive(Debug, clap::Args)]
+pub struct Init {
+    /// The site's name, part of the root's
+    #[arg(long, default_value = "Home")]
+    pub site: String,
+    /// The kind of the root's key
+    #[arg(long, value_enum, default_value_t = RootKey::Rsa3072)]
+    pub key: RootKey,
+    /// A further range, address or domain that the authority may speak for
+    #[arg(long, value_name = "CIDR-or-NAME")]
+    pub permit: Vec<String>,
+    /// Whether the root itself says what it may speak for
+    #[arg(long, value_enum, default_value_t = Constraints::Default)]
+    pub constraints: Constraints,
+}
+
+/// Kinds of root keys.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[allow(missing_docs)]
+pub enum RootKey {
+    #[value(name = "rsa-3072")]
+    Rsa3072,
+    #[value(name = "rsa-4096")]
+    Rsa4096,
+    P256,
+    P384,
+}
+
+/// Kinds of leaf keys.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[allow(missing_docs)]
+pub enum LeafKey {
+    #[value(name = "rsa-2048")]
+    Rsa2048,
+    #[value(name = "rsa-3072")]
+    Rsa3072,
+    #[value(name = "rsa-4096")]
+    Rsa4096,
+    P256,
+    P384,
+}
+
+/// Name constraints in the root.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Constraints {
+    /// Private addresses and local domains, critical
+    Default,
+    /// None, for devices that cannot read them (mbedTLS, strongSwan 5.9)
+    None,
+}
+
+/// `authority`
+#[derive(Debug, clap::Args)]
+pub struct Authority {
+    /// What to do with it
+    #[command(subcommand)]
+    pub action: AuthorityAction,
+}
+
+/// What to do with the authority.
+#[derive(Debug, Subcommand)]
+pub enum AuthorityAction {
+    /// Shows the root and what it may speak for
+    #[command(after_help = "Example:\n  camlock authority show")]
+    Show,
+}
+
+/// `check`
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// Addresses, host names or URLs
+    #[arg(required = true, value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// The root (PEM or DER) that the browser's computer trusts [default: the authority's]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The host name to judge by, while TARGET is dialled
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+/// `secure`
+#[derive(Debug, clap::Args)]
+pub struct Secure {
+    /// Addresses, host names or URLs
+    #[arg(required = true, value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// A user of the device with administrator's rights
+    #[arg(long)]
+    pub user: Option<String>,
+    /// A file whose first line is the password
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Switch plain HTTP off once HTTPS is verified
+    #[arg(long)]
+    pub disable_http: bool,
+}
+
+/// `sign`
+#[derive(Debug, clap::Args)]
+pub struct Sign {
+    /// The request, PEM or DER; - is standard input
+    #[arg(value_name = "CSR-FILE")]
+    pub csr: PathBuf,
+    /// An address of the device
+    #[arg(long)]
+    pub ip: Vec<std::net::IpAddr>,
+    /// A host name of the device
+    #[arg(long)]
+    pub dns: Vec<String>,
+    /// A name for people
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Validity
+    #[arg(long, default_value_t = authority::BY_HAND_DAYS)]
+    pub days: i64,
+    /// Where the certificate goes [default: the request's name with .crt]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `issue`
+#[derive(Debug, clap::Args)]
+pub struct Issue {
+    /// A name for people
+    #[arg(long)]
+    pub name: String,
+    /// An address of the device
+    #[arg(long)]
+    pub ip: Vec<std::net::IpAddr>,
+    /// A host name of the device
+    #[arg(long)]
+    pub dns: Vec<String>,
+    /// The kind of key
+    #[arg(long, value_enum, default_value_t = LeafKey::Rsa2048)]
+    pub key: LeafKey,
+    /// Validity
+    #[arg(long, default_value_t = authority::BY_HAND_DAYS)]
+    pub days: i64,
+    /// Where the package goes [default: NAME.pem]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `list`
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// Of which kind
+    #[arg(value_enum, default_value_t = What::Devices)]
+    pub what: What,
+    /// Only what ends within this many days, such as 30d
+    #[arg(long, value_name = "DAYS", value_parser = days)]
+    pub expiring: Option<i64>,
+    /// Only what holds this text
+    #[arg(long)]
+    pub search: Option<String>,
+}
+
+/// What `list` shows.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[allow(missing_docs)]
+pub enum What {
+    Devices,
+    Certificates,
+}
+
+/// `trust`
+#[derive(Debug, clap::Args)]
+pub struct Trust {
+    /// What to do with the root
+    #[command(subcommand)]
+    pub action: TrustAction,
+}
+
+/// What to do with the root.
+#[derive(Debug, Subcommand)]
+pub enum TrustAction {
+    /// Gives the root in PEM
+    #[command(after_help = "Example:\n  camlock trust export --out root.pem")]
+    Export {
+        /// Where it goes [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+fn days(text: &str) -> Result<i64, String> {
+    match text.strip_suffix('d').unwrap_or(text).parse() {
+        Ok(days @ 0..=36_500) => Ok(days),
+        _ => Err("a number of days, such as 30d".into()),
+    }
+}

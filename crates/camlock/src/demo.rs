@@ -1,0 +1,281 @@
+//! `demo`: the whole loop on simulated cameras.
+
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use authority::{Authority, Founding, MANAGED_DAYS, Order as CertificateOrder};
+use camera_sim::{Camera, Model, Options};
+use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use devices::Credentials;
+use domain::{Finding, KeyTransport, Verdict};
+use fleet::{Fleet, Limits, Order, Outcome};
+use pki::{KeyKind, Permitted, PrivateKey, Serial};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use serde_json::json;
+use store::Store;
+use time::{Duration, OffsetDateTime};
+use words::Words;
+use zeroize::Zeroizing;
+
+use crate::{
+    args,
+    failure::Failure,
+    secure,
+    talk::{self, grouped, print, print_json, tell},
+};
+
+const USER: &str = "admin";
+
+pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
+    let folder = tempfile::Builder::new().prefix("camlock-demo-").tempdir().map_err(failed)?;
+    let password = random()?;
+    let cameras = plug_in(demo.cameras, &password).await?;
+    tell(&format!("{} simulated cameras in factory state; making a throw-away authority", cameras.len()));
+
+    let store = Store::create(&folder.path().join("data")).await?;
+    let authority = found(&store).await?;
+    let root_file = folder.path().join("root.pem");
+    std::fs::write(&root_file, authority.public().root.to_pem()).map_err(failed)?;
+    let (listener, tls) = page_socket(&authority).await?;
+    let address = listener.local_addr().map_err(failed)?;
+    let page_url = (!demo.once).then(|| format!("https://{address}/"));
+
+    let credentials = Credentials { user: USER.into(), password: Zeroizing::new(password.clone()) };
+    let mut orders = Vec::new();
+    for (name, camera) in &cameras {
+        let target = camera.http_url().parse()?;
+        orders.push((name.clone(), Order { target, credentials: credentials.clone(), disable_http: false }));
+    }
+    let public = authority.public().clone();
+    let fleet = Arc::new(Fleet { store, authority, limits: Limits::default() });
+    let outcomes = secure::all(&fleet, orders).await;
+    let all_secure = outcomes.len() == cameras.len() && outcomes.iter().all(Outcome::is_done);
+
+    let shown: Vec<Shown<'_>> = cameras
+        .iter()
+        .zip(&outcomes)
+        .map(|((name, camera), outcome)| Shown { name, camera, outcome })
+        .collect();
+    if as_json {
+        print_json(&document(&root_file, page_url.as_deref(), &shown));
+    } else {
+        table(&shown);
+        print(&format!("Root     {}", root_file.display()));
+        print(&format!("SHA-256  {}", grouped(&public.root.sha256())));
+    }
+    if demo.once {
+        keep_only(folder, &root_file).map_err(failed)?;
+        return Ok(all_secure);
+    }
+
+    let page = page(&public, &root_file, &shown, &password);
+    let server = web::Server::start(listener, tls, web::router(page)).await.map_err(failed)?;
+    if !as_json {
+        print(&format!("Cameras  sign in as {USER} with {password} (made for this run)"));
+        print(&format!("Page     https://{address}/   (Ctrl-C ends all of it)"));
+    }
+    stopped().await;
+    server.stop().await;
+    for (_, camera) in cameras {
+        camera.stop().await;
+    }
+    Ok(all_secure)
+}
+
+struct Shown<'a> {
+    name: &'a str,
+    camera: &'a Camera,
+    outcome: &'a Outcome,
+}
+
+async fn plug_in(count: u8, password: &str) -> Result<Vec<(String, Camera)>, Failure> {
+    let models = [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage];
+    let mut cameras = Vec::new();
+    for index in 0..usize::from(count) {
+        let mut options = Options::new(models[index % models.len()], USER, password);
+        if index >= models.len() {
+            options.name = format!("{} {}", options.name, index / models.len() + 1);
+        }
+        let name = options.name.clone();
+        cameras.push((name, Camera::start(options).await.map_err(failed)?));
+    }
+    Ok(cameras)
+}
+
+/// The authority of this run: its passphrase is random and known to nobody, so it ends with the program.
+async fn found(store: &Store) -> Result<Authority, Failure> {
+    let mut permitted = Permitted::local(None);
+    permitted.permit("127.0.0.1")?;
+    let founding = Founding { site: "Demo".into(), key: KeyKind::Rsa3072, permitted, constrained: true };
+    let passphrase = Zeroizing::new(random()?);
+    Ok(Authority::found(store, founding, &passphrase, OffsetDateTime::now_utc()).await?.0)
+}
+
+/// The page's own socket and certificate.
+async fn page_socket(authority: &Authority) -> Result<(TcpListener, ServerConfig), Failure> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+    let key = PrivateKey::generate(KeyKind::P256)?;
+    let names = ["127.0.0.1".parse()?, "camlock.home.arpa".parse()?];
+    let order = CertificateOrder {
+        key: &key.public_key()?,
+        common_name: Some("Camlock"),
+        names: &names,
+        days: MANAGED_DAYS,
+        clock_behind: Duration::ZERO,
+        device_id: None,
+    };
+    let issued = authority.issue(&order, OffsetDateTime::now_utc()).await?;
+    let chain = vec![CertificateDer::from(issued.certificate.der().to_vec())];
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.to_pkcs8()?.to_vec()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|c| c.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(failed)?;
+    Ok((listener, config))
+}
+
+fn document(root: &Path, page: Option<&str>, shown: &[Shown<'_>]) -> serde_json::Value {
+    let cameras: Vec<_> = shown
+        .iter()
+        .map(|s| {
+            json!({
+                "name": s.name,
+                "url": s.outcome.url.clone().unwrap_or_else(|| format!("{}/", s.camera.https_url())),
+                "http": format!("{}/", s.camera.http_url()),
+                "model": s.camera.model().name(),
+                "driver": s.outcome.driver,
+                "before": s.outcome.before,
+                "after": s.outcome.verdict,
+                "seconds": seconds(s.outcome),
+            })
+        })
+        .collect();
+    json!({"root": root.display().to_string(), "page": page, "cameras": cameras})
+}
+
+fn table(shown: &[Shown<'_>]) {
+    let words = Words::english();
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(["Camera", "How", "Before", "After", "Seconds"]);
+    for s in shown {
+        let after = match &s.outcome.url {
+            Some(url) => format!("{}\n{url}", talk::verdict(s.outcome.verdict)),
+            None => talk::verdict(s.outcome.verdict),
+        };
+        let before = format!("{}\n{}/", talk::verdict(s.outcome.before), s.camera.http_url());
+        let seconds = format!("{:.2}", seconds(s.outcome));
+        table.add_row([s.name.to_owned(), way(s.camera.model()).to_owned(), before, after, seconds]);
+    }
+    print(&table.to_string());
+    for s in shown {
+        for finding in s.outcome.findings.iter().filter(|f| matches!(f, Finding::KeySentInClear)) {
+            print(&format!("{}:", s.name));
+            talk::finding(finding.severity(), &words.say(finding));
+        }
+        if let Some(error) = &s.outcome.error {
+            print(&format!("{}:", s.name));
+            talk::finding(domain::Severity::Error, &words.say(error));
+        }
+    }
+}
+
+fn page(public: &authority::Public, root: &Path, shown: &[Shown<'_>], password: &str) -> web::Page {
+    let words = Words::english();
+    web::Page {
+        site: public.site.clone(),
+        root: web::Root {
+            der: public.root.der().to_vec(),
+            pem: public.root.to_pem(),
+            subject: public.root.subject(),
+            sha256: public.root.sha256(),
+            not_after: public.root.not_after().date(),
+            file: PathBuf::from(root),
+        },
+        cameras: shown.iter().map(|s| page_camera(s, &words)).collect(),
+        sign_in: Some(web::SignIn { user: USER.into(), password: password.to_owned() }),
+    }
+}
+
+fn page_camera(s: &Shown<'_>, words: &Words) -> web::Camera {
+    let steps = s.outcome.steps.iter().map(|step| web::StepLine {
+        step: step.step,
+        state: step.state,
+        seconds: step.seconds,
+        text: words.say(&step.text).text,
+    });
+    let warnings = s.outcome.findings.iter().filter(|f| {
+        // The page tells of a key sent in clear by itself.
+        f.severity() != domain::Severity::Info && !matches!(f, Finding::KeySentInClear)
+    });
+    let before = Finding::PlainHttp { port: s.camera.http_address().port() };
+    web::Camera {
+        name: s.name.to_owned(),
+        model: s.outcome.model.clone().unwrap_or_else(|| format!("Simulated camera ({})", s.camera.model())),
+        way: way(s.camera.model()).to_owned(),
+        driver: s.outcome.driver.clone().unwrap_or_default(),
+        before: s.outcome.before,
+        before_text: words.say(&before).text,
+        after: s.outcome.verdict,
+        after_text: match (&s.outcome.error, s.outcome.verdict) {
+            (Some(error), _) => words.say(error).text,
+            (None, Verdict::Secure) => "Connection is secure, no warning.".to_owned(),
+            (None, _) => String::new(),
+        },
+        http_url: Some(format!("{}/", s.camera.http_url())),
+        https_url: s.outcome.url.clone().unwrap_or_else(|| format!("{}/", s.camera.https_url())),
+        key_transport: s.outcome.key_transport.unwrap_or(KeyTransport::None),
+        warnings: warnings.map(|f| words.say(f).text).collect(),
+        steps: steps.collect(),
+        seconds: seconds(s.outcome),
+        valid_until: s.outcome.not_after.map(|d| d.date()),
+    }
+}
+
+fn way(model: Model) -> &'static str {
+    match model {
+        Model::OnvifSecurity => "makes its own key",
+        Model::OnvifDevice => "takes key and certificate",
+        Model::PemPage => "takes one PEM on its web page",
+    }
+}
+
+fn seconds(outcome: &Outcome) -> f64 {
+    outcome.steps.iter().map(|s| s.seconds).sum()
+}
+
+/// The root stays where the output says it is; everything else of the run goes.
+fn keep_only(folder: tempfile::TempDir, _root: &Path) -> std::io::Result<()> {
+    let path = folder.keep();
+    std::fs::remove_dir_all(path.join("data"))
+}
+
+async fn stopped() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+fn random() -> Result<String, Failure> {
+    Ok(Serial::random()?.to_string()[4..28].to_owned())
+}
+
+fn failed(e: impl std::fmt::Display) -> Failure {
+    Failure::broken("demo-failed", "reason", &e.to_string())
+}

@@ -1,0 +1,73 @@
+//! `list`: devices and certificates.
+
+use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use domain::AltName;
+use serde_json::json;
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{
+    args::{List, What},
+    failure::Failure,
+    setting::Setting,
+    talk::{print, print_json, verdict},
+};
+
+pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
+    let store = setting.store().await?;
+    let before = list.expiring.map(|days| OffsetDateTime::now_utc() + Duration::days(days));
+    let search = list.search.as_deref();
+    let date = |d: Option<OffsetDateTime>| d.and_then(|d| d.format(&Rfc3339).ok());
+    let day = |d: Option<OffsetDateTime>| d.map(|d| d.date().to_string()).unwrap_or_default();
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    let shown = match list.what {
+        What::Devices => {
+            let mut devices = store.devices(search).await?;
+            devices.retain(|d| before.is_none_or(|b| d.not_after.is_some_and(|end| end < b)));
+            table.set_header(["Device", "Address", "Verdict", "Valid until", "Driver"]);
+            for d in &devices {
+                let address = format!("{}:{}", plain(&d.host), d.https_port.unwrap_or(d.port));
+                table.add_row([
+                    d.name.clone(),
+                    address,
+                    verdict(d.verdict),
+                    day(d.not_after),
+                    d.driver.clone(),
+                ]);
+            }
+            json!(devices.iter().map(|d| json!({
+                "name": d.name, "host": plain(&d.host), "port": d.port, "https_port": d.https_port,
+                "model": d.model, "driver": d.driver, "verdict": d.verdict, "key_transport": d.key_transport,
+                "serial": d.serial, "not_after": date(d.not_after), "verified_at": date(d.verified_at),
+            })).collect::<Vec<_>>())
+        }
+        What::Certificates => {
+            let certificates = store.certificates(before, search).await?;
+            table.set_header(["Name", "For", "Valid until", "Serial"]);
+            for c in &certificates {
+                let names: Vec<String> = c.names.iter().map(AltName::to_string).collect();
+                let name = c.name.clone().or_else(|| c.device.clone()).unwrap_or_default();
+                table.add_row([name, names.join("\n"), day(Some(c.not_after)), c.serial.clone()]);
+            }
+            json!(certificates.iter().map(|c| json!({
+                "serial": c.serial, "name": c.name, "sans": c.names, "device": c.device,
+                "not_before": date(Some(c.not_before)), "not_after": date(Some(c.not_after)), "sha256": c.sha256,
+            })).collect::<Vec<_>>())
+        }
+    };
+    if setting.json {
+        print_json(&shown);
+    } else if table.is_empty() {
+        print("Nothing.");
+    } else {
+        print(&table.to_string());
+    }
+    Ok(true)
+}
+
+fn plain(host: &AltName) -> String {
+    match host {
+        AltName::Ip(ip) => ip.to_string(),
+        AltName::Dns(name) => name.clone(),
+    }
+}

@@ -1,0 +1,88 @@
+use std::{
+    env,
+    io::IsTerminal,
+    path::{Path, PathBuf},
+};
+
+use authority::Authority;
+use store::Store;
+use zeroize::Zeroizing;
+
+use crate::{args::Args, failure::Failure};
+
+/// What holds for every command: where the data is, and how secrets come in.
+pub struct Setting {
+    data: Option<PathBuf>,
+    passphrase_file: Option<PathBuf>,
+    pub json: bool,
+}
+
+impl Setting {
+    pub fn new(args: &Args) -> Setting {
+        Setting { data: args.data.clone(), passphrase_file: args.passphrase_file.clone(), json: args.json }
+    }
+
+    /// The data directory: named, or the platform's.
+    pub fn directory(&self) -> Result<PathBuf, Failure> {
+        if let Some(data) = &self.data {
+            return Ok(data.clone());
+        }
+        let home = || env::home_dir().filter(|h| !h.as_os_str().is_empty());
+        let base = if cfg!(windows) {
+            env::var_os("LOCALAPPDATA").map(PathBuf::from)
+        } else if cfg!(target_os = "macos") {
+            home().map(|h| h.join("Library/Application Support"))
+        } else {
+            let xdg = env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+            xdg.or_else(|| home().map(|h| h.join(".local/share")))
+        };
+        base.map(|b| b.join("camlock")).ok_or_else(|| Failure::usage("no-home"))
+    }
+
+    /// The ledger, which must be there.
+    pub async fn store(&self) -> Result<Store, Failure> {
+        Ok(Store::open(&self.directory()?).await?)
+    }
+
+    /// The authority, open for signing.
+    pub async fn authority(&self) -> Result<(Store, Authority), Failure> {
+        let store = self.store().await?;
+        // Before anybody is asked for a passphrase.
+        store.site().await?;
+        let secret = self.passphrase("Passphrase: ")?;
+        let authority = Authority::open(&store, &secret).await?;
+        Ok((store, authority))
+    }
+
+    /// The passphrase, from its file or the terminal.
+    pub fn passphrase(&self, prompt: &str) -> Result<Zeroizing<String>, Failure> {
+        match &self.passphrase_file {
+            Some(file) => first_line(file),
+            None => ask(prompt, "passphrase-missing"),
+        }
+    }
+
+    /// A new passphrase: on the terminal it is asked for twice.
+    pub fn new_passphrase(&self) -> Result<Zeroizing<String>, Failure> {
+        let first = self.passphrase("New passphrase: ")?;
+        if self.passphrase_file.is_none() && *ask("The same again: ", "passphrase-missing")? != *first {
+            return Err(Failure::usage("passphrases-differ"));
+        }
+        Ok(first)
+    }
+}
+
+/// Asks on the terminal; without one, what is missing is wrong use.
+pub fn ask(prompt: &str, missing: &str) -> Result<Zeroizing<String>, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(missing));
+    }
+    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|_| Failure::usage(missing))
+}
+
+/// The first line of a file that holds a secret.
+pub fn first_line(file: &Path) -> Result<Zeroizing<String>, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|e| Failure::file("file-unreadable", file, &e))?;
+    let text = Zeroizing::new(text);
+    Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+}

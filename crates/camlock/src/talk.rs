@@ -1,0 +1,77 @@
+//! Talk goes to standard error, results to standard output.
+
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
+
+use domain::{Severity, Verdict};
+use serde::Serialize;
+use words::{Sentence, Words};
+
+use crate::failure::Failure;
+
+/// Says why a command ended without a result.
+pub fn explain(failure: &Failure) -> ExitCode {
+    let sentence = Words::english().say(&failure.said);
+    tell(&format!("error: {}", sentence.text));
+    if let Some(fix) = &sentence.fix {
+        tell(&format!("  {} {fix}", paint("2", "→")));
+    }
+    ExitCode::from(failure.exit)
+}
+
+/// A line of talk.
+pub fn tell(line: &str) {
+    // Nobody can be told that standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A line of the result.
+pub fn print(line: &str) {
+    // A reader that has gone away (`| head`) ends the talking, not the work.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The result as one JSON document.
+pub fn print_json(value: &impl Serialize) {
+    print(&serde_json::to_string_pretty(value).unwrap_or_default());
+}
+
+/// In colour on a terminal, if NO_COLOR does not forbid it.
+pub fn paint(style: &str, text: &str) -> String {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    match std::io::stdout().is_terminal() && !no_color {
+        true => format!("\x1b[{style}m{text}\x1b[0m"),
+        false => text.to_owned(),
+    }
+}
+
+/// A verdict for people.
+pub fn verdict(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Secure => paint("32", "✓ secure"),
+        Verdict::NotSecure => paint("31", "✗ not secure"),
+        Verdict::Unreachable => paint("33", "? unreachable"),
+    }
+}
+
+/// A finding with what to do about it.
+pub fn finding(severity: Severity, sentence: &Sentence) {
+    let sign = match severity {
+        Severity::Error => paint("31", "✗"),
+        Severity::Warning => paint("33", "!"),
+        Severity::Info => paint("36", "i"),
+    };
+    print(&format!("  {sign} {} {}", sentence.text, paint("2", &format!("({})", sentence.code))));
+    if let Some(fix) = &sentence.fix {
+        print(&format!("    {} {fix}", paint("2", "→")));
+    }
+}
+
+/// A fingerprint in groups that can be compared by eye.
+pub fn grouped(hex: &str) -> String {
+    let upper = hex.to_ascii_uppercase();
+    let pairs: Vec<&str> = (0..upper.len() / 2).map(|i| &upper[2 * i..2 * i + 2]).collect();
+    pairs.join(":")
+}
