@@ -1,6 +1,7 @@
 """What the outside tests share. Nothing of the machine is touched: homes, folders and ports are all of their own."""
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from onvif_schema import OfficialSchema
-from processes import program, running
+from processes import program, run, running
 
 StartCamera = Callable[..., dict[str, Any]]
 
@@ -34,3 +35,35 @@ def start_camera(tmp_path: Path) -> Iterator[StartCamera]:
             return {**camera, "transcript": transcript}
 
         yield start
+
+
+class Site:
+    """An authority in a data directory of its own, made by `camlock init`."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True)
+        self.home = home
+        (home / "passphrase").write_text("outside tests of camlock\n")
+        self.root = home / "root.pem"
+        self.camlock("init", "--site", "Outside", "--permit", "127.0.0.1", "--key", "p256")
+        self.camlock("trust", "export", "--out", self.root)
+
+    def camlock(self, *words: Any, status: int = 0) -> Any:
+        """A command with --json; its document."""
+        common = ["--data", self.home / "data", "--passphrase-file", self.home / "passphrase", "--json"]
+        done = run([program("camlock"), *words, *common], self.home)
+        assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout) if done.stdout else None
+
+    def secure(self, camera: dict[str, Any], *options: str, status: int = 0) -> Any:
+        """`camlock secure` for a simulated camera."""
+        password = self.home / "password"
+        password.write_text(camera["password"] + "\n")
+        words = ("secure", camera["http"], "--user", camera["user"], "--password-file", password, *options)
+        return self.camlock(*words, status=status)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A new authority."""
+    return Site(tmp_path / "site")

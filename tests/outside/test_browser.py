@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from chromium import Chromium, Visit
+from conftest import Site, StartCamera
 from openssl import TestAuthority, openssl
+from processes import program, running
 
 NO_ROOT = "net::ERR_CERT_AUTHORITY_INVALID"
 
@@ -83,3 +85,38 @@ def test_the_browser_tells_good_from_bad(stranger: Chromium, tmp_path: Path) -> 
         assert other_name.error == "net::ERR_CERT_COMMON_NAME_INVALID"
         assert other_name.state == "insecure-broken"
         assert stranger.visit(f"https://127.0.0.1:{port}/").error == NO_ROOT
+
+
+def test_the_demo_ends_in_padlocks(stranger: Chromium, tmp_path: Path) -> None:
+    """Each camera of `camlock demo`, and Camlock's own page: secure with the root, refused without it."""
+    with running([program("camlock"), "demo", "--json"], tmp_path) as demo:
+        shown = demo.first_document(120)
+        assert len(shown["cameras"]) == 3
+        with Chromium([Path(shown["root"])]) as browser:
+            for camera in shown["cameras"]:
+                assert (camera["before"], camera["after"]) == ("not-secure", "secure"), camera
+                assert_secure(browser.visit(camera["url"]))
+                assert stranger.visit(camera["url"]).error == NO_ROOT
+            page = browser.visit(shown["page"])
+            assert_secure(page)
+            assert (page.console, page.foreign_requests()) == ([], [])
+
+
+@pytest.mark.parametrize("model", ["onvif-security", "onvif-device", "pem-page"])
+def test_a_camera_given_by_address(
+    stranger: Chromium, start_camera: StartCamera, site: Site, tmp_path: Path, model: str
+) -> None:
+    """Before: plain http, and nothing that the browser would call secure. After `camlock secure`: secure."""
+    camera = start_camera(model)
+    before = stranger.visit(camera["http"])
+    assert (before.error, before.certificate) == (None, {})
+    assert before.state != "secure"
+
+    (outcome,) = site.secure(camera)
+    assert outcome["verdict"] == "secure"
+    assert [step["state"] for step in outcome["steps"]] == ["done"] * 8
+    expected = "none" if model == "onvif-security" else "clear"
+    assert outcome["key_transport"] == expected
+    with Chromium([site.root]) as browser:
+        assert_secure(browser.visit(outcome["url"]))
+    assert stranger.visit(outcome["url"]).error == NO_ROOT

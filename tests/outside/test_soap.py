@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 import zeep.exceptions
 
-from conftest import StartCamera
+from conftest import Site, StartCamera
 from onvif_client import OnvifClient
 from onvif_schema import Exchange, OfficialSchema, summary
 from openssl import TestAuthority, der, openssl, served_certificate
@@ -206,3 +206,28 @@ def test_zeep_gives_the_device_service_a_certificate(
     assert client.device.GetCertificates()[0].CertificateID == "outside"
     exchanges = official_schema.judge_transcript(camera["transcript"])
     assert_official(exchanges, {"LoadCertificateWithPrivateKey", "SetCertificatesStatus", "GetCertificates"})
+
+
+COMMON = {"GetSystemDateAndTime", "GetServices", "GetDeviceInformation", "GetNetworkProtocols", "SetNetworkProtocols"}
+SECURITY = {
+    "GetServiceCapabilities",
+    "GetAssignedServerCertificates",
+    "CreateRSAKeyPair",
+    "GetKeyStatus",
+    "CreatePKCS10CSR",
+    "UploadCertificate",
+    "CreateCertificationPath",
+    "AddServerCertificateAssignment",
+}
+DEVICE = {"GetCertificatesStatus", "LoadCertificateWithPrivateKey", "SetCertificatesStatus"}
+
+
+@pytest.mark.parametrize(("model", "expected"), [("onvif-security", SECURITY), ("onvif-device", DEVICE)])
+def test_camlock_and_the_camera_speak_by_the_schema(
+    start_camera: StartCamera, official_schema: OfficialSchema, site: Site, model: str, expected: set[str]
+) -> None:
+    """Every message that driver and simulator exchange in an enrolment, and in switching HTTP off after it."""
+    camera = start_camera(model)
+    site.secure(camera)
+    site.secure(camera, "--disable-http")
+    assert_official(official_schema.judge_transcript(camera["transcript"]), COMMON | expected)

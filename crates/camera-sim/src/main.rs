@@ -120,7 +120,7 @@ fn options(arguments: Arguments, password: String) -> Options {
 
 /// Twelve characters that are hard to mistake for each other.
 fn random_password() -> io::Result<String> {
-    const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789-";
+    const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789X";
     let mut bytes = [0; 12];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("no random numbers"))?;
     Ok(bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect())

@@ -64,32 +64,23 @@ pub(crate) fn document(core: &Core, title: &str, body: &str) -> String {
 
 /// The line the whole simulator is about.
 fn how_it_came(arrival: &Arrival) -> String {
-    let (class, lock, heading, text) = match &arrival.tls {
-        None => (
-            "open",
-            OPEN_LOCK,
-            "This page came over plain HTTP.".to_owned(),
-            "Whoever shares this network could read it, and change it on its way.".to_owned(),
-        ),
-        Some(served) => match &served.facts {
-            Some(facts) => (
-                "closed",
-                CLOSED_LOCK,
-                "This page came over TLS.".to_owned(),
-                format!(
-                    "With a certificate of <strong>{}</strong>, valid until {}.",
-                    escape(&facts.issuer_name),
-                    day(facts.not_after)
-                ),
-            ),
-            None => (
-                "closed",
-                CLOSED_LOCK,
-                "This page came over TLS.".to_owned(),
-                "With a certificate this camera cannot read.".to_owned(),
-            ),
-        },
+    let Some(served) = &arrival.tls else {
+        let text = "Whoever shares this network could read it, and change it on its way.";
+        return note("open", OPEN_LOCK, "This page came over plain HTTP.", text);
     };
+    let heading = "This page came over TLS.";
+    let Some(facts) = &served.facts else {
+        return note("open", CLOSED_LOCK, heading, "With a certificate this camera cannot read.");
+    };
+    // No browser believes a self-signed one: the page should not look as if all were well.
+    let (class, signer) =
+        if facts.subject == facts.issuer { ("open", ", which signed it itself") } else { ("closed", "") };
+    let (issuer, day) = (escape(&facts.issuer_name), day(facts.not_after));
+    let text = format!("With a certificate of <strong>{issuer}</strong>{signer}, valid until {day}.");
+    note(class, CLOSED_LOCK, heading, &text)
+}
+
+fn note(class: &str, lock: &str, heading: &str, text: &str) -> String {
     format!("<div class=\"note {class}\">{lock}<p><b>{heading}</b> <span>{text}</span></p></div>")
 }
 

@@ -1,5 +1,7 @@
 //! What goes wrong when it is told to, and that nothing a stranger sends makes more go wrong.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on should fail")]
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Each model from factory state to a renewed certificate, over real sockets.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on should fail")]
+
 mod common;
 
 use std::time::Duration;
