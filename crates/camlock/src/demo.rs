@@ -70,7 +70,7 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
         print(&format!("SHA-256  {}", grouped(&public.root.sha256())));
     }
     if demo.once {
-        keep_only(folder, &root_file).map_err(failed)?;
+        keep_root(folder).map_err(failed)?;
         return Ok(all_secure);
     }
 
@@ -252,7 +252,7 @@ fn seconds(outcome: &Outcome) -> f64 {
 }
 
 /// The root stays where the output says it is; everything else of the run goes.
-fn keep_only(folder: tempfile::TempDir, _root: &Path) -> std::io::Result<()> {
+fn keep_root(folder: tempfile::TempDir) -> std::io::Result<()> {
     let path = folder.keep();
     std::fs::remove_dir_all(path.join("data"))
 }

@@ -45,7 +45,7 @@ pub(crate) enum Tls {
         version: &'static str,
     },
     /// The other side speaks something else.
-    NotTls,
+    OtherProtocol,
     /// The server speaks only TLS versions that browsers have given up.
     OldVersion(String),
     /// No cipher in common.
@@ -154,7 +154,7 @@ async fn connect(target: &Target, port: u16, patience: Duration) -> Result<TcpSt
 
 fn tls_failure(e: &io::Error) -> Tls {
     match e.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
-        Some(TlsError::InvalidMessage(_)) => Tls::NotTls,
+        Some(TlsError::InvalidMessage(_)) => Tls::OtherProtocol,
         Some(e @ TlsError::AlertReceived(AlertDescription::ProtocolVersion))
         | Some(
             e @ TlsError::PeerIncompatible(

@@ -67,11 +67,11 @@ async fn look_https(target: &Target, port: u16, options: &Options) -> Report {
 async fn look_either(target: &Target, port: u16, options: &Options) -> Report {
     match dial::tls(target, port, options).await {
         Tls::Refused(why) => unreachable(target, port, options, why),
-        tls @ (Tls::NotTls | Tls::Broken(_)) => match dial::http(target, port, options).await {
+        tls @ (Tls::OtherProtocol | Tls::Broken(_)) => match dial::http(target, port, options).await {
             Http::Page { .. } => {
                 report(target, options, Verdict::NotSecure, vec![Finding::PlainHttp { port }])
             }
-            _ if matches!(tls, Tls::NotTls) => {
+            _ if matches!(tls, Tls::OtherProtocol) => {
                 report(target, options, Verdict::Unreachable, vec![Finding::NotAWebServer { port }])
             }
             _ => judge::judge(target, port, tls, options),
@@ -87,7 +87,7 @@ async fn look_both(target: &Target, options: &Options) -> Report {
         _ => None,
     };
     match (tls, open) {
-        (Tls::Refused(_) | Tls::NotTls | Tls::Broken(_), Some(_)) => {
+        (Tls::Refused(_) | Tls::OtherProtocol | Tls::Broken(_), Some(_)) => {
             report(target, options, Verdict::NotSecure, vec![Finding::PlainHttp { port: 80 }])
         }
         (Tls::Refused(why), None) => unreachable(target, 443, options, why),
