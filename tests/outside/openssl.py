@@ -1,10 +1,15 @@
 """OpenSSL as a certificate authority and as a judge that shares no code with Camlock."""
 
+import re
 import shutil
 import socket
 import ssl
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from processes import running
 
 
 def openssl(*words: str | Path, stdin: bytes | None = None, fails: bool = False) -> str:
@@ -62,3 +67,16 @@ def served_certificate(port: int, root: Path, name: str = "127.0.0.1") -> bytes:
             certificate = tls.getpeercert(binary_form=True)
     assert certificate is not None
     return certificate
+
+
+@contextmanager
+def tls_server(package: Path, home: Path) -> Iterator[int]:
+    """`openssl s_server` with a PEM file that holds key and certificates, as a camera takes it; its port."""
+    words = ["-accept", "127.0.0.1:0", "-key", package, "-cert", package, "-cert_chain", package, "-www"]
+    with running(["openssl", "s_server", *words], home) as server:
+
+        def port(output: str) -> int | None:
+            accepting = re.search(r"^ACCEPT \S+:(\d+)$", output, re.MULTILINE)
+            return int(accepting[1]) if accepting else None
+
+        yield server.wait_for_output("port", 20, port)

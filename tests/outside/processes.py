@@ -63,23 +63,33 @@ class Running:
         """The end of what it wrote on standard error."""
         return self.talk.read_text(errors="replace")[-4000:]
 
-    def first_document(self, seconds: float) -> Any:
-        """The JSON document it prints, on one line or many; it may print it long after its start."""
+    def wait_for_output(self, what: str, seconds: float, read: Callable[[str], Found | None]) -> Found:
+        """Gives all it has printed so far to `read`, after each piece, until that finds something."""
         assert self.process.stdout is not None
         deadline = time.monotonic() + seconds
         output = b""
         while True:
             left = deadline - time.monotonic()
-            assert left > 0, f"no JSON from {self.name} within {seconds:.0f} s: {output!r}; {self.said()}"
+            assert left > 0, f"no {what} from {self.name} within {seconds:.0f} s: {output!r}; {self.said()}"
             if not select.select([self.process.stdout], [], [], left)[0]:
                 continue
             piece = os.read(self.process.stdout.fileno(), 65536)
-            assert piece, f"{self.name} ended without JSON: {output!r}; {self.said()}"
+            assert piece, f"{self.name} ended without {what}: {output!r}; {self.said()}"
             output += piece
+            found = read(output.decode(errors="replace"))
+            if found is not None:
+                return found
+
+    def first_document(self, seconds: float) -> Any:
+        """The JSON document it prints, on one line or many; it may print it long after its start."""
+
+        def document(output: str) -> Any:
             try:
                 return json.loads(output)
             except ValueError:
-                continue
+                return None
+
+        return self.wait_for_output("JSON", seconds, document)
 
     def stop(self) -> None:
         """Ends the whole group: asked first, then made to."""

@@ -231,3 +231,53 @@ def test_camlock_and_the_camera_speak_by_the_schema(
     site.secure(camera)
     site.secure(camera, "--disable-http")
     assert_official(official_schema.judge_transcript(camera["transcript"]), COMMON | expected)
+
+
+# What a camera is started with, how the enrolment ends, and what must have been done on the way.
+OTHER_WAYS = {
+    "a factory certificate is replaced": (
+        ["onvif-security", "--factory-certificate"],
+        0,
+        {"CreateRSAKeyPair", "UploadCertificate", "ReplaceServerCertificateAssignment"},
+    ),
+    "a factory certificate is switched off": (["onvif-device", "--factory-certificate"], 0, DEVICE),
+    "old capability names": (["onvif-security", "--capability-names", "old"], 0, SECURITY),
+    "new capability names": (["onvif-security", "--capability-names", "new"], 0, SECURITY),
+    "stale nonces": (["onvif-security", "--fault", "short-nonces"], 0, SECURITY),
+    "no HTTPS, so all is taken back": (
+        ["onvif-security", "--fault", "https-refused"],
+        1,
+        {
+            "RemoveServerCertificateAssignment",
+            "GetAllCertificationPaths",
+            "GetCertificationPath",
+            "DeleteCertificationPath",
+            "GetAllCertificates",
+            "DeleteCertificate",
+            "GetAllKeys",
+            "DeleteKey",
+        },
+    ),
+    "no HTTPS, so all is taken back, old service": (
+        ["onvif-device", "--fault", "https-refused"],
+        1,
+        {"SetCertificatesStatus", "DeleteCertificates"},
+    ),
+    "no request, so the key is taken back": (["onvif-security", "--fault", "csr-fails"], 1, {"DeleteKey"}),
+    "the old certificate is served for ever": (
+        ["onvif-security", "--fault", "serves-old-certificate"],
+        1,
+        {"DeleteCertificationPath", "DeleteCertificate", "DeleteKey"},
+    ),
+}
+
+
+@pytest.mark.parametrize("way", OTHER_WAYS)
+def test_other_ways_speak_by_the_schema(
+    start_camera: StartCamera, official_schema: OfficialSchema, site: Site, way: str
+) -> None:
+    """Renewal over an old certificate, old firmware, and every way back: operations that a good day never needs."""
+    options, status, expected = OTHER_WAYS[way]
+    camera = start_camera(*options)
+    site.secure(camera, status=status)
+    assert_official(official_schema.judge_transcript(camera["transcript"]), expected)

@@ -39,7 +39,7 @@ impl From<pki::Error> for Error {
 }
 
 /// What is said of a step that went well, as a code with arguments.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub enum Said {
@@ -78,10 +78,6 @@ pub enum Said {
         until: Date,
         renew: Date,
     },
-    /// A step that was taken back; `was` is its earlier code.
+    /// A step whose effect on the device was taken back.
     TakenBack,
-    /// A failure after which the device could not be put back.
-    NotTakenBack {
-        reason: String,
-    },
 }

@@ -256,6 +256,11 @@ impl PublicKey {
         message: &[u8],
         signature: &[u8],
     ) -> Result<bool, Error> {
+        // The signature does not cover its own algorithm's parameters, so nothing may hide there (RFC 4055,
+        // section 5: NULL or absent; RFC 5758: absent).
+        if algorithm.parameters.as_ref().is_some_and(|p| *p != AnyRef::NULL.into()) {
+            return Err(Error::UnsupportedSignature { algorithm: algorithm.oid.to_string() });
+        }
         let alg: &'static dyn VerificationAlgorithm = match (self.name.as_str(), algorithm.oid) {
             ("p256", ECDSA_WITH_SHA256) => &signature::ECDSA_P256_SHA256_ASN1,
             ("p256", ECDSA_WITH_SHA384) => &signature::ECDSA_P256_SHA384_ASN1,

@@ -107,8 +107,8 @@ fn key_sentence(transport: KeyTransport) -> &'static str {
         KeyTransport::PinnedTls => "The key was sent inside TLS, to a public key known beforehand.",
         KeyTransport::ThrowAwayTls => "The key was sent inside TLS whose certificate served for this only.",
         KeyTransport::Clear => {
-            "The key crossed plain HTTP once. Whoever recorded that moment on the network has it: on a network \
-             that others use too, install once more, now over https, so that a new key takes its place."
+            "The key crossed plain HTTP once, and whoever recorded that moment on the network has it: do this on a \
+             network that you trust."
         }
         KeyTransport::ByHand => "The package with the key was carried by a person.",
     }
