@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 
 from onvif_schema import OfficialSchema
 from processes import program, run, running
+
+# `scripts/test full`: larger counts.
+FULL = os.environ.get("CAMLOCK_FULL") == "1"
 
 StartCamera = Callable[..., dict[str, Any]]
 

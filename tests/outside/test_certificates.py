@@ -1,6 +1,5 @@
 """Camlock's certificates, judged by OpenSSL: read, verified with its strict rules, and served."""
 
-import os
 import re
 import ssl
 from pathlib import Path
@@ -8,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from conftest import Site
+from conftest import FULL, Site
 from openssl import der, openssl, served_certificate, tls_server
 
-FULL = os.environ.get("CAMLOCK_FULL") == "1"
 ROOT_KEYS = ["rsa-3072", "p256", "p384"] + (["rsa-4096"] if FULL else [])
 LEAF_KEYS = ["rsa-2048", "p256", "p384"] + (["rsa-3072", "rsa-4096"] if FULL else [])
 REQUEST_KEYS = {
