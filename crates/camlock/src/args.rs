@@ -1,6 +1,6 @@
 //! The command line, as others rely on it: names, options, exit codes.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -56,6 +56,11 @@ pub enum Command {
     /// What there is
     #[command(after_help = "Example:\n  camlock list certificates --expiring 30d")]
     List(List),
+    /// Serves the site's page over https, and the page with the root over http
+    #[command(
+        after_help = "Example:\n  camlock serve --passphrase-file passphrase\n  camlock serve --listen 192.168.1.2:8443\n\nWithout a passphrase it serves locked: nothing is issued, all else goes on."
+    )]
+    Serve(Serve),
     /// The root, for browsers
     #[command(after_help = "Example:\n  camlock trust export --out root.pem")]
     Trust(Trust),
@@ -237,6 +242,17 @@ pub struct List {
 pub enum What {
     Devices,
     Certificates,
+}
+
+/// `serve`
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Where the page is served over https [default: port 8443 of every address]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Where the page with the root is served over http [default: port 8080 of every address]
+    #[arg(long, value_name = "ADDR")]
+    pub http_listen: Option<SocketAddr>,
 }
 
 /// `trust`

@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 use crate::{
     args::{Constraints, Init, RootKey, Trust, TrustAction},
     failure::Failure,
-    files,
+    files, host,
+    page_certificate::{self, PageCertificate},
     setting::Setting,
     talk::{grouped, paint, print, print_json, tell},
 };
@@ -22,7 +23,7 @@ use crate::{
 const SHORT_PASSPHRASE: usize = 12;
 
 pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
-    let mut permitted = Permitted::local(host_name().as_deref());
+    let mut permitted = Permitted::local(host::name().as_deref());
     for text in &init.permit {
         permitted.permit(text)?;
     }
@@ -58,6 +59,8 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     let (authority, recovery) =
         Authority::found(&store, founding, &passphrase, OffsetDateTime::now_utc()).await?;
     let public = authority.public().clone();
+    // Now, while the authority is open: `serve` can then begin locked.
+    PageCertificate::issue(&authority, &page_certificate::names(&public, None)).await?.save(&directory)?;
     store.close().await;
 
     if setting.json {
@@ -136,13 +139,4 @@ fn describe(public: &Public) {
         false => "no name constraints in the root: a stolen key could speak for any site. Issues only for",
     };
     print(&format!("  {how} {}", public.permitted));
-}
-
-/// This machine's own name, as the kernel tells it.
-fn host_name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| std::env::var("COMPUTERNAME").ok())?;
-    let name = name.trim().to_owned();
-    (!name.is_empty() && name != "localhost").then_some(name)
 }

@@ -146,6 +146,17 @@ fn must_be_new(path: &Path) -> Result<(), Failure> {
 /// Writes a file that was not there: whole or not at all, and never over another.
 pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     must_be_new(path)?;
+    let file = written_beside(path, bytes, mode)?;
+    file.persist_noclobber(path).map(drop).map_err(|e| Failure::file("file-unwritable", path, &e.error))
+}
+
+/// Writes a file of Camlock's own over the one before: whole or not at all.
+pub fn write_over(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    let file = written_beside(path, bytes, mode)?;
+    file.persist(path).map(drop).map_err(|e| Failure::file("file-unwritable", path, &e.error))
+}
+
+fn written_beside(path: &Path, bytes: &[u8], mode: u32) -> Result<tempfile::NamedTempFile, Failure> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -159,5 +170,5 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let mut file = builder.prefix(".camlock-").tempfile_in(folder).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
-    file.persist_noclobber(path).map(drop).map_err(|e| failed(e.error))
+    Ok(file)
 }

@@ -6,8 +6,11 @@ mod check;
 mod demo;
 mod failure;
 mod files;
+mod host;
 mod list;
+mod page_certificate;
 mod secure;
+mod serve;
 mod setting;
 mod talk;
 
@@ -43,6 +46,7 @@ async fn run(args: Args) -> Result<bool, Failure> {
         Command::Secure(secure) => secure::run(&secure, &setting).await,
         Command::Sign(sign) => files::sign(&sign, &setting).await,
         Command::Issue(issue) => files::issue(&issue, &setting).await,
+        Command::Serve(serve) => serve::run(&serve, &setting).await,
         Command::List(list) => list::run(&list, &setting).await,
     }
 }

@@ -54,6 +54,18 @@ impl Setting {
         Ok((store, authority))
     }
 
+    /// The authority of an open ledger if its passphrase is in a file or is typed in; `None` leaves it locked.
+    pub async fn authority_if_told(&self, store: &Store) -> Result<Option<Authority>, Failure> {
+        if self.passphrase_file.is_none() && !std::io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        let secret = self.passphrase("Passphrase (none: serve locked): ")?;
+        if secret.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Authority::open(store, &secret).await?))
+    }
+
     /// The passphrase, from its file or the terminal.
     pub fn passphrase(&self, prompt: &str) -> Result<Zeroizing<String>, Failure> {
         match &self.passphrase_file {

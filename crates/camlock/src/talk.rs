@@ -7,6 +7,8 @@ use std::{
 
 use domain::{Severity, Verdict};
 use serde::Serialize;
+use serde_json::json;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use words::{Sentence, Words};
 
 use crate::failure::Failure;
@@ -25,6 +27,29 @@ pub fn explain(failure: &Failure) -> ExitCode {
 pub fn tell(line: &str) {
     // Nobody can be told that standard error is closed.
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// How much a line of the log weighs.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    Info,
+    Warning,
+    Error,
+}
+
+/// A line of the service's log on standard error: the sentence for a person at a terminal; else one JSON object
+/// with time, level, the code with its arguments, and the sentence.
+pub fn log(level: Level, thing: &impl Serialize) {
+    let text = Words::english().say(thing).text;
+    if std::io::stderr().is_terminal() {
+        return tell(&text);
+    }
+    let mut line = serde_json::to_value(thing).unwrap_or_default();
+    line["time"] = json!(OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default());
+    line["level"] = json!(level);
+    line["text"] = json!(text);
+    tell(&line.to_string());
 }
 
 /// A line of the result.

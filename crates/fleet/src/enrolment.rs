@@ -145,6 +145,7 @@ impl Run<'_> {
 
         let target = &self.order.target;
         let name = self.outcome.model.clone().unwrap_or_else(|| target.dial_host());
+        let first = contact.report.findings.first().and_then(|f| serde_json::to_string(f).ok());
         let device_id = self
             .fleet
             .store
@@ -154,6 +155,8 @@ impl Run<'_> {
                 name: &name,
                 model: self.outcome.model.as_deref(),
                 driver: &driver_name,
+                first_verdict: contact.report.verdict,
+                first_finding: first.as_deref(),
             })
             .await?;
         let lease = self.fleet.store.lease_device(device_id)?;

@@ -33,6 +33,19 @@ pub struct StepRow<'a> {
     pub text: &'a str,
 }
 
+/// One step of an enrolment, read back.
+#[derive(Clone, Debug)]
+pub struct StoredStep {
+    /// Which.
+    pub step: Step,
+    /// How it stands.
+    pub state: StepState,
+    /// How long it took.
+    pub milliseconds: u64,
+    /// A code with its arguments, JSON.
+    pub text: String,
+}
+
 impl Store {
     /// Opens an enrolment, before anything is changed on the device.
     pub async fn begin_enrolment(&self, id: &str, device_id: i64, before: &str) -> Result<(), Error> {
@@ -85,6 +98,28 @@ impl Store {
             .execute(&self.writer)
             .await?;
         Ok(())
+    }
+
+    /// The steps of a device's latest enrolment, in the order in which they ended.
+    pub async fn latest_steps(&self, device_id: i64) -> Result<Vec<StoredStep>, Error> {
+        let rows = sqlx::query(
+            "SELECT step, state, milliseconds, text FROM enrolment_step WHERE enrolment_id =
+             (SELECT id FROM enrolment WHERE device_id = $1 ORDER BY sequence DESC LIMIT 1) ORDER BY sequence",
+        )
+        .bind(device_id)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let milliseconds: i64 = row.try_get("milliseconds")?;
+                Ok(StoredStep {
+                    step: from_word(row.try_get("step")?)?,
+                    state: from_word(row.try_get("state")?)?,
+                    milliseconds: u64::try_from(milliseconds).unwrap_or_default(),
+                    text: row.try_get("text")?,
+                })
+            })
+            .collect()
     }
 
     /// Enrolments of a device that left something to do: begun by a run that died, or failed without going

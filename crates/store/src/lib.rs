@@ -23,7 +23,7 @@ use sqlx::{
 
 pub use certificates::{CertificateRow, Intent};
 pub use devices::{DeviceRow, NewDevice};
-pub use enrolments::{EnrolmentRow, StepRow};
+pub use enrolments::{EnrolmentRow, StepRow, StoredStep};
 pub use error::Error;
 pub use lease::Lease;
 pub use site::{AuthorityRow, NewSite, Site};

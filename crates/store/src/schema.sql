@@ -25,6 +25,8 @@ CREATE TABLE device (
     name          TEXT NOT NULL,
     model         TEXT,
     driver        TEXT NOT NULL,
+    first_verdict TEXT NOT NULL,            -- before anything was done
+    first_finding TEXT,                     -- and why, a code with its arguments
     key_transport TEXT,
     verdict       TEXT NOT NULL,
     serial        TEXT REFERENCES certificate (serial),
@@ -63,10 +65,11 @@ CREATE TABLE enrolment (
 CREATE INDEX enrolment_device ON enrolment (device_id);
 
 CREATE TABLE enrolment_step (
+    sequence     INTEGER PRIMARY KEY,
     enrolment_id TEXT NOT NULL REFERENCES enrolment (id),
     step         TEXT NOT NULL,
     state        TEXT NOT NULL,
     milliseconds BIGINT NOT NULL,
     text         TEXT NOT NULL,             -- a code with its arguments
-    PRIMARY KEY (enrolment_id, step)
+    UNIQUE (enrolment_id, step)
 );

@@ -121,6 +121,8 @@ async fn an_enrolment_is_found_again_until_it_ended_well() {
         name: "127.0.0.1",
         model: Some("Sim 1"),
         driver: "onvif-security",
+        first_verdict: domain::Verdict::NotSecure,
+        first_finding: Some(r#"{"code":"plain-http","port":80}"#),
     };
     let id = store.save_device(&new).await.unwrap();
     assert_eq!(store.save_device(&new).await.unwrap(), id);

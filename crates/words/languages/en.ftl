@@ -219,3 +219,22 @@ key-to-terminal = A private key is not written to a terminal or a pipe.
 no-home = There is no home directory for the data.
     .fix = Name a data directory with --data, or CAMLOCK_DATA.
 demo-failed = The demonstration could not run: { $reason }.
+
+## The service
+
+already-serving = Another camlock serve runs on the data in { $directory }.
+    .fix = End that one first, or name another data directory with --data.
+cannot-listen = { $address } cannot be listened on: { $reason }.
+    .fix = Something else may use this port: name another with --listen (https) and --http-listen (http).
+cannot-serve = The pages cannot be served: { $reason }.
+page-certificate = The page's certificate cannot be used: { $reason }.
+    .fix = Delete page.pem in the data directory and start once with the passphrase.
+page-certificate-missing = The page has no certificate yet, and the authority is locked.
+    .fix = Start once with the passphrase: --passphrase-file FILE, or CAMLOCK_PASSPHRASE_FILE.
+page-certificate-issued = the page has a new certificate for { $names }, until { $until }
+page-certificate-old = The page's certificate (until { $until }) does not fit { $names } or ends soon, and the authority is locked.
+    .fix = Start once with the passphrase: --passphrase-file FILE, or CAMLOCK_PASSPHRASE_FILE.
+serving = serving the page at { $page } and the root at { $trust }
+serving-locked = serving the page at { $page } and the root at { $trust }; the authority is locked, so nothing is issued
+stopping = stopping
+no-warning = Connection is secure, no warning.
