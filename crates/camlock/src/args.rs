@@ -19,6 +19,9 @@ pub struct Args {
     /// A file whose first line is the passphrase (or the recovery key)
     #[arg(long, global = true, env = "CAMLOCK_PASSPHRASE_FILE", value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+    /// Yes to what would be asked: nothing more is added by init, and secure may overwrite a certificate for good
+    #[arg(long, global = true)]
+    pub yes: bool,
     /// One JSON document on standard output
     #[arg(long, global = true)]
     pub json: bool,
@@ -191,9 +194,9 @@ pub struct Sign {
     /// A name for people
     #[arg(long)]
     pub name: Option<String>,
-    /// Validity
-    #[arg(long, default_value_t = authority::BY_HAND_DAYS)]
-    pub days: i64,
+    /// Validity [default: 730, less if the root ends before]
+    #[arg(long)]
+    pub days: Option<i64>,
     /// Where the certificate goes [default: the request's name with .crt]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -214,9 +217,9 @@ pub struct Issue {
     /// The kind of key
     #[arg(long, value_enum, default_value_t = LeafKey::Rsa2048)]
     pub key: LeafKey,
-    /// Validity
-    #[arg(long, default_value_t = authority::BY_HAND_DAYS)]
-    pub days: i64,
+    /// Validity [default: 730, less if the root ends before]
+    #[arg(long)]
+    pub days: Option<i64>,
     /// Where the package goes [default: NAME.pem]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

@@ -49,7 +49,10 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
     let mut orders = Vec::new();
     for (name, camera) in &cameras {
         let target = camera.http_url().parse()?;
-        orders.push((name.clone(), Order { target, credentials: credentials.clone(), disable_http: false }));
+        orders.push((
+            name.clone(),
+            Order { target, credentials: credentials.clone(), disable_http: false, consent: false },
+        ));
     }
     let public = authority.public().clone();
     let fleet = Arc::new(Fleet { store, authority, limits: Limits::default() });

@@ -2,12 +2,9 @@
 
 use std::net::IpAddr;
 
-/// This machine's own name, as the kernel tells it.
+/// This machine's own name, as the system tells it.
 pub fn name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| std::env::var("COMPUTERNAME").ok())?;
-    let name = name.trim().to_owned();
+    let name = hostname::get().ok()?.into_string().ok()?;
     (!name.is_empty() && name != "localhost").then_some(name)
 }
 

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(e) => return talk::explain(&Failure::broken("demo-failed", "reason", &e.to_string())),
+        Err(e) => return talk::explain(&Failure::broken("cannot-start", "reason", &e.to_string())),
     };
     match runtime.block_on(run(args)) {
         Ok(true) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, path::Path, sync::Arc};
 
-use authority::{Authority, MANAGED_DAYS, Order, Public};
+use authority::{Authority, Days, MANAGED_DAYS, Order, Public};
 use domain::AltName;
 use pki::{Certificate, KeyKind, PrivateKey, chain, package};
 use rustls::{
@@ -33,7 +33,7 @@ impl PageCertificate {
             key: &key.public_key()?,
             common_name: Some("Camlock"),
             names,
-            days: MANAGED_DAYS,
+            days: Days::AtMost(MANAGED_DAYS),
             clock_behind: Duration::ZERO,
             device_id: None,
         };
@@ -74,13 +74,14 @@ impl PageCertificate {
         self.leaf.not_after()
     }
 
-    /// Whether it is of this authority, for all of `names`, and has more than `days` left.
+    /// Whether it is of this authority, for all of `names`, and has more than `days` left, or as long as the root.
     pub fn is_good(&self, public: &Public, names: &[AltName], days: i64) -> bool {
         let now = OffsetDateTime::now_utc();
         let held = self.leaf.alt_names();
         chain::verify(self.leaf.der(), &[], std::slice::from_ref(&public.root), now).is_ok()
             && names.iter().all(|n| held.contains(n))
-            && self.leaf.not_after() - now > Duration::days(days)
+            && (self.leaf.not_after() - now > Duration::days(days)
+                || self.leaf.not_after() == public.root.not_after())
     }
 }
 

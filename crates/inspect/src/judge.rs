@@ -149,15 +149,11 @@ fn findings(
         found.push(seen(finding, "ERR_SSL_KEY_USAGE_INCOMPATIBLE", None));
     }
 
-    let wanted = || match name {
-        AltName::Ip(ip) => ip.to_string(),
-        AltName::Dns(name) => name.clone(),
-    };
     let other_name = if !certificate.has_alt_names() {
-        Some(Finding::NoAltName { wanted: wanted(), subject: certificate.subject() })
+        Some(Finding::NoAltName { wanted: name.plain(), subject: certificate.subject() })
     } else if !chain::is_for(certificate.der(), name) && !certificate.alt_names().contains(name) {
         // The second half is for what the library cannot read.
-        Some(Finding::WrongName { wanted: wanted(), names: certificate.summary().sans })
+        Some(Finding::WrongName { wanted: name.plain(), names: certificate.summary().sans })
     } else {
         None
     };

@@ -102,6 +102,12 @@ impl Store {
         row.as_ref().map(device).transpose()
     }
 
+    /// The device with this number.
+    pub async fn device(&self, id: i64) -> Result<Option<DeviceRow>, Error> {
+        let row = sqlx::query(select!("WHERE d.id = $1")).bind(id).fetch_optional(&self.readers).await?;
+        row.as_ref().map(device).transpose()
+    }
+
     /// All devices by name, or those whose name, model or address holds `search`.
     pub async fn devices(&self, search: Option<&str>) -> Result<Vec<DeviceRow>, Error> {
         let rows = sqlx::query(select!(
@@ -119,12 +125,12 @@ impl Store {
         &self,
         device_id: i64,
         verdict: Verdict,
-        https_port: u16,
+        https_port: Option<u16>,
         serial: Option<&str>,
         key_transport: Option<KeyTransport>,
     ) -> Result<(), Error> {
         sqlx::query(
-            "UPDATE device SET verdict = $1, https_port = $2, serial = coalesce($3, serial),
+            "UPDATE device SET verdict = $1, https_port = coalesce($2, https_port), serial = coalesce($3, serial),
              key_transport = coalesce($4, key_transport), verified_at = $5 WHERE id = $6",
         )
         .bind(word(&verdict)?)

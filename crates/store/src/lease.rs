@@ -1,5 +1,7 @@
 use std::fs::File;
 
+use domain::AltName;
+
 use crate::{Error, Store};
 
 /// The right to work on one device, or to be the service. Ends when dropped, and with the process, however that ends: the operating
@@ -10,9 +12,13 @@ pub struct Lease {
 }
 
 impl Store {
-    /// Takes the lease of a device, or `None` if another run has it.
-    pub fn lease_device(&self, device_id: i64) -> Result<Option<Lease>, Error> {
-        self.lease(&format!("device-{device_id}"))
+    /// Takes the lease of the device at this host and port, or `None` if another run has it. It may not be in the
+    /// ledger yet: the lease comes before the first word to it.
+    pub fn lease_device(&self, host: &AltName, port: u16) -> Result<Option<Lease>, Error> {
+        let host: String =
+            host.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        // Two hosts with one such name would only wait for each other; a file name has 255 characters.
+        self.lease(&format!("device-{}-{port}", &host[host.len().saturating_sub(200)..]))
     }
 
     /// Takes the lease of the service, or `None` if another one runs on this data directory.

@@ -59,6 +59,7 @@ CREATE TABLE enrolment (
     state      TEXT NOT NULL,
     before     TEXT NOT NULL,               -- what the driver needs to go back
     serial     TEXT REFERENCES certificate (serial),
+    key_transport TEXT,
     started_at BIGINT NOT NULL,
     ended_at   BIGINT
 );
