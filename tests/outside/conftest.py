@@ -75,7 +75,7 @@ def site(tmp_path: Path) -> Site:
 
 TABLES = {
     "dist": f"{'demo --once':32} {'MB':>5} {'peak MiB':>8} {'(--version)':>13} {'seconds':>8}  run by",
-    "old-kernel": f"{'ENOSYS from':24} {'since':6} {'calls':>6}",
+    "old-kernel": f"{'ENOSYS from':24} {'since':6} {'calls':>6}  which",
 }
 
 
