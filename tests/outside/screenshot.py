@@ -1,31 +1,58 @@
-"""Screenshots of the demo's page into the folder given: light and dark, desktop and phone.
+"""Screenshots of every page into the folder given: light and dark, desktop and phone.
 
     .venv/bin/python tests/outside/screenshot.py FOLDER
 """
 
+import itertools
 import sys
 import tempfile
 from pathlib import Path
 
 from chromium import Chromium
+from conftest import Site
 from processes import program, running
+from test_serve import service
 
 SIZES = {"desktop": 1280, "phone": 390}
+MODELS = {"onvif-security": "Shop front", "onvif-device": "Gate", "pem-page": "Yard"}
+
+
+def pictures(browser: Chromium, name: str, url: str, folder: Path) -> None:
+    """One picture for each size and scheme."""
+    for (size, width), scheme in itertools.product(SIZES.items(), ("light", "dark")):
+        tab = browser.tab()
+        tab.show_as(width, 900, scheme)
+        tab.visit(url)
+        tab.screenshot(folder / f"{name}-{size}-{scheme}.png")
+        tab.close()
+
+
+def demo(folder: Path, home: Path) -> None:
+    """The page of the demonstration."""
+    with running([program("camlock"), "demo", "--json"], home) as started:
+        shown = started.first_document(120)
+        with Chromium([Path(shown["root"])]) as browser:
+            pictures(browser, "demo", shown["page"], folder)
+
+
+def serve(folder: Path, home: Path) -> None:
+    """A site's own page, empty and with cameras, and its trust page."""
+    site = Site(home / "site")
+    with service(site, "service") as served, Chromium([site.root]) as browser:
+        pictures(browser, "empty", served.page, folder)
+        pictures(browser, "trust", served.trust, folder)
+        for model, name in MODELS.items():
+            with running([program("camera-sim"), model, "--name", name], home / model) as camera:
+                site.secure(camera.first_document(20))
+        pictures(browser, "site", served.page, folder)
 
 
 def main(folder: Path) -> None:
-    """One picture for each size and scheme."""
+    """All of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as home, running([program("camlock"), "demo", "--json"], Path(home)) as demo:
-        shown = demo.first_document(120)
-        with Chromium([Path(shown["root"])]) as browser:
-            for size, width in SIZES.items():
-                for scheme in ("light", "dark"):
-                    tab = browser.tab()
-                    tab.show_as(width, 900, scheme)
-                    tab.visit(shown["page"])
-                    tab.screenshot(folder / f"{size}-{scheme}.png")
-                    tab.close()
+    with tempfile.TemporaryDirectory() as home:
+        demo(folder, Path(home) / "demo")
+        serve(folder, Path(home))
 
 
 if __name__ == "__main__":

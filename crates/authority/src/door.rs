@@ -13,6 +13,15 @@ pub const MANAGED_DAYS: i64 = 397;
 /// Validity of what people carry to the device, days: two years, so that they do it less often.
 pub const BY_HAND_DAYS: i64 = 730;
 
+/// How long a certificate is to be valid, days from first to last second.
+#[derive(Clone, Copy, Debug)]
+pub enum Days {
+    /// As the operator asked: so long or not at all.
+    Exactly(i64),
+    /// As Camlock chose: shorter if the root ends before.
+    AtMost(i64),
+}
+
 /// A certificate to be issued: the effective names, after every merge.
 #[derive(Debug)]
 pub struct Order<'a> {
@@ -22,8 +31,8 @@ pub struct Order<'a> {
     pub common_name: Option<&'a str>,
     /// Addresses and host names.
     pub names: &'a [AltName],
-    /// Validity from first to last second, days.
-    pub days: i64,
+    /// How long it is to be valid.
+    pub days: Days,
     /// How far the device's clock is behind; the certificate is dated back so that it is valid there, too.
     pub clock_behind: Duration,
     /// The device that it is for, if Camlock installs it.
@@ -94,17 +103,25 @@ impl Authority {
         order: &Order<'_>,
         now: OffsetDateTime,
     ) -> Result<(OffsetDateTime, OffsetDateTime), Error> {
-        if !(1..=MAX_LEAF_DAYS).contains(&order.days) {
-            return Err(Error::Days { days: order.days, limit: MAX_LEAF_DAYS });
+        let (Days::Exactly(days) | Days::AtMost(days)) = order.days;
+        if !(1..=MAX_LEAF_DAYS).contains(&days) {
+            return Err(Error::Days { days, limit: MAX_LEAF_DAYS });
         }
-        let length = Duration::days(order.days);
+        let root = &self.public.root;
+        let root_ends = root.not_after().date();
+        if root.not_after() - now < Duration::DAY {
+            return Err(Error::RootEnds { root_ends });
+        }
+        let length = Duration::days(days);
         let behind = order.clock_behind.clamp(Duration::ZERO, Duration::days(29));
         let back = (Duration::DAY + behind).min(length / 10);
         let not_before = now - back;
-        let not_after = not_before + length - Duration::SECOND;
-        let root = &self.public.root;
+        let mut not_after = not_before + length - Duration::SECOND;
+        if let Days::AtMost(_) = order.days {
+            not_after = not_after.min(root.not_after());
+        }
         if not_after > root.not_after() || not_before < root.not_before() {
-            return Err(Error::OutlivesRoot { root_ends: root.not_after().date() });
+            return Err(Error::OutlivesRoot { root_ends });
         }
         Ok((not_before, not_after))
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "code", rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub enum Error {
-    #[error("a site's name has 1 to {limit} characters")]
+    #[error("a site's name has 1 to {limit} visible characters")]
     SiteName { limit: usize },
     #[error("no name to issue for")]
     NoNames,
@@ -17,6 +17,8 @@ pub enum Error {
     CommonName { name: String, limit: usize },
     #[error("the certificate would outlive the root, which ends on {root_ends}")]
     OutlivesRoot { root_ends: time::Date },
+    #[error("the root ends on {root_ends}")]
+    RootEnds { root_ends: time::Date },
     #[serde(untagged)]
     #[error(transparent)]
     Pki(#[from] pki::Error),

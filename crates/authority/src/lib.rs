@@ -12,8 +12,9 @@ use pki::{Certificate, KeyKind, Permitted, PrivateKey, Serial, profile};
 use store::{NewSite, Store};
 use time::OffsetDateTime;
 use vault::{RecoveryKey, Vault, Wrapping};
+use zeroize::Zeroizing;
 
-pub use door::{BY_HAND_DAYS, Issued, MANAGED_DAYS, Order};
+pub use door::{BY_HAND_DAYS, Days, Issued, MANAGED_DAYS, Order};
 pub use error::Error;
 pub use names::{Change, Effective, Wish, effective};
 
@@ -55,7 +56,8 @@ impl Public {
     fn from_site(site: &store::Site) -> Result<Public, Error> {
         Ok(Public {
             site: site.name.clone(),
-            root: Certificate::from_der(&site.authority.certificate)?,
+            root: Certificate::from_der(&site.authority.certificate)
+                .map_err(|e| store::Error::StoredData { detail: e.to_string() })?,
             permitted: serde_json::from_str(&site.authority.permitted).map_err(store::Error::from)?,
             constrained: site.authority.constrained,
         })
@@ -79,7 +81,10 @@ impl Authority {
         passphrase: &str,
         now: OffsetDateTime,
     ) -> Result<(Authority, RecoveryKey), Error> {
-        if founding.site.trim().is_empty() || founding.site.chars().count() > MAX_SITE {
+        if founding.site.trim().is_empty()
+            || founding.site.chars().count() > MAX_SITE
+            || founding.site.chars().any(char::is_control)
+        {
             return Err(Error::SiteName { limit: MAX_SITE });
         }
         // Asked again inside the transaction; here so that nobody waits for a key in vain.
@@ -89,7 +94,7 @@ impl Authority {
             Ok(site) => return Err(store::Error::AuthorityExists { site: site.name }.into()),
         }
 
-        let passphrase = passphrase.to_owned();
+        let passphrase = Zeroizing::new(passphrase.to_owned());
         let (key, kind) = (founding.key, founding.permitted.clone());
         let constrained = founding.constrained.then_some(kind);
         let site = founding.site.clone();
@@ -131,7 +136,7 @@ impl Authority {
         let public = Public::from_site(&site)?;
         let wrapping: Wrapping = serde_json::from_str(&site.vault).map_err(store::Error::from)?;
         let (secret, sealed, purpose) =
-            (secret.to_owned(), site.authority.sealed_key.clone(), key_purpose(&public.root));
+            (Zeroizing::new(secret.to_owned()), site.authority.sealed_key.clone(), key_purpose(&public.root));
         let key = blocking(move || {
             let vault = Vault::open(&wrapping, &secret)?;
             Ok(PrivateKey::from_pkcs8(&vault.unseal(&purpose, &sealed)?)?)

@@ -51,8 +51,12 @@ pub enum Change {
 /// request's are taken, and an address that stands only in its common name, too. Policy comes after this.
 pub fn effective(request: Option<&Request>, wish: &Wish) -> Result<Effective, Error> {
     let mut changes = Vec::new();
-    let mut names = wish.names.clone();
-    names.dedup();
+    let mut names = Vec::new();
+    for name in &wish.names {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
     if let Some(request) = request {
         take_request(request, &mut names, &mut changes);
     }

@@ -64,6 +64,17 @@ impl Camera {
         }
     }
 
+    /// Does what the next request for this operation or path asks, and keeps the answer until [`Camera::let_go`]:
+    /// so a test stops a client in the middle of its work, as a slow camera would.
+    pub fn hold(&self, operation: &str) {
+        self.core.change(|live| live.hold = Some(operation.to_owned()));
+    }
+
+    /// Lets every answer go that is held back.
+    pub fn let_go(&self) {
+        self.core.let_go.notify_waiters();
+    }
+
     /// Unplugs it: connections are cut, and both ports are free when this returns.
     pub async fn stop(self) {
         self.core.stopping.send_replace(true);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rcgen::{DistinguishedName, DnType};
 use time::{Duration, OffsetDateTime};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::device_certificates::DeviceCertificates;
 use crate::digest::Guard;
@@ -43,6 +43,8 @@ pub(crate) struct Core {
     news: watch::Sender<State>,
     /// Held while ports are switched, so that two requests cannot switch the last one off together.
     switching: tokio::sync::Mutex<()>,
+    /// Lets an answer go that was held back.
+    pub(crate) let_go: Notify,
 }
 
 /// What changes while a camera runs.
@@ -53,6 +55,9 @@ pub(crate) struct Live {
     pub(crate) https_on: bool,
     pub(crate) served: Option<Arc<Served>>,
     pub(crate) uploads_dropped: u32,
+    /// The operation or path whose next answer is to be held back.
+    pub(crate) hold: Option<String>,
+    pub(crate) answers_held: u32,
     pub(crate) requests: VecDeque<RequestSummary>,
     /// [`Fault::ServesOldCertificate`]: what is served stays what it was.
     pinned: bool,
@@ -104,6 +109,8 @@ impl Core {
             https_on: false,
             served: None,
             uploads_dropped: 0,
+            hold: None,
+            answers_held: 0,
             requests: VecDeque::new(),
             pinned: false,
         };
@@ -122,6 +129,7 @@ impl Core {
             news: watch::Sender::new(live.picture()),
             live: Mutex::new(live),
             switching: tokio::sync::Mutex::new(()),
+            let_go: Notify::new(),
             options,
         })
     }
@@ -169,6 +177,20 @@ impl Core {
             }
             live.requests.push_back(request);
         });
+    }
+
+    /// Waits, if this operation's answer is to be held back, until it may go.
+    pub(crate) async fn hold_back(&self, operation: &str) {
+        // Made before the test can see that the answer is held, so that it is never let go unheard.
+        let let_go = self.let_go.notified();
+        let is_held = self.change(|live| {
+            let is_held = live.hold.take_if(|hold| hold == operation).is_some();
+            live.answers_held += u32::from(is_held);
+            is_held
+        });
+        if is_held {
+            let_go.await;
+        }
     }
 
     /// Switches ports on and off for real; what is `None` stays. On comes before off, so the camera stays reachable.
@@ -251,6 +273,7 @@ impl Live {
             basic_credentials: self.guard.basic_credentials,
             account_locked: self.guard.locked(),
             uploads_dropped: self.uploads_dropped,
+            answers_held: self.answers_held,
             requests: self.requests.iter().cloned().collect(),
         }
     }

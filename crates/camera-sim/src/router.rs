@@ -43,7 +43,11 @@ pub(crate) async fn answer(
     };
     let mut answer = answer;
     http::set(&mut answer, header::SERVER, core.options.model.server());
-    core.note(summary(operation, &arrival, login, answer.status().as_u16()));
+    core.note(summary(operation.clone(), &arrival, login, answer.status().as_u16()));
+    // A challenge is no answer to what was asked.
+    if answer.status() != 401 {
+        core.hold_back(&operation).await;
+    }
     Ok(answer)
 }
 

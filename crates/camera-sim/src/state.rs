@@ -27,6 +27,8 @@ pub struct State {
     pub account_locked: bool,
     /// Connections dropped in the middle of an upload ([`crate::Fault::DropsUpload`]).
     pub uploads_dropped: u32,
+    /// Answers held back so far ([`crate::Camera::hold`]).
+    pub answers_held: u32,
     /// The last requests, oldest first; at most [`State::REQUESTS`] of them.
     pub requests: Vec<RequestSummary>,
 }

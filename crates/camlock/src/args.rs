@@ -1,6 +1,6 @@
 //! The command line, as others rely on it: names, options, exit codes.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -19,6 +19,9 @@ pub struct Args {
     /// A file whose first line is the passphrase (or the recovery key)
     #[arg(long, global = true, env = "CAMLOCK_PASSPHRASE_FILE", value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+    /// Yes to what would be asked: nothing more is added by init, and secure may overwrite a certificate for good
+    #[arg(long, global = true)]
+    pub yes: bool,
     /// One JSON document on standard output
     #[arg(long, global = true)]
     pub json: bool,
@@ -56,6 +59,11 @@ pub enum Command {
     /// What there is
     #[command(after_help = "Example:\n  camlock list certificates --expiring 30d")]
     List(List),
+    /// Serves the site's page over https, and the page with the root over http
+    #[command(
+        after_help = "Example:\n  camlock serve --passphrase-file passphrase\n  camlock serve --listen 192.168.1.2:8443\n\nWithout a passphrase it serves locked: nothing is issued, all else goes on."
+    )]
+    Serve(Serve),
     /// The root, for browsers
     #[command(after_help = "Example:\n  camlock trust export --out root.pem")]
     Trust(Trust),
@@ -186,9 +194,9 @@ pub struct Sign {
     /// A name for people
     #[arg(long)]
     pub name: Option<String>,
-    /// Validity
-    #[arg(long, default_value_t = authority::BY_HAND_DAYS)]
-    pub days: i64,
+    /// Validity [default: 730, less if the root ends before]
+    #[arg(long)]
+    pub days: Option<i64>,
     /// Where the certificate goes [default: the request's name with .crt]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -209,9 +217,9 @@ pub struct Issue {
     /// The kind of key
     #[arg(long, value_enum, default_value_t = LeafKey::Rsa2048)]
     pub key: LeafKey,
-    /// Validity
-    #[arg(long, default_value_t = authority::BY_HAND_DAYS)]
-    pub days: i64,
+    /// Validity [default: 730, less if the root ends before]
+    #[arg(long)]
+    pub days: Option<i64>,
     /// Where the package goes [default: NAME.pem]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -237,6 +245,17 @@ pub struct List {
 pub enum What {
     Devices,
     Certificates,
+}
+
+/// `serve`
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Where the page is served over https [default: port 8443 of every address]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Where the page with the root is served over http [default: port 8080 of every address]
+    #[arg(long, value_name = "ADDR")]
+    pub http_listen: Option<SocketAddr>,
 }
 
 /// `trust`

@@ -8,21 +8,23 @@ use qrcode::{QrCode, render::unicode};
 use serde_json::json;
 use store::Store;
 use time::OffsetDateTime;
+use words::Words;
 use zeroize::Zeroizing;
 
 use crate::{
     args::{Constraints, Init, RootKey, Trust, TrustAction},
     failure::Failure,
-    files,
-    setting::Setting,
-    talk::{grouped, paint, print, print_json, tell},
+    files, host,
+    page_certificate::{self, PageCertificate},
+    setting::{self, Setting},
+    talk::{grouped, paint, print, print_json, say, tell, warn},
 };
 
 /// Fewer characters than this are said to be few.
 const SHORT_PASSPHRASE: usize = 12;
 
 pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
-    let mut permitted = Permitted::local(host_name().as_deref());
+    let mut permitted = Permitted::local(host::name().as_deref());
     for text in &init.permit {
         permitted.permit(text)?;
     }
@@ -33,15 +35,23 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     {
         return Err(store::Error::AuthorityExists { site: site.name }.into());
     }
+    if init.permit.is_empty() && !setting.yes && std::io::stdin().is_terminal() {
+        // Now, because constraints cannot be widened later.
+        let question = format!("{} ", Words::english().say(&json!({"code": "ask-permit"})).text);
+        let answer = setting::ask_openly(&question, "ask-permit").unwrap_or_default();
+        for text in answer.split_whitespace() {
+            permitted.permit(text)?;
+        }
+    }
     let passphrase = setting.new_passphrase()?;
     if passphrase.is_empty() {
         return Err(vault::Error::PassphraseEmpty.into());
     }
     if passphrase.chars().count() < SHORT_PASSPHRASE {
-        tell("warning: the passphrase is short; whoever steals this machine's disk can try many");
+        warn(&json!({"code": "passphrase-short"}));
     }
     if init.constraints == Constraints::None {
-        tell("warning: without name constraints a stolen key can speak for any web site");
+        warn(&json!({"code": "no-constraints"}));
     }
     let founding = Founding {
         site: init.site.clone(),
@@ -58,6 +68,8 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     let (authority, recovery) =
         Authority::found(&store, founding, &passphrase, OffsetDateTime::now_utc()).await?;
     let public = authority.public().clone();
+    // Now, while the authority is open: `serve` can then begin locked.
+    PageCertificate::issue(&authority, &page_certificate::names(&public, None)).await?.save(&directory)?;
     store.close().await;
 
     if setting.json {
@@ -97,14 +109,14 @@ pub async fn trust(trust: &Trust, setting: &Setting) -> Result<bool, Failure> {
     let TrustAction::Export { out } = &trust.action;
     let public = Public::read(&setting.store().await?).await?;
     let file = match out {
-        Some(file) => {
+        Some(file) if !files::is_standard(file) => {
             files::write_new(file, public.root.to_pem().as_bytes(), 0o644)?;
-            tell(&format!("Wrote the root to {}", file.display()));
+            say(&json!({"code": "root-written", "file": file.display().to_string()}));
             tell(&format!("SHA-256 {}", grouped(&public.root.sha256())));
             vec![file.display().to_string()]
         }
-        None if setting.json => Vec::new(),
-        None => {
+        _ if setting.json => Vec::new(),
+        _ => {
             print(public.root.to_pem().trim_end());
             return Ok(true);
         }
@@ -131,18 +143,8 @@ fn describe(public: &Public) {
     print(&format!("  root         {} ({})", public.root.subject(), public.root.key_name()));
     print(&format!("  valid until  {}", public.root.not_after().date()));
     print(&format!("  SHA-256      {}", grouped(&public.root.sha256())));
-    let how = match public.constrained {
-        true => "may speak for",
-        false => "no name constraints in the root: a stolen key could speak for any site. Issues only for",
-    };
-    print(&format!("  {how} {}", public.permitted));
-}
-
-/// This machine's own name, as the kernel tells it.
-fn host_name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| std::env::var("COMPUTERNAME").ok())?;
-    let name = name.trim().to_owned();
-    (!name.is_empty() && name != "localhost").then_some(name)
+    print(&format!("  issues for   {}", public.permitted));
+    if !public.constrained {
+        print(&format!("  {}", Words::english().say(&json!({"code": "no-constraints"})).text));
+    }
 }

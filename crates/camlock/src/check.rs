@@ -46,20 +46,12 @@ async fn roots(check: &Check, setting: &Setting) -> Result<Vec<Certificate>, Fai
 }
 
 fn as_json(report: &Report, words: &Words) -> serde_json::Value {
-    let findings: Vec<_> = report
-        .findings
-        .iter()
-        .map(|f| {
-            let said = words.say(f);
-            json!({"code": said.code, "severity": f.severity(), "text": said.text, "fix": said.fix})
-        })
-        .collect();
     json!({
         "target": report.target,
         "verdict": report.verdict,
         "chromium": report.chromium,
         "firefox": report.firefox,
-        "findings": findings,
+        "findings": talk::findings(&report.findings, words),
         "certificate": report.certificate,
         "tls": report.tls,
     })

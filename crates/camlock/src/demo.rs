@@ -6,27 +6,24 @@ use std::{
     sync::Arc,
 };
 
-use authority::{Authority, Founding, MANAGED_DAYS, Order as CertificateOrder};
+use authority::{Authority, Founding};
 use camera_sim::{Camera, Model, Options};
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use devices::Credentials;
 use domain::{Finding, KeyTransport, Verdict};
 use fleet::{Fleet, Limits, Order, Outcome};
-use pki::{KeyKind, Permitted, PrivateKey, Serial};
-use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
-};
+use pki::{KeyKind, Permitted, Serial};
 use serde_json::json;
 use store::Store;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use words::Words;
 use zeroize::Zeroizing;
 
 use crate::{
     args,
     failure::Failure,
-    secure,
+    page_certificate::PageCertificate,
+    secure, serve,
     talk::{self, grouped, print, print_json, tell},
 };
 
@@ -42,15 +39,20 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
     let authority = found(&store).await?;
     let root_file = folder.path().join("root.pem");
     std::fs::write(&root_file, authority.public().root.to_pem()).map_err(failed)?;
-    let (listener, tls) = page_socket(&authority).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    let names = ["127.0.0.1".parse()?, "camlock.home.arpa".parse()?];
+    let tls = PageCertificate::issue(&authority, &names).await?.tls()?;
     let page_url = (!demo.once).then(|| format!("https://{address}/"));
 
     let credentials = Credentials { user: USER.into(), password: Zeroizing::new(password.clone()) };
     let mut orders = Vec::new();
     for (name, camera) in &cameras {
         let target = camera.http_url().parse()?;
-        orders.push((name.clone(), Order { target, credentials: credentials.clone(), disable_http: false }));
+        orders.push((
+            name.clone(),
+            Order { target, credentials: credentials.clone(), disable_http: false, consent: false },
+        ));
     }
     let public = authority.public().clone();
     let fleet = Arc::new(Fleet { store, authority, limits: Limits::default() });
@@ -75,17 +77,32 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
     }
 
     let page = page(&public, &root_file, &shown, &password);
-    let server = web::Server::start(listener, tls, web::router(page)).await.map_err(failed)?;
+    let router = web::router(&page.root.clone(), Shop(page));
+    let server = web::Server::start(listener, tls, router).await.map_err(failed)?;
     if !as_json {
         print(&format!("Cameras  sign in as {USER} with {password} (made for this run)"));
         print(&format!("Page     https://{address}/   (Ctrl-C ends all of it)"));
     }
-    stopped().await;
+    serve::stopped().await;
     server.stop().await;
     for (_, camera) in cameras {
         camera.stop().await;
     }
     Ok(all_secure)
+}
+
+/// What the page shows stays the same as long as the demonstration runs.
+#[derive(Clone)]
+struct Shop(web::Page);
+
+impl web::Site for Shop {
+    async fn page(&self) -> Option<web::Page> {
+        Some(self.0.clone())
+    }
+
+    async fn health(&self) -> Option<web::Health> {
+        Some(web::Health { locked: self.0.locked })
+    }
 }
 
 struct Shown<'a> {
@@ -115,30 +132,6 @@ async fn found(store: &Store) -> Result<Authority, Failure> {
     let founding = Founding { site: "Demo".into(), key: KeyKind::Rsa3072, permitted, constrained: true };
     let passphrase = Zeroizing::new(random()?);
     Ok(Authority::found(store, founding, &passphrase, OffsetDateTime::now_utc()).await?.0)
-}
-
-/// The page's own socket and certificate.
-async fn page_socket(authority: &Authority) -> Result<(TcpListener, ServerConfig), Failure> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-    let key = PrivateKey::generate(KeyKind::P256)?;
-    let names = ["127.0.0.1".parse()?, "camlock.home.arpa".parse()?];
-    let order = CertificateOrder {
-        key: &key.public_key()?,
-        common_name: Some("Camlock"),
-        names: &names,
-        days: MANAGED_DAYS,
-        clock_behind: Duration::ZERO,
-        device_id: None,
-    };
-    let issued = authority.issue(&order, OffsetDateTime::now_utc()).await?;
-    let chain = vec![CertificateDer::from(issued.certificate.der().to_vec())];
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.to_pkcs8()?.to_vec()));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|c| c.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(failed)?;
-    Ok((listener, config))
 }
 
 fn document(root: &Path, page: Option<&str>, shown: &[Shown<'_>]) -> serde_json::Value {
@@ -189,17 +182,13 @@ fn table(shown: &[Shown<'_>]) {
 
 fn page(public: &authority::Public, root: &Path, shown: &[Shown<'_>], password: &str) -> web::Page {
     let words = Words::english();
+    let cameras: Vec<_> = shown.iter().map(|s| page_camera(s, &words)).collect();
     web::Page {
         site: public.site.clone(),
-        root: web::Root {
-            der: public.root.der().to_vec(),
-            pem: public.root.to_pem(),
-            subject: public.root.subject(),
-            sha256: public.root.sha256(),
-            not_after: public.root.not_after().date(),
-            file: PathBuf::from(root),
-        },
-        cameras: shown.iter().map(|s| page_camera(s, &words)).collect(),
+        root: serve::root(public, Some(PathBuf::from(root))),
+        count: web::Count::of(&cameras),
+        cameras,
+        locked: false,
         sign_in: Some(web::SignIn { user: USER.into(), password: password.to_owned() }),
     }
 }
@@ -226,7 +215,7 @@ fn page_camera(s: &Shown<'_>, words: &Words) -> web::Camera {
         after: s.outcome.verdict,
         after_text: match (&s.outcome.error, s.outcome.verdict) {
             (Some(error), _) => words.say(error).text,
-            (None, Verdict::Secure) => "Connection is secure, no warning.".to_owned(),
+            (None, Verdict::Secure) => words.say(&json!({"code": "no-warning"})).text,
             (None, _) => String::new(),
         },
         http_url: Some(format!("{}/", s.camera.http_url())),
@@ -236,6 +225,7 @@ fn page_camera(s: &Shown<'_>, words: &Words) -> web::Camera {
         steps: steps.collect(),
         seconds: seconds(s.outcome),
         valid_until: s.outcome.not_after.map(|d| d.date()),
+        verified: None,
     }
 }
 
@@ -255,21 +245,6 @@ fn seconds(outcome: &Outcome) -> f64 {
 fn keep_root(folder: tempfile::TempDir) -> std::io::Result<()> {
     let path = folder.keep();
     std::fs::remove_dir_all(path.join("data"))
-}
-
-async fn stopped() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 fn random() -> Result<String, Failure> {

@@ -9,7 +9,7 @@ pub struct Failure {
 }
 
 /// Codes of wrong use: the command line itself must change.
-const WRONG_USE: [&str; 8] = [
+const WRONG_USE: [&str; 9] = [
     "invalid-target",
     "invalid-scheme",
     "credentials-in-url",
@@ -18,6 +18,7 @@ const WRONG_USE: [&str; 8] = [
     "site-name",
     "passphrase-empty",
     "no-names",
+    "not-a-certificate",
 ];
 
 /// Codes of a machine or data that is not in order.
@@ -82,6 +83,7 @@ from_errors!(
     authority::Error,
     domain::InvalidName,
     domain::InvalidTarget,
+    fleet::Error,
     pki::Error,
     store::Error,
     vault::Error

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use authority::{Change, Issued, Order, Wish, effective};
+use authority::{BY_HAND_DAYS, Change, Days, Issued, Order, Wish, effective};
 use domain::{AltName, slug};
 use pki::{KeyKind, MAX_REQUEST, PrivateKey, Request, package};
 use serde_json::json;
@@ -26,20 +26,27 @@ pub async fn sign(sign: &Sign, setting: &Setting) -> Result<bool, Failure> {
     let wish = Wish { names: names(&sign.ip, &sign.dns)?, common_name: sign.name.clone() };
     let effective = effective(Some(&request), &wish)?;
     let out = sign.out.clone().unwrap_or_else(|| default_name(&sign.csr));
-    must_be_new(&out)?;
+    if !is_standard(&out) {
+        must_be_new(&out)?;
+    }
 
     let (_store, authority) = setting.authority().await?;
     let order = Order {
         key: &request.key,
         common_name: effective.common_name.as_deref(),
         names: &effective.names,
-        days: sign.days,
+        days: days(sign.days),
         clock_behind: Duration::ZERO,
         device_id: None,
     };
     let issued = authority.issue(&order, OffsetDateTime::now_utc()).await?;
     let chain = package::chain(&issued.certificate, &issued.issuers);
-    write_new(&out, chain.as_bytes(), 0o644)?;
+    if !is_standard(&out) {
+        write_new(&out, chain.as_bytes(), 0o644)?;
+    } else if !setting.json {
+        print(chain.trim_end());
+        return Ok(true);
+    }
     show(&issued, &out, &effective.changes, setting.json);
     Ok(true)
 }
@@ -52,6 +59,10 @@ pub async fn issue(issue: &Issue, setting: &Setting) -> Result<bool, Failure> {
         _ => issue.name.replace(['/', '\\'], "-").trim_start_matches('.').to_owned(),
     };
     let out = issue.out.clone().unwrap_or_else(|| PathBuf::from(format!("{stem}.pem")));
+    // What is written to a pipe or a device may be seen, or kept, by anyone.
+    if is_standard(&out) || out.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+        return Err(Failure::usage("key-to-terminal"));
+    }
     must_be_new(&out)?;
 
     let (_store, authority) = setting.authority().await?;
@@ -67,7 +78,7 @@ pub async fn issue(issue: &Issue, setting: &Setting) -> Result<bool, Failure> {
         key: &key.public_key()?,
         common_name: effective.common_name.as_deref(),
         names: &effective.names,
-        days: issue.days,
+        days: days(issue.days),
         clock_behind: Duration::ZERO,
         device_id: None,
     };
@@ -84,7 +95,7 @@ fn show(issued: &Issued, out: &Path, changes: &[Change], as_json: bool) {
     let summary = issued.certificate.summary();
     if as_json {
         let date = |d: OffsetDateTime| d.format(&Rfc3339).unwrap_or_default();
-        print_json(&json!({
+        let mut shown = json!({
             "serial": summary.serial,
             "sha256": summary.sha256,
             "not_before": date(summary.not_before),
@@ -92,7 +103,12 @@ fn show(issued: &Issued, out: &Path, changes: &[Change], as_json: bool) {
             "sans": summary.sans,
             "files": [out.display().to_string()],
             "changes": changes,
-        }));
+        });
+        if is_standard(out) {
+            shown["files"] = json!([]);
+            shown["pem"] = json!(package::chain(&issued.certificate, &issued.issuers));
+        }
+        print_json(&shown);
         return;
     }
     print(&format!("Wrote {}", out.display()));
@@ -102,6 +118,10 @@ fn show(issued: &Issued, out: &Path, changes: &[Change], as_json: bool) {
     for change in changes {
         print(&format!("  {change}"));
     }
+}
+
+fn days(asked: Option<i64>) -> Days {
+    asked.map_or(Days::AtMost(BY_HAND_DAYS), Days::Exactly)
 }
 
 fn names(ips: &[IpAddr], dns: &[String]) -> Result<Vec<AltName>, Failure> {
@@ -115,7 +135,7 @@ fn names(ips: &[IpAddr], dns: &[String]) -> Result<Vec<AltName>, Failure> {
 /// At most a little more than a request may have, so that its reader can say that it is too large.
 fn read_request(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |e| Failure::file("file-unreadable", path, &e);
-    if path == Path::new("-") {
+    if is_standard(path) {
         let mut bytes = Vec::new();
         let limit = MAX_REQUEST as u64 + 1;
         std::io::stdin().take(limit).read_to_end(&mut bytes).map_err(failed)?;
@@ -130,9 +150,14 @@ fn read_request(path: &Path) -> Result<Vec<u8>, Failure> {
 
 fn default_name(csr: &Path) -> PathBuf {
     match csr.file_stem() {
-        Some(stem) if csr != Path::new("-") => PathBuf::from(stem).with_extension("crt"),
+        Some(stem) if !is_standard(csr) => PathBuf::from(stem).with_extension("crt"),
         _ => PathBuf::from("camera.crt"),
     }
+}
+
+/// Standard input or output.
+pub fn is_standard(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
 /// Asked before anything is issued, so that no certificate is made for nothing.
@@ -146,6 +171,17 @@ fn must_be_new(path: &Path) -> Result<(), Failure> {
 /// Writes a file that was not there: whole or not at all, and never over another.
 pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     must_be_new(path)?;
+    let file = written_beside(path, bytes, mode)?;
+    file.persist_noclobber(path).map(drop).map_err(|e| Failure::file("file-unwritable", path, &e.error))
+}
+
+/// Writes a file of Camlock's own over the one before: whole or not at all.
+pub fn write_over(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    let file = written_beside(path, bytes, mode)?;
+    file.persist(path).map(drop).map_err(|e| Failure::file("file-unwritable", path, &e.error))
+}
+
+fn written_beside(path: &Path, bytes: &[u8], mode: u32) -> Result<tempfile::NamedTempFile, Failure> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -159,5 +195,5 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let mut file = builder.prefix(".camlock-").tempfile_in(folder).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
-    file.persist_noclobber(path).map(drop).map_err(|e| failed(e.error))
+    Ok(file)
 }

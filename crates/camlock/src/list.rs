@@ -26,7 +26,7 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
             devices.retain(|d| before.is_none_or(|b| d.not_after.is_some_and(|end| end < b)));
             table.set_header(["Device", "Address", "Verdict", "Valid until", "Driver"]);
             for d in &devices {
-                let address = format!("{}:{}", plain(&d.host), d.https_port.unwrap_or(d.port));
+                let address = format!("{}:{}", d.host.plain(), d.https_port.unwrap_or(d.port));
                 table.add_row([
                     d.name.clone(),
                     address,
@@ -36,7 +36,7 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
                 ]);
             }
             json!(devices.iter().map(|d| json!({
-                "name": d.name, "host": plain(&d.host), "port": d.port, "https_port": d.https_port,
+                "name": d.name, "host": d.host.plain(), "port": d.port, "https_port": d.https_port,
                 "model": d.model, "driver": d.driver, "verdict": d.verdict, "key_transport": d.key_transport,
                 "serial": d.serial, "not_after": date(d.not_after), "verified_at": date(d.verified_at),
             })).collect::<Vec<_>>())
@@ -63,11 +63,4 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
         print(&table.to_string());
     }
     Ok(true)
-}
-
-fn plain(host: &AltName) -> String {
-    match host {
-        AltName::Ip(ip) => ip.to_string(),
-        AltName::Dns(name) => name.clone(),
-    }
 }

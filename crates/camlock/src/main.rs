@@ -6,8 +6,11 @@ mod check;
 mod demo;
 mod failure;
 mod files;
+mod host;
 mod list;
+mod page_certificate;
 mod secure;
+mod serve;
 mod setting;
 mod talk;
 
@@ -22,7 +25,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(e) => return talk::explain(&Failure::broken("demo-failed", "reason", &e.to_string())),
+        Err(e) => return talk::explain(&Failure::broken("cannot-start", "reason", &e.to_string())),
     };
     match runtime.block_on(run(args)) {
         Ok(true) => ExitCode::SUCCESS,
@@ -43,6 +46,7 @@ async fn run(args: Args) -> Result<bool, Failure> {
         Command::Secure(secure) => secure::run(&secure, &setting).await,
         Command::Sign(sign) => files::sign(&sign, &setting).await,
         Command::Issue(issue) => files::issue(&issue, &setting).await,
+        Command::Serve(serve) => serve::run(&serve, &setting).await,
         Command::List(list) => list::run(&list, &setting).await,
     }
 }

@@ -22,7 +22,10 @@ const AT_ONCE: usize = 8;
 
 pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
     let targets = secure.targets.iter().map(|t| t.parse()).collect::<Result<Vec<Target>, _>>()?;
-    let user = secure.user.clone().ok_or_else(|| Failure::usage("user-missing"))?;
+    let user = match &secure.user {
+        Some(user) => user.clone(),
+        None => setting::ask_openly("User name on the device: ", "user-missing")?,
+    };
     let (store, authority) = setting.authority().await?;
     let password = match &secure.password_file {
         Some(file) => setting::first_line(file)?,
@@ -31,7 +34,15 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
     let credentials = Credentials { user, password };
     let orders = targets.into_iter().map(|target| {
         let name = target.text.clone();
-        (name, Order { target, credentials: credentials.clone(), disable_http: secure.disable_http })
+        (
+            name,
+            Order {
+                target,
+                credentials: credentials.clone(),
+                disable_http: secure.disable_http,
+                consent: setting.yes,
+            },
+        )
     });
     let fleet = Arc::new(Fleet { store, authority, limits: Limits::default() });
     let outcomes = all(&fleet, orders.collect()).await;
@@ -42,6 +53,11 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
         print_json(&shown);
     } else {
         outcomes.iter().for_each(|o| show(o, &words));
+    }
+    // A ledger that fails is no answer about a device.
+    let mut failures = outcomes.iter().filter_map(|o| o.error.clone()).map(Failure::from);
+    if let Some(broken) = failures.find(|failure| failure.exit == 3) {
+        return Err(broken);
     }
     Ok(outcomes.iter().all(Outcome::is_done))
 }
@@ -126,14 +142,6 @@ fn as_json(outcome: &Outcome, words: &Words) -> serde_json::Value {
         .iter()
         .map(|s| json!({"step": s.step, "state": s.state, "seconds": s.seconds, "text": words.say(&s.text).text}))
         .collect();
-    let findings: Vec<_> = outcome
-        .findings
-        .iter()
-        .map(|f| {
-            let said = words.say(f);
-            json!({"code": said.code, "severity": f.severity(), "text": said.text, "fix": said.fix})
-        })
-        .collect();
     json!({
         "target": outcome.target,
         "verdict": outcome.verdict,
@@ -142,7 +150,7 @@ fn as_json(outcome: &Outcome, words: &Words) -> serde_json::Value {
         "steps": steps,
         "url": outcome.url,
         "serial": outcome.serial,
-        "findings": findings,
+        "findings": talk::findings(&outcome.findings, words),
         "error": outcome.error.as_ref().map(|e| words.say(e)),
     })
 }

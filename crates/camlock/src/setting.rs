@@ -1,6 +1,6 @@
 use std::{
     env,
-    io::IsTerminal,
+    io::{IsTerminal, Write},
     path::{Path, PathBuf},
 };
 
@@ -15,11 +15,18 @@ pub struct Setting {
     data: Option<PathBuf>,
     passphrase_file: Option<PathBuf>,
     pub json: bool,
+    /// Nothing is asked that can be left out, and what is destroyed is accepted.
+    pub yes: bool,
 }
 
 impl Setting {
     pub fn new(args: &Args) -> Setting {
-        Setting { data: args.data.clone(), passphrase_file: args.passphrase_file.clone(), json: args.json }
+        Setting {
+            data: args.data.clone(),
+            passphrase_file: args.passphrase_file.clone(),
+            json: args.json,
+            yes: args.yes,
+        }
     }
 
     /// The data directory: named, or the platform's.
@@ -54,6 +61,18 @@ impl Setting {
         Ok((store, authority))
     }
 
+    /// The authority of an open ledger if its passphrase is in a file or is typed in; `None` leaves it locked.
+    pub async fn authority_if_told(&self, store: &Store) -> Result<Option<Authority>, Failure> {
+        if self.passphrase_file.is_none() && !std::io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        let secret = self.passphrase("Passphrase (none: serve locked): ")?;
+        if secret.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Authority::open(store, &secret).await?))
+    }
+
     /// The passphrase, from its file or the terminal.
     pub fn passphrase(&self, prompt: &str) -> Result<Zeroizing<String>, Failure> {
         match &self.passphrase_file {
@@ -69,6 +88,20 @@ impl Setting {
             return Err(Failure::usage("passphrases-differ"));
         }
         Ok(first)
+    }
+}
+
+/// Asks on the terminal for what is no secret; without one, what is missing is wrong use.
+pub fn ask_openly(question: &str, missing: &str) -> Result<String, Failure> {
+    let mut answer = String::new();
+    if std::io::stdin().is_terminal() {
+        // Like a password's prompt: the answer stands beside it, and standard output is for the result.
+        let _ = write!(std::io::stderr(), "{question}");
+        std::io::stdin().read_line(&mut answer).map_err(|_| Failure::usage(missing))?;
+    }
+    match answer.trim() {
+        "" => Err(Failure::usage(missing)),
+        answer => Ok(answer.to_owned()),
     }
 }
 

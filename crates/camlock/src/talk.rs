@@ -5,26 +5,65 @@ use std::{
     process::ExitCode,
 };
 
-use domain::{Severity, Verdict};
+use domain::{Finding, Severity, Verdict};
 use serde::Serialize;
+use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use words::{Sentence, Words};
 
 use crate::failure::Failure;
 
 /// Says why a command ended without a result.
 pub fn explain(failure: &Failure) -> ExitCode {
-    let sentence = Words::english().say(&failure.said);
-    tell(&format!("error: {}", sentence.text));
-    if let Some(fix) = &sentence.fix {
-        tell(&format!("  {} {fix}", paint("2", "→")));
-    }
+    complain("error", &failure.said);
     ExitCode::from(failure.exit)
+}
+
+/// Says what the operator should know, and goes on.
+pub fn warn(thing: &impl Serialize) {
+    complain("warning", thing);
+}
+
+fn complain(word: &str, thing: &impl Serialize) {
+    let sentence = Words::english().say(thing);
+    tell(&format!("{word}: {}", sentence.text));
+    if let Some(fix) = &sentence.fix {
+        tell(&format!("  {} {fix}", paint_for(&std::io::stderr(), "2", "→")));
+    }
 }
 
 /// A line of talk.
 pub fn tell(line: &str) {
     // Nobody can be told that standard error is closed.
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// The sentence of a code, as talk.
+pub fn say(thing: &impl Serialize) {
+    tell(&Words::english().say(thing).text);
+}
+
+/// How much a line of the log weighs.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    Info,
+    Warning,
+    Error,
+}
+
+/// A line of the service's log on standard error: the sentence for a person at a terminal; else one JSON object
+/// with time, level, the code with its arguments, and the sentence.
+pub fn log(level: Level, thing: &impl Serialize) {
+    let text = Words::english().say(thing).text;
+    if std::io::stderr().is_terminal() {
+        return tell(&text);
+    }
+    let mut line = serde_json::to_value(thing).unwrap_or_default();
+    line["time"] = json!(OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default());
+    line["level"] = json!(level);
+    line["text"] = json!(text);
+    tell(&line.to_string());
 }
 
 /// A line of the result.
@@ -38,10 +77,14 @@ pub fn print_json(value: &impl Serialize) {
     print(&serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
-/// In colour on a terminal, if NO_COLOR does not forbid it.
+/// A line of the result in colour on a terminal, if NO_COLOR does not forbid it.
 pub fn paint(style: &str, text: &str) -> String {
+    paint_for(&std::io::stdout(), style, text)
+}
+
+fn paint_for(stream: &impl IsTerminal, style: &str, text: &str) -> String {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-    match std::io::stdout().is_terminal() && !no_color {
+    match stream.is_terminal() && !no_color {
         true => format!("\x1b[{style}m{text}\x1b[0m"),
         false => text.to_owned(),
     }
@@ -54,6 +97,15 @@ pub fn verdict(verdict: Verdict) -> String {
         Verdict::NotSecure => paint("31", "✗ not secure"),
         Verdict::Unreachable => paint("33", "? unreachable"),
     }
+}
+
+/// Findings as JSON.
+pub fn findings(findings: &[Finding], words: &Words) -> Vec<Value> {
+    let shown = findings.iter().map(|f| {
+        let said = words.say(f);
+        json!({"code": said.code, "severity": f.severity(), "text": said.text, "fix": said.fix})
+    });
+    shown.collect()
 }
 
 /// A finding with what to do about it.

@@ -1,5 +1,8 @@
-//! Every code that can be said has its sentence.
+//! Every code that can be said has its sentence, every sentence its code, and no sentence an argument that its code
+//! does not give.
 #![allow(clippy::unwrap_used)]
+
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use words::Words;
@@ -9,6 +12,75 @@ fn codes<T: DeserializeOwned>() -> Vec<String> {
     let error = serde_json::from_str::<T>(r#"{"code":"?"}"#).err().unwrap().to_string();
     let (_, expected) = error.split_once("expected ").unwrap();
     expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+const CATALOGUE: &str = include_str!("../../words/languages/en.ftl");
+
+/// The sources of all crates that say something.
+fn sources() -> String {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut text = String::new();
+    for entry in std::fs::read_dir(crates).unwrap().map(Result::unwrap) {
+        if entry.file_name() != "camera-sim" && entry.file_name() != "words" {
+            for file in std::fs::read_dir(entry.path().join("src")).unwrap().map(|f| f.unwrap().path()) {
+                text += &std::fs::read_to_string(file).unwrap_or_default();
+            }
+        }
+    }
+    text
+}
+
+/// Codes that stand in the sources as texts: in `json!({"code": ...})` and where a `Failure` is made.
+fn codes_in_quotes() -> Vec<String> {
+    let sources = sources();
+    let markers = [
+        "\"code\": \"",
+        "Failure::usage(\"",
+        "Failure::refused(\"",
+        "Failure::broken(\"",
+        "Failure::file(\"",
+    ];
+    let after = markers.iter().flat_map(|m| sources.split(m).skip(1));
+    after.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).filter(|code| code != "?").collect()
+}
+
+/// What the sources give beside each mention of a code: the fields of the variant, or what follows its text.
+fn mentions(sources: &str, code: &str) -> Vec<String> {
+    let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+    let variant: String = code.split('-').map(capital).collect();
+    let after = |text: &str, end: char| -> Vec<String> {
+        let rests = sources.split(text).skip(1);
+        rests.map(|rest| rest.split(end).next().unwrap_or_default().to_owned()).collect()
+    };
+    let fields = after(&format!("{variant} {{"), '}');
+    let no_fields = after(&format!("{variant},"), ',').into_iter().map(|_| String::new());
+    let texts = after(&format!("\"{code}\""), ';');
+    let files = after(&format!("Failure::file(\"{code}\""), ';').into_iter().map(|_| "file reason".into());
+    fields.into_iter().chain(no_fields).chain(texts).chain(files).collect()
+}
+
+#[test]
+fn every_sentence_has_a_code_that_gives_its_arguments() {
+    let sources = sources();
+    let mut checked = 0;
+    let mut code = "";
+    let mut given = Vec::new();
+    for line in CATALOGUE.lines() {
+        if let Some((name, _)) = line.split_once(" = ").filter(|_| !line.starts_with([' ', '#'])) {
+            code = name;
+            given = mentions(&sources, code);
+            assert!(!given.is_empty(), "nothing says {code}");
+            checked += 1;
+        }
+        for rest in line.split("{ $").skip(1) {
+            let argument = rest.split([' ', '}']).next().unwrap();
+            let gives = |given: &String| {
+                given.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == argument)
+            };
+            assert!(given.iter().any(gives), "{code} gives no {argument}");
+        }
+    }
+    assert!(checked > 100);
 }
 
 #[test]
@@ -28,6 +100,7 @@ fn every_code_has_a_sentence() {
         [
             "busy",
             "no-first-contact",
+            "would-overwrite",
             "other-certificate-served",
             "still-not-secure",
             "https-does-not-answer",
@@ -38,9 +111,17 @@ fn every_code_has_a_sentence() {
             "days",
             "common-name",
             "outlives-root",
+            "root-ends",
+            // Named by a variable.
+            "passphrase-missing",
+            "password-missing",
+            "user-missing",
+            "serving",
+            "serving-locked",
         ]
         .map(str::to_owned)
         .to_vec(),
+        codes_in_quotes(),
     ]
     .concat();
     assert!(all.len() > 90, "{all:?}");

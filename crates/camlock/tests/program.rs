@@ -1,81 +1,12 @@
 //! The program from outside: the real binary against simulated cameras, good and faulty.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+mod common;
 
-use camera_sim::{Camera, Fault, Model, Options};
-use serde_json::Value;
+use std::path::{Path, PathBuf};
 
-struct Site {
-    folder: tempfile::TempDir,
-}
-
-impl Site {
-    fn new() -> Site {
-        let site = Site { folder: tempfile::tempdir().unwrap() };
-        std::fs::write(site.path("passphrase"), "a passphrase of several words\n").unwrap();
-        std::fs::write(site.path("password"), "camera password\n").unwrap();
-        site
-    }
-
-    fn founded() -> Site {
-        let site = Site::new();
-        let made = site.run(&["init", "--site", "Test", "--key", "p256", "--permit", "127.0.0.1"]);
-        assert_eq!(made.status.code(), Some(0), "{made:?}");
-        site
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_camlock"));
-        command
-            .args(words)
-            .current_dir(self.folder.path())
-            .env_clear()
-            .env("HOME", self.folder.path())
-            .env("CAMLOCK_DATA", self.path("data"))
-            .env("CAMLOCK_PASSPHRASE_FILE", self.path("passphrase"))
-            .stdin(std::process::Stdio::null());
-        command
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        self.command(words).output().unwrap()
-    }
-
-    fn json(&self, words: &[&str], exit: i32) -> Value {
-        let output = self.run(&[words, &["--json"]].concat());
-        assert_eq!(output.status.code(), Some(exit), "{words:?}: {output:?}");
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
-    }
-
-    async fn secure(&self, camera: &Camera, more: &[&str], exit: i32) -> Value {
-        let url = camera.http_url();
-        let password = self.path("password");
-        let words = ["secure", &url, "--user", "admin", "--password-file", password.to_str().unwrap()];
-        let words = [&words[..], more].concat();
-        tokio::task::block_in_place(|| self.json(&words, exit))[0].clone()
-    }
-}
-
-async fn camera(model: Model, faults: &[Fault]) -> Camera {
-    let mut options = Options::new(model, "admin", "camera password");
-    options.faults = faults.to_vec();
-    options.key_generation = std::time::Duration::from_millis(20);
-    Camera::start(options).await.unwrap()
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-const MODELS: [Model; 3] = [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage];
+use camera_sim::{Fault, Model};
+use common::{MODELS, Site, camera, document, text};
 
 #[test]
 fn an_authority_is_never_overwritten() {
@@ -92,7 +23,8 @@ fn nothing_secret_is_plain_on_the_disk() {
     let site = Site::founded();
     for file in std::fs::read_dir(site.path("data")).unwrap() {
         let path = file.unwrap().path();
-        if path.is_file() {
+        // The page's own key is outside the vault, so that a locked Camlock shows its page.
+        if path.is_file() && !path.ends_with("page.pem") {
             let bytes = std::fs::read(&path).unwrap();
             for secret in [&b"PRIVATE KEY"[..], b"several words", b"AGE-SECRET-KEY"] {
                 assert!(!bytes.windows(secret.len()).any(|w| w == secret), "{path:?}");
@@ -155,6 +87,8 @@ fn requests_are_signed_repaired_or_refused() {
     let site = Site::founded();
     let requests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pki/tests/requests");
     let csr = |name: &str| requests.join(name).to_str().unwrap().to_owned();
+    let listed = || site.json(&["list", "certificates"], 0).as_array().unwrap().len();
+    let before = listed();
 
     let signed = site.json(&["sign", &csr("cn-only.pem"), "--out", "a.crt"], 0);
     assert_eq!(signed["sans"], serde_json::json!(["IP:192.168.1.64", "DNS:192-168-1-64.home.arpa"]));
@@ -178,7 +112,7 @@ fn requests_are_signed_repaired_or_refused() {
         assert!(text(&refused).contains(reason), "{refused:?}");
         assert!(!site.path("never.crt").exists());
     }
-    assert_eq!(site.json(&["list", "certificates"], 0).as_array().unwrap().len(), 2);
+    assert_eq!(listed(), before + 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -262,6 +196,7 @@ async fn what_is_no_camera_is_said_to_be_none() {
     };
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert_eq!(secure(format!("http://{closed}")), "connection-refused");
+    assert_eq!(secure(format!("https://{closed}")), "connection-refused");
 
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
@@ -276,34 +211,6 @@ async fn what_is_no_camera_is_said_to_be_none() {
     assert_eq!(secure(format!("http://{address}")), "not-a-camera");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_run_is_taken_up_by_the_next() {
-    let site = Site::founded();
-    for model in [Model::OnvifSecurity, Model::OnvifDevice] {
-        let mut options = Options::new(model, "admin", "camera password");
-        // Long enough that the kill comes while the camera makes its key.
-        options.key_generation = std::time::Duration::from_millis(700);
-        let camera = Camera::start(options).await.unwrap();
-        let url = camera.http_url();
-        let password = site.path("password");
-        let words = ["secure", &url, "--user", "admin", "--password-file", password.to_str().unwrap()];
-        let mut child = site
-            .command(&words)
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        camera.wait_for(|s| !s.keys.is_empty() || !s.certificates.is_empty()).await;
-        child.kill().unwrap();
-        child.wait().unwrap();
-
-        let outcome = site.secure(&camera, &[], 0).await;
-        assert_eq!(outcome["verdict"], "secure", "{outcome}");
-        assert!(camera.state().keys.len() <= 1, "nothing of the killed run is left");
-        assert_eq!(camera.state().certificates.len(), 1);
-    }
-}
-
 #[test]
 fn the_demo_secures_every_camera() {
     let site = Site::new();
@@ -314,4 +221,98 @@ fn the_demo_secures_every_camera() {
     let root = PathBuf::from(shown["root"].as_str().unwrap());
     assert!(root.is_file());
     std::fs::remove_dir_all(root.parent().unwrap()).unwrap();
+}
+
+/// The page of help for this command, and those of all below it.
+fn has_help(site: &Site, command: &[&str]) {
+    let output = site.run(&[command, &["--help"]].concat());
+    let help = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{command:?}: {output:?}");
+    assert!(help.contains("Example:\n  camlock "), "{command:?}: {help}");
+    assert!(!help.contains('\x1b'), "{help:?}");
+    let below = help.split_once("Commands:\n").map(|(_, list)| list.split("\n\n").next().unwrap());
+    let names = below.unwrap_or_default().lines().filter_map(|l| l.strip_prefix("  ")?.split(' ').next());
+    for name in names.filter(|name| !name.is_empty() && *name != "help") {
+        has_help(site, &[command, &[name]].concat());
+    }
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    has_help(&Site::new(), &[]);
+}
+
+#[test]
+fn an_unknown_option_is_wrong_use() {
+    let site = Site::new();
+    for words in [&["--nonsense"][..], &["list", "--nonsense"], &["nonsense"], &["authority"], &[]] {
+        assert_eq!(site.run(words).status.code(), Some(2), "{words:?}");
+    }
+}
+
+#[test]
+fn results_and_talk_are_kept_apart_and_plain() {
+    let site = Site::founded();
+    let csr = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pki/tests/requests/cn-only.pem");
+    let csr = csr.to_str().unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let password = site.path("password");
+    let secure = ["secure", &closed, "--user", "admin", "--password-file", password.to_str().unwrap()];
+    for (words, exit) in [
+        (&["authority", "show"][..], 0),
+        (&["check", &closed], 1),
+        (&secure, 1),
+        (&["sign", csr, "--out", "a.crt"], 0),
+        (&["issue", "--name", "Gate", "--ip", "10.0.0.1"], 0),
+        (&["list"], 0),
+        (&["list", "certificates"], 0),
+        (&["trust", "export"], 0),
+        (&["trust", "export", "--out", "root.pem"], 0),
+        // What broke leaves no half document.
+        (&["init"], 1),
+        (&["issue", "--name", "Bank", "--dns", "bank.com"], 1),
+    ] {
+        let plain = site.run(words);
+        assert_eq!(plain.status.code(), Some(exit), "{words:?}: {plain:?}");
+        assert!(![&plain.stdout, &plain.stderr].iter().any(|s| s.contains(&0x1b)), "{words:?}: {plain:?}");
+        for file in ["a.crt", "Gate.pem", "root.pem"] {
+            let _ = std::fs::remove_file(site.path(file));
+        }
+        let output = site.run(&[words, &["--json"]].concat());
+        assert_eq!(output.status.code(), Some(exit), "{words:?}: {output:?}");
+        match text(&output).starts_with("error: ") {
+            true => assert!(output.stdout.is_empty(), "{words:?}: {output:?}"),
+            false => drop(document(&output)),
+        }
+    }
+}
+
+#[test]
+fn a_key_goes_to_no_terminal_and_no_pipe() {
+    let site = Site::founded();
+    let before = site.json(&["list", "certificates"], 0);
+    for out in ["-", "/dev/stdout", "/dev/stderr", "/dev/null"] {
+        let refused = site.run(&["issue", "--name", "Gate", "--ip", "10.0.0.1", "--out", out]);
+        assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0), "{out}: {refused:?}");
+        assert!(text(&refused).contains("not written to a terminal or a pipe"), "{refused:?}");
+        assert!(!site.path("-").exists());
+    }
+    // Refused before anything was issued.
+    assert_eq!(site.json(&["list", "certificates"], 0), before);
+}
+
+#[test]
+fn a_certificate_may_go_to_standard_output() {
+    let site = Site::founded();
+    let csr = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pki/tests/requests/cn-only.pem");
+    let sign = ["sign", csr.to_str().unwrap(), "--out", "-"];
+    let signed = site.run(&sign);
+    assert_eq!(signed.status.code(), Some(0), "{signed:?}");
+    let pem = String::from_utf8(signed.stdout).unwrap();
+    assert!(pem.starts_with("-----BEGIN CERTIFICATE-----") && pem.ends_with("-----END CERTIFICATE-----\n"));
+    let signed = site.json(&sign, 0);
+    assert!(signed["pem"].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+    assert_eq!(signed["files"], serde_json::json!([]));
+    assert_eq!(site.run(&["trust", "export", "--out", "-"]).stdout, site.run(&["trust", "export"]).stdout);
+    assert!(!site.path("-").exists());
 }

@@ -69,6 +69,25 @@ pub enum Error {
     NotOffered { operation: String },
 }
 
+impl Error {
+    /// Whether it was only the connection: on another one, a moment later, the same may succeed.
+    pub fn is_of_connection(&self) -> bool {
+        matches!(
+            self,
+            Error::ConnectionRefused { .. }
+                | Error::TimedOut { .. }
+                | Error::NoConnection { .. }
+                | Error::NotThePinnedKey { .. }
+                | Error::ConnectionLost { .. }
+        )
+    }
+
+    /// Whether the device will not let this user in: then nothing more may be tried.
+    pub fn is_of_credentials(&self) -> bool {
+        matches!(self, Error::NoDigest { .. } | Error::WrongPassword { .. } | Error::NotAllowed { .. })
+    }
+}
+
 /// Text from a device as it may be shown and stored: one line, 200 characters at most, and without long runs
 /// of base64 or hexadecimal, because a device may quote in its fault the request, private key included.
 pub(crate) fn shown(text: &str) -> String {

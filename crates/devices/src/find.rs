@@ -23,18 +23,37 @@ use crate::{
 const TDS: &str = "http://www.onvif.org/ver10/device/wsdl";
 const TAS: &str = "http://www.onvif.org/ver10/advancedsecurity/wsdl";
 
-/// Asks without credentials which driver speaks to a device.
-pub async fn find(endpoint: &Endpoint, limits: &Limits) -> Result<Found, Error> {
+/// Asks which driver speaks to a device. The credentials are used only if the device answers to ONVIF's open
+/// questions with a challenge; a refused password ends it, here as everywhere.
+pub async fn find(endpoint: &Endpoint, limits: &Limits, credentials: Credentials) -> Result<Found, Error> {
     let http = Http::new(endpoint.clone(), *limits)?;
-    match find_onvif(&http).await? {
-        Some(found) => Ok(found),
-        None => find_recipe(http).await,
+    let mut session = Session::new(http.clone(), credentials);
+    let mut seen = ask_onvif(&http).await?;
+    if !seen.is_onvif() {
+        match find_recipe(&http).await {
+            Ok((recipe, abilities)) => {
+                let driver = format!("recipe:{}", recipe.name);
+                let dialect = Dialect::Recipe(Box::new(recipe));
+                return Ok(Found { session, dialect, driver, abilities, clock_offset: None });
+            }
+            // Some devices want a login even for these questions.
+            Err(not_a_camera @ Error::NotACamera { .. }) if seen.wants_login => {
+                seen.ask_again(&mut session).await?;
+                if !seen.is_onvif() {
+                    return Err(not_a_camera);
+                }
+            }
+            Err(e) => return Err(e),
+        }
+    } else if seen.wants_login && !matches!(seen.services, Said::Response(_)) {
+        seen.ask_again(&mut session).await?;
     }
+    onvif(session, seen).await
 }
 
 /// A device whose dialect is known.
 pub struct Found {
-    http: Http,
+    session: Session,
     dialect: Dialect,
     driver: String,
     abilities: Abilities,
@@ -63,9 +82,9 @@ impl Found {
         self.clock_offset
     }
 
-    /// The driver, in the name of a user. Sends nothing yet.
-    pub fn connect(self, credentials: Credentials) -> Box<dyn Driver> {
-        let session = Session::new(self.http, credentials);
+    /// The driver. Sends nothing yet.
+    pub fn connect(self) -> Box<dyn Driver> {
+        let session = self.session;
         match self.dialect {
             Dialect::Security { device, security } => {
                 let key_kind = self.abilities.key_kinds.into_iter().next().unwrap_or_default();
@@ -79,7 +98,7 @@ impl Found {
 
 impl fmt::Debug for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Found { http: _, dialect: _, driver, abilities, clock_offset } = self;
+        let Found { session: _, dialect: _, driver, abilities, clock_offset } = self;
         f.debug_struct("Found")
             .field("driver", driver)
             .field("abilities", abilities)
@@ -88,32 +107,74 @@ impl fmt::Debug for Found {
     }
 }
 
-/// `None` if the device does not speak ONVIF.
-async fn find_onvif(http: &Http) -> Result<Option<Found>, Error> {
+/// What a device says to ONVIF's open questions.
+struct Seen {
+    device: Place,
+    time: Said,
+    services: Said,
+    /// One of the answers was a challenge.
+    wants_login: bool,
+}
+
+impl Seen {
+    /// A fault is ONVIF too.
+    fn is_onvif(&self) -> bool {
+        !matches!((&self.time, &self.services), (Said::NotSoap, Said::NotSoap))
+    }
+
+    /// The same questions in the name of the user.
+    async fn ask_again(&mut self, session: &mut Session) -> Result<(), Error> {
+        let mut ask = async |operation: &str, arguments: &str| {
+            let answer =
+                session.send(&soap::request(&self.device, Service::Device, operation, arguments)).await?;
+            soap::read(&answer, Service::Device, operation)
+        };
+        self.services = ask("GetServices", ALL_SERVICES).await?;
+        if !matches!(self.services, Said::Response(_)) {
+            self.services = ask("GetCapabilities", ALL_CAPABILITIES).await?;
+        }
+        if !matches!(self.time, Said::Response(_)) {
+            self.time = ask("GetSystemDateAndTime", "").await?;
+        }
+        Ok(())
+    }
+}
+
+const ALL_SERVICES: &str = "<tds:IncludeCapability>true</tds:IncludeCapability>";
+const ALL_CAPABILITIES: &str = "<tds:Category>All</tds:Category>";
+
+async fn ask_onvif(http: &Http) -> Result<Seen, Error> {
     let device = http.place(DEVICE_PATH);
-    let time = match ask(http, &device, Service::Device, "GetSystemDateAndTime", "").await {
+    let mut wants_login = false;
+    let mut ask = async |operation: &str, arguments: &str| {
+        let answer = http.send(&soap::request(&device, Service::Device, operation, arguments), None).await?;
+        wants_login |= answer.status == 401;
+        soap::read(&answer, Service::Device, operation)
+    };
+    let time = match ask("GetSystemDateAndTime", "").await {
         // It accepted the connection and then had nothing to say to HTTP.
         Err(Error::ConnectionLost { .. }) => {
-            return Err(Error::NotHttp { host: http.host.clone(), port: device.port });
+            return Err(Error::NotHttp { host: http.host.clone(), port: http.endpoint.port });
         }
         other => other?,
     };
+    let mut services = ask("GetServices", ALL_SERVICES).await?;
+    if !matches!(services, Said::Response(_)) {
+        // Before ONVIF 2.1 there was no GetServices.
+        services = ask("GetCapabilities", ALL_CAPABILITIES).await?;
+    }
+    Ok(Seen { device, time, services, wants_login })
+}
+
+/// Which of the two ONVIF dialects.
+async fn onvif(session: Session, seen: Seen) -> Result<Found, Error> {
+    let Seen { device, time, services, .. } = seen;
+    let http = session.http();
     let now = OffsetDateTime::now_utc();
     let clock_offset = match &time {
         Said::Response(answer) => onvif::clock(answer).map(|clock| clock - now),
         _ => None,
     };
-    let all = "<tds:IncludeCapability>true</tds:IncludeCapability>";
-    let mut services = ask(http, &device, Service::Device, "GetServices", all).await?;
-    if !matches!(services, Said::Response(_)) {
-        // Before ONVIF 2.1 there was no GetServices.
-        let category = "<tds:Category>All</tds:Category>";
-        services = ask(http, &device, Service::Device, "GetCapabilities", category).await?;
-    }
-    // A fault is ONVIF too: devices exist that want a login for all of this.
-    if matches!((&time, &services), (Said::NotSoap, Said::NotSoap)) {
-        return Ok(None);
-    }
     let security = match &services {
         Said::Response(services) => security_service(http, services).await?,
         _ => None,
@@ -141,7 +202,7 @@ async fn find_onvif(http: &Http) -> Result<Option<Found>, Error> {
             ("onvif-device", Dialect::Device { device }, abilities)
         }
     };
-    Ok(Some(Found { http: http.clone(), dialect, driver: driver.to_owned(), abilities, clock_offset }))
+    Ok(Found { session, dialect, driver: driver.to_owned(), abilities, clock_offset })
 }
 
 /// Where the Security service is and which kinds of key it makes, if it can do all that an enrolment needs.
@@ -212,10 +273,10 @@ async fn ask(
     soap::read(&answer, service, operation)
 }
 
-async fn find_recipe(http: Http) -> Result<Found, Error> {
+async fn find_recipe(http: &Http) -> Result<(Recipe, Abilities), Error> {
     let start = http.send(&Request::get(http.place("/")), None).await?;
-    if let Some(port) = moved_to_https(&http, &start) {
-        return Err(Error::MovedToHttps { host: http.host, port });
+    if let Some(port) = moved_to_https(http, &start) {
+        return Err(Error::MovedToHttps { host: http.host.clone(), port });
     }
     let server = start.header(SERVER);
     let mut pages = BTreeMap::from([("/".to_owned(), start)]);
@@ -225,13 +286,11 @@ async fn find_recipe(http: Http) -> Result<Found, Error> {
             pages.insert(path.clone(), http.send(&Request::get(http.place(&path)), None).await?);
         }
         if pages.get(&path).is_some_and(|page| recipe.recognises(page)) {
-            let driver = format!("recipe:{}", recipe.name);
             let abilities = recipe.abilities();
-            let dialect = Dialect::Recipe(Box::new(recipe));
-            return Ok(Found { http, dialect, driver, abilities, clock_offset: None });
+            return Ok((recipe, abilities));
         }
     }
-    Err(Error::NotACamera { host: http.host, port: http.endpoint.port, server })
+    Err(Error::NotACamera { host: http.host.clone(), port: http.endpoint.port, server })
 }
 
 /// The port of HTTPS, if a plain page leads there. It is told, not followed: whose key is there is not known.

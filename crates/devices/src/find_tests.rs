@@ -53,7 +53,7 @@ fn security_camera(request: &str, address: &str) -> String {
 }
 
 async fn found(fake: &Fake) -> Result<crate::Found, Error> {
-    find(&fake.endpoint(None), &Limits::default()).await
+    find(&fake.endpoint(None), &Limits::default(), credentials()).await
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn a_foreign_host_in_an_address_is_not_followed() {
     assert!(last.contains("Host: 127.0.0.1:"), "{last}");
     // The credentials go to that place on this host too.
     let wrong = Error::WrongPassword { user: "admin".into() };
-    assert_eq!(found.connect(credentials()).note().await, Err(wrong));
+    assert_eq!(found.connect().note().await, Err(wrong));
 }
 
 #[tokio::test]
@@ -96,23 +96,46 @@ async fn without_the_security_service_it_is_the_old_one() {
     assert!(!found.abilities().makes_key);
     // And without that one too there is nothing to be done.
     let none = Error::NoCertificateService { host: "127.0.0.1".into() };
-    assert_eq!(found.connect(credentials()).note().await, Err(none));
+    assert_eq!(found.connect().note().await, Err(none));
 }
 
+/// Which services it has is asked again in the name of the user: a key that the camera can make itself must not
+/// come from outside because of a missing login.
 #[tokio::test]
-async fn a_device_that_wants_a_login_for_everything_is_onvif_still() {
+async fn a_device_that_wants_a_login_is_asked_again_with_it() {
+    for open in ["<tds:GetSystemDateAndTime>", "nothing"] {
+        let fake = Fake::start(move |request| match request {
+            r if r.contains(open) || r.contains("Authorization:") => security_camera(r, "https://x/tas"),
+            r if r.contains("<tas:") => security_camera(r, ""),
+            _ => challenge(r#"nonce="n""#),
+        })
+        .await;
+        let found = found(&fake).await.unwrap();
+        assert_eq!(found.driver(), "onvif-security", "{open}");
+        assert!(found.clock_offset().is_some());
+    }
     let fake = Fake::start(|request| match request {
         r if r.contains("<tds:GetSystemDateAndTime>") => clock(),
         _ => challenge(r#"nonce="n""#),
     })
     .await;
-    assert_eq!(found(&fake).await.unwrap().driver(), "onvif-device");
+    let wrong = Error::WrongPassword { user: "admin".into() };
+    assert_eq!(found(&fake).await.unwrap_err(), wrong);
+    assert_eq!(fake.requests().iter().filter(|r| r.contains("Authorization:")).count(), 1);
+}
+
+/// A web server that is no camera gets no password, unless it asks for one itself.
+#[tokio::test]
+async fn a_server_that_does_not_ask_gets_no_credentials() {
+    let fake = Fake::start(|_| answer("404 Not Found", "", "")).await;
+    assert!(matches!(found(&fake).await, Err(Error::NotACamera { .. })));
+    assert!(fake.requests().iter().all(|r| !r.contains("Authorization:")));
 }
 
 #[tokio::test]
 async fn a_token_in_the_message_is_not_spoken() {
     let fake = Fake::start(|_| fault("ter:NotAuthorized", "400 Bad Request")).await;
-    let mut driver = found(&fake).await.unwrap().connect(credentials());
+    let mut driver = found(&fake).await.unwrap().connect();
     assert_eq!(driver.note().await, Err(Error::NoDigest { offered: "UsernameToken".into() }));
     assert!(fake.requests().iter().all(|r| !r.contains("admin")));
 }
@@ -125,7 +148,7 @@ async fn not_authorized_before_anything_else_ends_it() {
         _ => challenge(r#"nonce="n""#),
     })
     .await;
-    let mut driver = found(&fake).await.unwrap().connect(credentials());
+    let mut driver = found(&fake).await.unwrap().connect();
     let not_allowed = Error::NotAllowed { user: "admin".into(), operation: "GetDeviceInformation".into() };
     assert_eq!(driver.note().await, Err(not_allowed.clone()));
     let sent = fake.requests().len();
@@ -176,7 +199,7 @@ async fn a_certificate_that_is_refused_in_der_is_sent_in_pem() {
         _ => fault("ter:ActionNotSupported", "500 Error"),
     })
     .await;
-    let mut driver = found(&fake).await.unwrap().connect(credentials());
+    let mut driver = found(&fake).await.unwrap().connect();
     let package = crate::Package { certificate: b"leaf", issuers: &[], key: Some(b"key"), pem: "" };
     driver.install("mark", &package).await.unwrap();
     let requests = fake.requests();

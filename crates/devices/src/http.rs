@@ -23,7 +23,10 @@ use tokio_rustls::TlsConnector;
 
 use domain::AltName;
 
-use crate::{Endpoint, Error, Limits, tls};
+use crate::{
+    Endpoint, Error, Limits, PublicKeyPin,
+    tls::{self, Pins},
+};
 
 /// Largest answer that is read; the largest honest one is a list of certificates, some tens of kilobytes.
 const BODY_MAX: usize = 1 << 20;
@@ -92,7 +95,7 @@ pub(crate) struct Http {
     pub(crate) limits: Limits,
     /// The host without the kind of name before it, as it stands in errors.
     pub(crate) host: String,
-    tls: Option<TlsConnector>,
+    tls: Option<(TlsConnector, Pins)>,
 }
 
 impl Http {
@@ -101,12 +104,24 @@ impl Http {
             AltName::Ip(ip) => ip.to_string(),
             AltName::Dns(name) => name.clone(),
         };
-        let tls = endpoint.pin.map(tls::connector).transpose().map_err(|e| Error::NoConnection {
+        let pins = endpoint.pin.map(|pin| Pins::new(vec![pin].into()));
+        let tls = pins.map(|pins| Ok((tls::connector(pins.clone())?, pins))).transpose();
+        let tls = tls.map_err(|e: rustls::Error| Error::NoConnection {
             host: host.clone(),
             port: endpoint.port,
             reason: e.to_string(),
         })?;
         Ok(Http { endpoint, limits, host, tls })
+    }
+
+    /// From now on the server may have the key of this certificate too: it is about to be given it, and the next
+    /// connection may meet the old one or the new one.
+    pub(crate) fn expect(&self, certificate: &[u8]) {
+        if let (Some((_, pins)), Some(pin)) = (&self.tls, PublicKeyPin::of_certificate(certificate))
+            && let Ok(mut pins) = pins.lock()
+        {
+            pins.push(pin);
+        }
     }
 
     /// `http` or `https`.
@@ -132,7 +147,7 @@ impl Http {
         let exchange = async {
             match &self.tls {
                 None => self.exchange(tcp, request, authorization).await,
-                Some(connector) => {
+                Some((connector, _)) => {
                     let stream = self.handshake(connector, tcp, port).await?;
                     self.exchange(stream, request, authorization).await
                 }
@@ -280,10 +295,7 @@ mod tests {
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
-    use crate::{
-        PublicKeyPin,
-        fake::{Fake, answer},
-    };
+    use crate::fake::{Fake, answer};
 
     async fn get(fake: &Fake, path: &str) -> Result<Answer, Error> {
         let http = fake.http();

@@ -2,10 +2,10 @@
 //! (HTTP, Digest, SOAP, TLS with a pinned key).
 //!
 //! ```text
-//! find -> Found -> connect -> Driver: note, request, install, enable_https, disable_http | roll_back
+//! find -> Found -> connect -> Driver: note, request, install, enable_https, tidy, disable_http | roll_back
 //! ```
 //!
-//! - [`find`] asks without credentials which dialect a device speaks.
+//! - [`find`] asks which dialect a device speaks: without credentials, as long as the device answers to that.
 //! - A driver says what it can do as data: [`Abilities`]. None was tried on hardware; each says what it was
 //!   written from.
 //! - The host is the one the operator named. Of an address that a device gives only port and path are used.
@@ -129,6 +129,9 @@ pub struct Before {
     pub https_port: u16,
     /// Plain HTTP was on.
     pub http_on: bool,
+    /// The ports on which it was, or would have been; empty if the device does not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub http_ports: Vec<u16>,
     /// Security service: the certification paths assigned to the web server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assigned_paths: Vec<String>,
@@ -172,7 +175,7 @@ pub trait Driver: Send {
     async fn request(&mut self, mark: &str, names: &[AltName]) -> Result<Vec<u8>, Error>;
 
     /// Uploads and assigns. HTTPS is not switched on by this; where it is on already, the new certificate may
-    /// be served at once.
+    /// be served at once, so from here on a pinned connection accepts its key beside the old one.
     async fn install(&mut self, mark: &str, package: &Package) -> Result<(), Error>;
 
     /// Switches HTTPS on and leaves HTTP as it is. The port that HTTPS is on.
@@ -184,6 +187,10 @@ pub trait Driver: Send {
     /// Through a pinned endpoint it may cut its own connection where HTTPS was off before; HTTP is switched on
     /// again first, so that the caller can run it once more from there.
     async fn roll_back(&mut self, mark: &str, before: &Before) -> Result<(), Error>;
+
+    /// Removes what earlier enrolments left under these marks and the web server does not show: its room is
+    /// limited, and a renewal leaves the key and the certificate before it.
+    async fn tidy(&mut self, marks: &[String]) -> Result<(), Error>;
 
     /// Switches plain HTTP off. Only after HTTPS was verified.
     async fn disable_http(&mut self) -> Result<(), Error>;

@@ -42,6 +42,11 @@ pub(crate) struct Protocols {
 }
 
 impl Onvif {
+    /// See [`crate::http::Http::expect`].
+    pub(crate) fn expect(&self, certificate: &[u8]) {
+        self.session.http().expect(certificate);
+    }
+
     /// `security` is where the Security service lives; the old device service has no use for it.
     pub(crate) fn new(session: Session, device: Place, security: Option<Place>) -> Onvif {
         let security = security.unwrap_or_else(|| device.clone());
@@ -211,6 +216,7 @@ impl Onvif {
             https_on: now.https.enabled,
             https_port: now.https.ports.first().copied().unwrap_or(443),
             http_on: now.http.enabled,
+            http_ports: now.http.ports,
             assigned_paths: Vec::new(),
             certificates: BTreeMap::new(),
         })

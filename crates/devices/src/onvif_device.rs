@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::AltName;
+use pki::pem;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -37,6 +37,7 @@ impl Driver for OnvifDevice {
         let Some(key) = package.key else {
             return Err(Error::NotOffered { operation: "installation without a key".to_owned() });
         };
+        self.onvif.expect(package.certificate);
         // Harmless, so that a challenge is there before the key goes out; and the ids are needed below.
         let mut statuses = self.statuses().await?;
         let there = statuses.contains_key(mark) && self.is_stored(mark, package.certificate).await?;
@@ -72,6 +73,14 @@ impl Driver for OnvifDevice {
             self.call("DeleteCertificates", &id("tds:CertificateID", mark)).await?;
         }
         self.onvif.secure_again(before).await
+    }
+
+    async fn tidy(&mut self, marks: &[String]) -> Result<(), Error> {
+        let statuses = self.statuses().await?;
+        for mark in marks.iter().filter(|mark| statuses.get(*mark) == Some(&false)) {
+            self.call("DeleteCertificates", &id("tds:CertificateID", mark)).await?;
+        }
+        Ok(())
     }
 
     async fn disable_http(&mut self) -> Result<(), Error> {
@@ -120,8 +129,8 @@ impl OnvifDevice {
         let Err(_) = self.onvif.try_call_secret(Service::Device, OPERATION, der).await? else {
             return Ok(());
         };
-        let key = pem("PRIVATE KEY", key);
-        let pem = load_arguments(mark, pem("CERTIFICATE", certificate).as_bytes(), key.as_bytes());
+        let (certificate, key) = (pem::block("CERTIFICATE", certificate), pem::block("PRIVATE KEY", key));
+        let pem = load_arguments(mark, certificate.as_bytes(), key.as_bytes());
         match self.onvif.try_call_secret(Service::Device, OPERATION, pem).await? {
             Ok(_) => Ok(()),
             Err(fault) => Err(fault.into_error(OPERATION)),
@@ -164,25 +173,6 @@ fn load_arguments(mark: &str, certificate: &[u8], key: &[u8]) -> Zeroizing<Strin
     )
 }
 
-/// RFC 7468.
-fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
-    const LINE: usize = 64;
-    let body = Zeroizing::new(STANDARD.encode(der));
-    let mut out =
-        Zeroizing::new(String::with_capacity(body.len() + body.len() / LINE + 2 * label.len() + 40));
-    out.push_str(&format!("-----BEGIN {label}-----\n"));
-    let mut rest = body.as_str();
-    while !rest.is_empty() {
-        // base64 is ASCII: every index is a boundary.
-        let (line, after) = rest.split_at(rest.len().min(LINE));
-        out.push_str(line);
-        out.push('\n');
-        rest = after;
-    }
-    out.push_str(&format!("-----END {label}-----\n"));
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,15 +184,6 @@ mod tests {
             "<tds:CertificateWithPrivateKey><tt:CertificateID>m</tt:CertificateID>\
              <tt:Certificate><tt:Data>AQID</tt:Data></tt:Certificate>\
              <tt:PrivateKey><tt:Data>BAUG</tt:Data></tt:PrivateKey></tds:CertificateWithPrivateKey>"
-        );
-    }
-
-    #[test]
-    fn pem_is_what_others_write() {
-        let key = rcgen::KeyPair::generate().unwrap();
-        assert_eq!(
-            pem("PRIVATE KEY", &key.serialize_der()).replace("\r\n", "\n"),
-            key.serialize_pem().replace("\r\n", "\n")
         );
     }
 }

@@ -43,6 +43,7 @@ impl Driver for OnvifSecurity {
         if package.key.is_some() {
             return Err(Error::NotOffered { operation: "upload of a key".to_owned() });
         }
+        self.onvif.expect(package.certificate);
         let stored = self.call("GetAllCertificates", "").await?;
         let mut path = String::new();
         path.push_str(&self.upload(&stored, mark, package.certificate, true).await?);
@@ -61,24 +62,18 @@ impl Driver for OnvifSecurity {
 
     async fn roll_back(&mut self, mark: &str, before: &Before) -> Result<(), Error> {
         self.onvif.open_again(before).await?;
-        let (all, ours) = self.paths(mark).await?;
+        let marks = [mark.to_owned()];
+        let (all, ours) = self.paths(&marks).await?;
         self.assign_again(&all, &ours, before).await?;
         self.onvif.secure_again(before).await?;
-        // In this order, because each refers to the next (`ter:ReferenceExists`).
-        for path in &ours {
-            self.call("DeleteCertificationPath", &id("CertificationPathID", path)).await?;
-        }
-        for (list, item, name, delete) in [
-            ("GetAllCertificates", "Certificate", "CertificateID", "DeleteCertificate"),
-            ("GetAllKeys", "KeyAttribute", "KeyID", "DeleteKey"),
-        ] {
-            let answer = self.call(list, "").await?;
-            for marked in answer.all(TAS, item).filter(|i| i.text_of(TAS, "Alias") == Some(mark)) {
-                let marked = marked.need(TAS, name, list)?;
-                self.call(delete, &id(name, marked)).await?;
-            }
-        }
-        Ok(())
+        self.remove(&ours, &marks).await
+    }
+
+    async fn tidy(&mut self, marks: &[String]) -> Result<(), Error> {
+        let assigned = self.assigned().await?;
+        let (_, mut theirs) = self.paths(marks).await?;
+        theirs.retain(|path| !assigned.contains(path));
+        self.remove(&theirs, marks).await
     }
 
     async fn disable_http(&mut self) -> Result<(), Error> {
@@ -207,13 +202,37 @@ impl OnvifSecurity {
         }
     }
 
+    /// Removes these paths, and every certificate and key under the marks: in this order, because each refers to
+    /// the next (`ter:ReferenceExists`).
+    async fn remove(&mut self, paths: &[String], marks: &[String]) -> Result<(), Error> {
+        for path in paths {
+            self.call("DeleteCertificationPath", &id("CertificationPathID", path)).await?;
+        }
+        for (list, item, name, delete) in [
+            ("GetAllCertificates", "Certificate", "CertificateID", "DeleteCertificate"),
+            ("GetAllKeys", "KeyAttribute", "KeyID", "DeleteKey"),
+        ] {
+            let answer = self.call(list, "").await?;
+            for marked in answer.all(TAS, item).filter(|i| is_marked(i, marks)) {
+                let marked = id(name, marked.need(TAS, name, list)?);
+                match self.onvif.try_call(Service::Security, delete, &marked).await? {
+                    Ok(_) => {}
+                    // An issuer that a later path needs too, or its key: it stays.
+                    Err(fault) if fault.is("ReferenceExists") => {}
+                    Err(fault) => return Err(fault.into_error(delete)),
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn replace(&mut self, old: &str, new: &str) -> Result<(), Error> {
         let arguments = id("OldCertificationPathID", old) + &id("NewCertificationPathID", new);
         self.call("ReplaceServerCertificateAssignment", &arguments).await.map(drop)
     }
 
-    /// All certification paths, and those of this mark.
-    async fn paths(&mut self, mark: &str) -> Result<(Vec<String>, Vec<String>), Error> {
+    /// All certification paths, and those of these marks.
+    async fn paths(&mut self, marks: &[String]) -> Result<(Vec<String>, Vec<String>), Error> {
         let answer = self.call("GetAllCertificationPaths", "").await?;
         let all: Vec<String> =
             answer.all(TAS, "CertificationPathID").map(|path| path.text().to_owned()).collect();
@@ -221,7 +240,7 @@ impl OnvifSecurity {
         for path in &all {
             let answer = self.call("GetCertificationPath", &id("CertificationPathID", path)).await?;
             let found = answer.child(TAS, "CertificationPath");
-            if found.and_then(|p| p.text_of(TAS, "Alias")) == Some(mark) {
+            if found.is_some_and(|p| is_marked(p, marks)) {
                 ours.push(path.clone());
             }
         }
@@ -264,6 +283,10 @@ impl OnvifSecurity {
         self.onvif.open_again(&Before { https_on: false, ..before.clone() }).await?;
         self.call(OPERATION, &arguments).await.map(drop)
     }
+}
+
+fn is_marked(item: &Element, marks: &[String]) -> bool {
+    item.text_of(TAS, "Alias").is_some_and(|alias| marks.iter().any(|mark| mark == alias))
 }
 
 fn id(name: &str, value: &str) -> String {

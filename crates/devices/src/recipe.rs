@@ -187,6 +187,7 @@ impl Driver for RecipeDriver {
             https_on,
             https_port,
             http_on,
+            http_ports: Vec::new(),
             assigned_paths: Vec::new(),
             certificates: BTreeMap::new(),
         })
@@ -200,6 +201,7 @@ impl Driver for RecipeDriver {
         if package.key.is_none() {
             return Err(Error::NotOffered { operation: "installation without a key".to_owned() });
         }
+        self.session.http().expect(package.certificate);
         // Harmless, so that a challenge is there before the key goes out.
         self.state().await?;
         let Upload { path, field, file_name, done, refused } = self.recipe.upload.clone();
@@ -235,6 +237,11 @@ impl Driver for RecipeDriver {
         if (now.https_on, now.http_on) != (before.https_on, before.http_on) {
             self.switch(Now { https_on: before.https_on, http_on: before.http_on, ..now }).await?;
         }
+        Ok(())
+    }
+
+    /// A form that takes one file has one slot: nothing is left of what was there before.
+    async fn tidy(&mut self, _marks: &[String]) -> Result<(), Error> {
         Ok(())
     }
 

@@ -4,17 +4,26 @@
 //! remembered, and the session never touches the network again. The password goes out only as the answer to
 //! a Digest challenge, and a private key only once such a challenge is there.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::{
     Credentials, Error,
     digest::Digest,
     http::{Answer, Http, Request},
 };
 
+/// After a pause as long as this (a camera that makes its key takes minutes) a new challenge is asked for: some
+/// firmware forgets its nonces and then answers as to a wrong password, without `stale`.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// One user's way to one device.
 pub(crate) struct Session {
     http: Http,
     credentials: Credentials,
-    digest: Option<Digest>,
+    /// The challenge, and when it was last used.
+    digest: Option<(Digest, Instant)>,
     /// Why nothing is sent any more.
     refused: Option<Error>,
     /// The device has accepted these credentials at least once.
@@ -40,6 +49,9 @@ impl Session {
         if let Some(refused) = &self.refused {
             return Err(refused.clone());
         }
+        if self.digest.as_ref().is_some_and(|(_, used)| used.elapsed() > IDLE) && !request.secret {
+            self.digest = None;
+        }
         if self.digest.is_none() {
             if request.secret {
                 return Err(Error::NoDigest { offered: "none".to_owned() });
@@ -49,15 +61,15 @@ impl Session {
                 return Ok(answer);
             }
             let digest = Digest::choose(&answer.headers).map_err(|offered| Error::NoDigest { offered })?;
-            self.digest = Some(digest);
+            self.digest = Some((digest, Instant::now()));
         }
         let answer = self.send_with_credentials(request).await?;
         if answer.status != 401 {
             return self.accepted(request, answer);
         }
         // The one repeat: the user was right, only the nonce was too old.
-        if let Some(digest) = self.digest.as_ref().and_then(|digest| digest.renewed(&answer.headers)) {
-            self.digest = Some(digest);
+        if let Some(digest) = self.digest.as_ref().and_then(|(digest, _)| digest.renewed(&answer.headers)) {
+            self.digest = Some((digest, Instant::now()));
             let answer = self.send_with_credentials(request).await?;
             if answer.status != 401 {
                 return self.accepted(request, answer);
@@ -75,7 +87,8 @@ impl Session {
     }
 
     async fn send_with_credentials(&mut self, request: &Request) -> Result<Answer, Error> {
-        let header = self.digest.as_mut().and_then(|digest| {
+        let header = self.digest.as_mut().and_then(|(digest, used)| {
+            *used = Instant::now();
             digest.authorization(&self.credentials, request.method.as_str(), &request.place.path)
         });
         // A user name that cannot stand in a header is no user of the device.

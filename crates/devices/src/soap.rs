@@ -2,7 +2,7 @@
 //!
 //! An answer becomes a small tree of owned elements, looked up by namespace and local name, because every
 //! firmware has its own prefixes. What a hostile one may cost is limited by [`crate::http`] (bytes) and here
-//! (nodes, depth; no DTD).
+//! (bytes, namespaces, attributes, nodes, depth; no DTD).
 
 use hyper::{Method, body::Bytes};
 use roxmltree::{Document, Node, ParsingOptions};
@@ -19,6 +19,14 @@ const ENVELOPE: &str = "http://www.w3.org/2003/05/soap-envelope";
 const ENVELOPE_11: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 /// Error codes of ONVIF (Core specification, "Error handling").
 const TER: &str = "http://www.onvif.org/ver10/error";
+/// A keystore with 100 certificates of RSA-4096 fits.
+const SOAP_MAX: usize = 256 << 10;
+/// Declarations, in the whole answer. gSOAP puts about 60 on the envelope.
+const NAMESPACES_MAX: usize = 500;
+/// Of one element.
+const ATTRIBUTES_MAX: usize = 500;
+/// ONVIF's own have 50 characters. Every element keeps its own copy.
+const NAMESPACE_MAX: usize = 200;
 const NODES_MAX: u32 = 50_000;
 const DEPTH_MAX: usize = 40;
 
@@ -91,7 +99,8 @@ pub(crate) fn read(answer: &Answer, service: Service, operation: &str) -> Result
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let options = ParsingOptions { allow_dtd: false, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
     // Of an answer that is broken in the middle nothing is believed; of a page nothing is to be had.
-    let Ok(document) = Document::parse_with_options(text, options) else {
+    let document = is_cheap(text).then(|| Document::parse_with_options(text, options).ok()).flatten();
+    let Some(document) = document else {
         return if text.contains(ENVELOPE) {
             Err(unexpected(operation, "no XML"))
         } else {
@@ -121,6 +130,15 @@ pub(crate) fn read(answer: &Answer, service: Service, operation: &str) -> Result
         Some(element) => Ok(Said::Response(element)),
         None => Err(unexpected(operation, "nested too deep")),
     }
+}
+
+/// Whether the parser can read it at once: its time grows with the square of an element's attributes, and with
+/// the namespaces times the elements that declare one.
+fn is_cheap(text: &str) -> bool {
+    text.len() <= SOAP_MAX
+        && text.matches("xmlns").count() <= NAMESPACES_MAX
+        // No attribute may hold a '<', so each tag is within one piece.
+        && text.split('<').all(|tag| tag.matches('=').count() <= ATTRIBUTES_MAX)
 }
 
 fn unexpected(operation: &str, detail: &str) -> Error {
@@ -237,9 +255,10 @@ impl Element {
             return None;
         }
         let elements = node.children().filter(Node::is_element);
+        let namespace = node.tag_name().namespace().filter(|n| n.len() <= NAMESPACE_MAX);
         let text: String = node.children().filter(Node::is_text).filter_map(|n| n.text()).collect();
         Some(Element {
-            namespace: node.tag_name().namespace().unwrap_or_default().to_owned(),
+            namespace: namespace.unwrap_or_default().to_owned(),
             name: node.tag_name().name().to_owned(),
             text: text.trim().to_owned(),
             attributes: node.attributes().map(|a| (a.name().to_owned(), a.value().to_owned())).collect(),
@@ -338,10 +357,42 @@ mod tests {
             response(&"<a/>".repeat(60_000)),
             response(&format!("{}{}", "<a>".repeat(100), "</a>".repeat(100))),
             // Would overflow the stack of a parser that recurses without a limit.
-            response(&format!("{}{}", "<a>".repeat(45_000), "</a>".repeat(45_000))),
+            response(&format!("{}{}", "<a>".repeat(30_000), "</a>".repeat(30_000))),
         ] {
             assert!(matches!(said(broken.as_str()), Err(Error::UnexpectedAnswer { .. })), "{:.120}", broken);
         }
+    }
+
+    #[test]
+    fn a_full_keystore_is_read() {
+        let certificate = format!("<Certificate>{}</Certificate>", "TUlJ".repeat(600));
+        let Ok(Said::Response(thing)) = said(response(&certificate.repeat(100))) else {
+            panic!("no response")
+        };
+        assert_eq!(thing.all(TDS, "Certificate").count(), 100);
+    }
+
+    #[test]
+    fn what_would_keep_the_parser_busy_is_refused_at_once() {
+        let many = |each: &dyn Fn(usize) -> String, count| (0..count).map(each).collect::<String>();
+        let namespaces = |count| many(&|i| format!(r#" xmlns:n{i:x}="u""#), count);
+        let attributes = |count| many(&|i| format!(r#" a{i:x}="""#), count);
+        let children = |count| r#"<a xmlns:z="u"/>"#.repeat(count);
+        let long = response(&format!(r#"<a xmlns="{}">{}</a>"#, "u".repeat(100_000), "<b/>".repeat(30_000)));
+        let began = std::time::Instant::now();
+        for hostile in [
+            response(&format!("<r{}>{}</r>", namespaces(37_000), children(30_000))),
+            response(&format!("<r{}/>", attributes(130_000))),
+            // The same within the limit of bytes.
+            response(&format!("<r{}>{}</r>", namespaces(7_500), children(7_500))),
+            response(&format!("<r{}/>", attributes(24_000))),
+        ] {
+            assert!(matches!(said(hostile), Err(Error::UnexpectedAnswer { .. })));
+        }
+        // A long namespace is not copied for each element.
+        let Ok(Said::Response(thing)) = said(long) else { panic!("no response") };
+        assert_eq!(thing.children[0].children[0].namespace, "");
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
     }
 
     #[test]

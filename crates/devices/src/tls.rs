@@ -4,7 +4,10 @@
 //! for another name), so nothing of it is judged but its key: the one that the operator or an earlier look
 //! pinned. Possession of that key is proven by the handshake's signature, as always.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
 
 use der::{Decode, Reader, SliceReader, asn1::AnyRef};
 use rustls::{
@@ -42,10 +45,14 @@ impl fmt::Debug for PublicKeyPin {
     }
 }
 
-/// A connector that speaks only to the server with that key.
-pub(crate) fn connector(pin: PublicKeyPin) -> Result<TlsConnector, rustls::Error> {
+/// The keys that a server may have: one, and a second one from the moment on in which it is given a new
+/// certificate.
+pub(crate) type Pins = Arc<Mutex<Vec<PublicKeyPin>>>;
+
+/// A connector that speaks only to a server with one of those keys.
+pub(crate) fn connector(pins: Pins) -> Result<TlsConnector, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = PinnedServer { pin, provider: Arc::clone(&provider) };
+    let verifier = PinnedServer { pins, provider: Arc::clone(&provider) };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -71,7 +78,7 @@ fn subject_public_key_info(certificate: &[u8]) -> der::Result<&[u8]> {
 
 #[derive(Debug)]
 struct PinnedServer {
-    pin: PublicKeyPin,
+    pins: Pins,
     provider: Arc<CryptoProvider>,
 }
 
@@ -90,10 +97,9 @@ impl ServerCertVerifier for PinnedServer {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if PublicKeyPin::of_certificate(end_entity) == Some(self.pin) {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(CertificateError::ApplicationVerificationFailure.into())
+        match (PublicKeyPin::of_certificate(end_entity), self.pins.lock()) {
+            (Some(pin), Ok(pins)) if pins.contains(&pin) => Ok(ServerCertVerified::assertion()),
+            _ => Err(CertificateError::ApplicationVerificationFailure.into()),
         }
     }
 

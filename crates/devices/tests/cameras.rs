@@ -90,13 +90,17 @@ fn credentials(password: &str) -> Credentials {
 }
 
 async fn found(camera: &Camera) -> Found {
+    found_by(camera, "open sesame").await
+}
+
+async fn found_by(camera: &Camera, password: &str) -> Found {
     let address = camera.http_address();
     let endpoint = Endpoint { host: AltName::Ip(address.ip()), port: address.port(), pin: None };
-    find(&endpoint, &Limits::default()).await.unwrap()
+    find(&endpoint, &Limits::default(), credentials(password)).await.unwrap()
 }
 
 async fn driver(camera: &Camera) -> Box<dyn Driver> {
-    found(camera).await.connect(credentials("open sesame"))
+    found(camera).await.connect()
 }
 
 /// request or a key of our own, sign, package.
@@ -122,7 +126,7 @@ async fn every_camera_walks_the_whole_way() {
         let found = found(&camera).await;
         assert_eq!(found.driver(), name);
         let serves_chain = found.abilities().serves_chain;
-        let mut driver = found.connect(credentials("open sesame"));
+        let mut driver = found.connect();
         let before = driver.note().await.unwrap();
         assert!(before.http_on && !before.https_on, "{before:?}");
         assert_eq!(before.https_port, camera.https_address().port());
@@ -139,9 +143,9 @@ async fn every_camera_walks_the_whole_way() {
         // From here over the new HTTPS.
         let pin = PublicKeyPin::of_certificate(&parcel.certificate);
         let endpoint = Endpoint { host: "127.0.0.1".parse().unwrap(), port, pin };
-        let again = find(&endpoint, &Limits::default()).await.unwrap();
+        let again = find(&endpoint, &Limits::default(), credentials("open sesame")).await.unwrap();
         assert_eq!(again.driver(), name);
-        let mut driver = again.connect(credentials("open sesame"));
+        let mut driver = again.connect();
         assert!(driver.note().await.unwrap().https_on);
         driver.disable_http().await.unwrap();
         let state = camera.wait_for(|state| !state.http_on).await;
@@ -150,6 +154,37 @@ async fn every_camera_walks_the_whole_way() {
             (0, 0, 0),
             "{name}"
         );
+        camera.stop().await;
+    }
+}
+
+/// A renewal goes through HTTPS whose key changes in the middle of it, and leaves nothing of the one before.
+#[tokio::test]
+async fn every_camera_is_renewed_over_its_own_https() {
+    let authority = Authority::new();
+    for (model, name) in MODELS {
+        let camera = camera(model, |_| ()).await;
+        let mut driver = driver(&camera).await;
+        let mut marks: Vec<String> = Vec::new();
+        for round in 0..6 {
+            let mark = format!("camlock-{round}");
+            let parcel = match model {
+                Model::OnvifSecurity => authority.sign(&driver.request(&mark, &[]).await.unwrap()),
+                _ => authority.with_key(),
+            };
+            driver.install(&mark, &parcel.package()).await.unwrap();
+            let port = driver.enable_https().await.unwrap();
+            driver.tidy(&marks).await.unwrap();
+            marks.push(mark);
+            let state = camera.state();
+            assert_eq!(state.served_leaf(), Some(parcel.certificate.as_slice()), "{name}, round {round}");
+            assert!(state.keys.len() <= 2, "{name}, round {round}: {:?}", state.keys);
+
+            let pin = PublicKeyPin::of_certificate(&parcel.certificate);
+            let endpoint = Endpoint { host: "127.0.0.1".parse().unwrap(), port, pin };
+            driver = find(&endpoint, &Limits::default(), credentials("open sesame")).await.unwrap().connect();
+            driver.note().await.unwrap();
+        }
         camera.stop().await;
     }
 }
@@ -223,7 +258,7 @@ async fn a_wrong_password_is_sent_once() {
     for (model, name) in MODELS {
         let camera = camera(model, |o| o.faults = vec![Fault::Locks]).await;
         let before = driver(&camera).await.note().await.unwrap();
-        let mut driver = found(&camera).await.connect(credentials("open barley"));
+        let mut driver = found_by(&camera, "open barley").await.connect();
         let wrong = || Error::WrongPassword { user: "admin".into() };
         assert_eq!(driver.note().await, Err(wrong()));
         let requests = camera.state().requests.len();
@@ -350,6 +385,6 @@ async fn a_camera_that_hangs_takes_no_longer_than_allowed() {
     let endpoint = Endpoint { host: AltName::Ip(address.ip()), port: address.port(), pin: None };
     let limits = Limits { answer: Duration::from_millis(100), ..Limits::default() };
     let timed_out = Error::TimedOut { host: "127.0.0.1".into(), port: address.port(), seconds: 0 };
-    assert_eq!(find(&endpoint, &limits).await.unwrap_err(), timed_out);
+    assert_eq!(find(&endpoint, &limits, credentials("x")).await.unwrap_err(), timed_out);
     camera.stop().await;
 }

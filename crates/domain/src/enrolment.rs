@@ -87,6 +87,8 @@ pub enum EnrolmentState {
     RolledBack,
     /// Ended without success, and something of it is still on the device.
     Failed,
+    /// Left unfinished, and a later one took its place; what it left on the device is removed by that one.
+    Superseded,
 }
 
 /// How the private key came to the device. Recorded for every enrolment and shown.

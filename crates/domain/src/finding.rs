@@ -77,8 +77,12 @@ pub enum Finding {
     DriverUnproven { driver: String, source: String },
     /// Installing replaces what cannot be read back from the device.
     OneSlot,
-    /// After a failure the device could not be put back as it was.
-    NotPutBack { reason: String },
+    /// What the device had in its one place is gone.
+    SlotOverwritten,
+    /// After a failure the device could not be put back as it was; `reason` is a code with its arguments.
+    NotPutBack { reason: serde_json::Value },
+    /// What earlier enrolments left on the device could not be removed; `reason` is a code with its arguments.
+    NotTidied { reason: serde_json::Value },
 }
 
 impl Finding {
@@ -91,7 +95,9 @@ impl Finding {
             | Finding::WeakKey { .. }
             | Finding::KeySentInClear
             | Finding::ClockOff { .. }
-            | Finding::OneSlot => Severity::Warning,
+            | Finding::NotTidied { .. }
+            | Finding::OneSlot
+            | Finding::SlotOverwritten => Severity::Warning,
             Finding::ClockBehind { .. } | Finding::DriverUnproven { .. } => Severity::Info,
             _ => Severity::Error,
         }

@@ -54,6 +54,14 @@ impl AltName {
             Err(InvalidName::InvalidName { name: name.chars().take(80).collect() })
         }
     }
+
+    /// The address or host name alone.
+    pub fn plain(&self) -> String {
+        match self {
+            AltName::Ip(ip) => ip.to_string(),
+            AltName::Dns(name) => name.clone(),
+        }
+    }
 }
 
 impl FromStr for AltName {

@@ -81,17 +81,13 @@ impl Target {
     pub fn url_host(&self) -> String {
         match &self.host {
             AltName::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
-            AltName::Ip(ip) => ip.to_string(),
-            AltName::Dns(name) => name.clone(),
+            host => host.plain(),
         }
     }
 
     /// The host without brackets, as the system's resolver takes it.
     pub fn dial_host(&self) -> String {
-        match &self.host {
-            AltName::Ip(ip) => ip.to_string(),
-            AltName::Dns(name) => name.clone(),
-        }
+        self.host.plain()
     }
 
     /// The URL of the target's start page under `scheme` and `port`; a default port is left out.

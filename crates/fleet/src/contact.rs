@@ -4,7 +4,7 @@ use devices::{Endpoint, PublicKeyPin};
 use domain::{Report, Scheme, Target, Verdict};
 use inspect::Options;
 use pki::Certificate;
-use store::{CertificateRow, DeviceRow};
+use store::{CertificateRow, DeviceRow, Lease};
 use time::OffsetDateTime;
 
 use crate::{Error, Fleet};
@@ -14,10 +14,14 @@ pub(crate) struct Contact {
     pub(crate) endpoint: Endpoint,
     /// The port that names the device in the ledger.
     pub(crate) port: u16,
+    /// The device, if it is in the ledger.
+    pub(crate) known: Option<DeviceRow>,
     /// Our certificate, if it is served and a browser would accept it.
     pub(crate) ours: Option<Ours>,
     /// What a browser says of the target today.
     pub(crate) report: Report,
+    /// Taken before the first word to the device: what is seen from here on, no other run changes.
+    _leases: Vec<Lease>,
 }
 
 /// A certificate of ours that a device serves.
@@ -29,34 +33,78 @@ pub(crate) struct Ours {
 
 /// Looks at the target, and decides how to speak to it.
 pub(crate) async fn find(fleet: &Fleet, target: &Target) -> Result<Contact, Error> {
-    let options = options(fleet, OffsetDateTime::now_utc());
-    let report = inspect::check(target, &options).await;
     let named = target.port.unwrap_or(Scheme::Http.default_port());
-    let known = fleet.store.device_at(&target.host, named).await?;
-    let https_port = match (&known, target.scheme) {
-        (Some(DeviceRow { https_port: Some(port), .. }), _) => *port,
-        (_, Some(Scheme::Https)) => named,
-        _ => Scheme::Https.default_port(),
-    };
-    let port = known.as_ref().map_or(named, |d| d.port);
-    let host = target.host.clone();
+    let mut known = fleet.store.device_at(&target.host, named).await?;
+    let mut port = known.as_ref().map_or(named, |d| d.port);
+    let busy = || Error::Busy { target: target.text.clone() };
+    let mut leases = vec![fleet.store.lease_device(&target.host, port)?.ok_or_else(busy)?];
 
-    // A certificate of ours there proves which device it is, whatever else has become of it: expired, say.
-    let https = at(target, https_port);
-    let worth_a_look = known.is_some() || target.port.is_none() || target.scheme == Some(Scheme::Https);
-    let seen = if worth_a_look { Some(inspect::check(&https, &options).await) } else { None };
-    if let Some(seen) = seen
-        && let Some((row, certificate)) = our_certificate(fleet, &seen).await?
+    let report = inspect::check(target, &options(fleet, OffsetDateTime::now_utc())).await;
+    let https_port = match (&known, target.scheme) {
+        (Some(DeviceRow { https_port: Some(port), .. }), _) => Some(*port),
+        (_, Some(Scheme::Https)) => Some(named),
+        // A bare host stands for both of its usual ports; a port that was named, for no other.
+        _ => target.port.is_none().then_some(Scheme::Https.default_port()),
+    };
+    let mut ours = None;
+    let mut endpoint = Endpoint { host: target.host.clone(), port, pin: None };
+    if let Some(https_port) = https_port
+        && let Some((row, pinned, secure)) = served(fleet, target, https_port).await?
     {
-        let pin = Some(PublicKeyPin(certificate.public_key_sha256()?));
-        let ours = (seen.verdict == Verdict::Secure).then_some(Ours { port: https_port, row });
-        let endpoint = Endpoint { host, port: https_port, pin };
-        return Ok(Contact { endpoint, port, ours, report });
+        let of = match row.device_id {
+            Some(id) => fleet.store.device(id).await?,
+            None => None,
+        };
+        // Another device's certificate there proves that another device is there.
+        let another = matches!((&known, &of), (Some(known), Some(of)) if known.id != of.id);
+        if !another {
+            endpoint = pinned;
+            ours = secure.then_some(Ours { port: https_port, row });
+        }
+        // The same device under its other port.
+        if known.is_none()
+            && let Some(of) = of.filter(|of| of.host == target.host)
+        {
+            if of.port != port {
+                port = of.port;
+                leases.push(fleet.store.lease_device(&target.host, port)?.ok_or_else(busy)?);
+            }
+            known = Some(of);
+        }
     }
-    if target.scheme == Some(Scheme::Https) {
+    if endpoint.pin.is_none() && target.scheme == Some(Scheme::Https) {
         return Err(Error::NoFirstContact { host: target.dial_host() });
     }
-    Ok(Contact { endpoint: Endpoint { host, port, pin: None }, port, ours: None, report })
+    Ok(Contact { endpoint, port, known, ours, report, _leases: leases })
+}
+
+/// The way to a device that was in contact a moment ago: over the HTTPS that shows a certificate of ours, or else
+/// over plain HTTP.
+pub(crate) async fn again(
+    fleet: &Fleet,
+    target: &Target,
+    https_port: u16,
+    http_port: u16,
+) -> Result<Endpoint, Error> {
+    Ok(match served(fleet, target, https_port).await? {
+        Some((_, endpoint, _)) => endpoint,
+        None => Endpoint { host: target.host.clone(), port: http_port, pin: None },
+    })
+}
+
+/// A certificate of ours that is served there, the way to its key, and whether a browser would accept it. It
+/// proves which device it is whatever else has become of it: expired, say.
+async fn served(
+    fleet: &Fleet,
+    target: &Target,
+    port: u16,
+) -> Result<Option<(CertificateRow, Endpoint, bool)>, Error> {
+    let seen = inspect::check(&at(target, port), &options(fleet, OffsetDateTime::now_utc())).await;
+    let (Some(leaf), Some(summary)) = (&seen.leaf, &seen.certificate) else { return Ok(None) };
+    let Some(row) = fleet.store.certificate_by_sha256(&summary.sha256).await? else { return Ok(None) };
+    let pin = Some(PublicKeyPin(Certificate::from_der(leaf)?.public_key_sha256()?));
+    let endpoint = Endpoint { host: target.host.clone(), port, pin };
+    Ok(Some((row, endpoint, seen.verdict == Verdict::Secure)))
 }
 
 /// What a browser that trusts our root alone says.
@@ -74,16 +122,5 @@ pub(crate) fn at(target: &Target, port: u16) -> Target {
         host: target.host.clone(),
         port: Some(port),
         scheme: Some(Scheme::Https),
-    }
-}
-
-async fn our_certificate(
-    fleet: &Fleet,
-    report: &Report,
-) -> Result<Option<(CertificateRow, Certificate)>, Error> {
-    let (Some(leaf), Some(summary)) = (&report.leaf, &report.certificate) else { return Ok(None) };
-    match fleet.store.certificate_by_sha256(&summary.sha256).await? {
-        Some(row) => Ok(Some((row, Certificate::from_der(leaf)?))),
-        None => Ok(None),
     }
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use authority::{MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
-use devices::{Before, Driver, Package};
-use domain::{
-    AltName, EnrolmentState, Finding, KeyTransport, Report, Scheme, Step, StepState, Target, Verdict, slug,
-};
+use authority::{Days, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
+use devices::{Before, Driver, Endpoint, Found, Package};
+use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Target, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, PublicKey, Request, Serial, package};
+use serde::Serialize;
 use store::NewDevice;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -49,24 +48,28 @@ pub(crate) async fn run(fleet: &Fleet, order: &Order, progress: Progress<'_>) ->
     run.outcome
 }
 
-struct Run<'a> {
-    fleet: &'a Fleet,
-    order: &'a Order,
-    journal: Journal<'a>,
-    outcome: Outcome,
+pub(crate) struct Run<'a> {
+    pub(crate) fleet: &'a Fleet,
+    pub(crate) order: &'a Order,
+    pub(crate) journal: Journal<'a>,
+    pub(crate) outcome: Outcome,
 }
 
 /// A device that let us in.
-struct Session {
-    driver: Box<dyn Driver>,
-    before: Before,
-    device_id: i64,
+pub(crate) struct Session {
+    pub(crate) driver: Box<dyn Driver>,
+    pub(crate) before: Before,
+    pub(crate) device_id: i64,
     makes_key: bool,
     key_kind: KeyKind,
     clock_behind: time::Duration,
+    /// Installing overwrites a certificate that cannot be brought back.
+    pub(crate) overwrites: bool,
+    /// What is overwritten is of our own, so nothing of the operator's is lost.
+    renews: bool,
     plain: bool,
-    http_port: u16,
-    _lease: store::Lease,
+    /// Where plain HTTP is, or would be.
+    pub(crate) http_ports: Vec<u16>,
 }
 
 impl Run<'_> {
@@ -81,8 +84,7 @@ impl Run<'_> {
             return self.already_secure(contact, ours).await;
         }
 
-        let found = devices::find(&contact.endpoint, &self.fleet.limits.device).await?;
-        self.outcome.driver = Some(found.driver().to_owned());
+        let found = self.speak(&contact.endpoint).await?;
         self.journal.done(&Said::Found { driver: found.driver().to_owned() }).await?;
 
         self.journal.begin(Step::Inspect);
@@ -93,6 +95,9 @@ impl Run<'_> {
         }
         if let Some(ours) = self.take_up(&mut session).await? {
             return self.finish(&mut session, ours).await;
+        }
+        if session.overwrites && !session.renews && !self.order.consent {
+            return Err(Error::WouldOverwrite);
         }
 
         let mark = new_mark()?;
@@ -112,39 +117,52 @@ impl Run<'_> {
         for step in [Step::Inspect, Step::Request, Step::Sign, Step::Package, Step::Install] {
             self.journal.skip(step, &said).await?;
         }
-        let known = self.fleet.store.device_at(&self.order.target.host, contact.port).await?;
-        if let Some(device) = &known {
+        if let Some(device) = &contact.known {
             self.outcome.driver = Some(device.driver.clone());
             self.outcome.model = device.model.clone();
             self.outcome.key_transport = device.key_transport;
+            self.settle(device.id, &ours).await?;
         }
         if !self.order.disable_http {
+            self.journal.begin(Step::Verify);
             let report = self.look(ours.port).await;
-            return self.verified(known.map(|d| d.id), &ours, report, None).await;
+            let device_id = contact.known.map(|d| d.id);
+            self.record(device_id, &report, Some(&ours)).await?;
+            return self.verified(&ours, report).await;
         }
-        let found = devices::find(&contact.endpoint, &self.fleet.limits.device).await?;
-        self.outcome.driver = Some(found.driver().to_owned());
+        let found = self.speak(&contact.endpoint).await?;
         let mut session = self.enter(found, &contact).await?;
         self.finish(&mut session, ours).await
     }
 
-    /// The first authenticated call, and the right to work on the device.
-    async fn enter(&mut self, found: devices::Found, contact: &Contact) -> Result<Session, Error> {
+    /// Finds the dialect.
+    async fn speak(&mut self, endpoint: &Endpoint) -> Result<Found, Error> {
+        let credentials = self.order.credentials.clone();
+        let found = devices::find(endpoint, &self.fleet.limits.device, credentials).await?;
+        self.outcome.driver = Some(found.driver().to_owned());
+        Ok(found)
+    }
+
+    /// The first authenticated call.
+    async fn enter(&mut self, found: Found, contact: &Contact) -> Result<Session, Error> {
         let abilities = found.abilities().clone();
         let driver_name = found.driver().to_owned();
         let clock_behind = self.clock(found.clock_offset());
-        let mut driver = found.connect(self.order.credentials.clone());
+        let mut driver = found.connect();
         let before = driver.note().await?;
         self.outcome.model = model(&before);
         self.outcome
             .findings
             .push(Finding::DriverUnproven { driver: driver_name.clone(), source: abilities.source.clone() });
-        if abilities.one_slot && before.https_on {
+        let overwrites = abilities.one_slot && before.https_on;
+        let renews = contact.endpoint.pin.is_some();
+        if overwrites && !renews {
             self.outcome.findings.push(Finding::OneSlot);
         }
 
         let target = &self.order.target;
         let name = self.outcome.model.clone().unwrap_or_else(|| target.dial_host());
+        let first = contact.report.findings.first().and_then(|f| serde_json::to_string(f).ok());
         let device_id = self
             .fleet
             .store
@@ -154,10 +172,16 @@ impl Run<'_> {
                 name: &name,
                 model: self.outcome.model.as_deref(),
                 driver: &driver_name,
+                first_verdict: contact.report.verdict,
+                first_finding: first.as_deref(),
             })
             .await?;
-        let lease = self.fleet.store.lease_device(device_id)?;
-        let lease = lease.ok_or_else(|| Error::Busy { target: target.text.clone() })?;
+        let plain = contact.endpoint.pin.is_none();
+        let http_ports = match before.http_ports.clone() {
+            told if !told.is_empty() => told,
+            _ if contact.port == before.https_port => vec![Scheme::Http.default_port()],
+            _ => vec![contact.port],
+        };
         let kinds = abilities.key_kinds.iter();
         Ok(Session {
             driver,
@@ -166,9 +190,10 @@ impl Run<'_> {
             makes_key: abilities.makes_key,
             key_kind: kinds.flat_map(|k| k.parse().ok()).next().unwrap_or(KeyKind::Rsa2048),
             clock_behind,
-            plain: contact.endpoint.pin.is_none(),
-            http_port: contact.port,
-            _lease: lease,
+            overwrites,
+            renews,
+            plain,
+            http_ports,
         })
     }
 
@@ -181,40 +206,6 @@ impl Run<'_> {
             self.outcome.findings.push(Finding::ClockBehind { hours: behind.whole_hours() });
         }
         behind.max(time::Duration::ZERO)
-    }
-
-    /// Ends what an earlier run left: if the device serves the certificate of that run, the run is completed;
-    /// else the device is put back, and the enrolment begins anew.
-    async fn take_up(&mut self, session: &mut Session) -> Result<Option<Ours>, Error> {
-        let left = self.fleet.store.unfinished_enrolments(session.device_id).await?;
-        if let Some(last) = left.last()
-            && let Some(serial) = &last.serial
-        {
-            let report = self.look(session.before.https_port).await;
-            let served = report.certificate.as_ref().is_some_and(|c| &c.serial == serial);
-            if served
-                && report.verdict == Verdict::Secure
-                && let Some(sha256) = report.certificate.as_ref().map(|c| &c.sha256)
-                && let Some(row) = self.fleet.store.certificate_by_sha256(sha256).await?
-            {
-                self.journal.store_under(&last.id).await?;
-                for step in [Step::Request, Step::Sign, Step::Package, Step::Install] {
-                    self.journal.skip(step, &Said::Resumed).await?;
-                }
-                self.outcome.key_transport = Some(transport(session));
-                return Ok(Some(Ours { port: session.before.https_port, row }));
-            }
-        }
-        // The newest first: the oldest knows what the device had before all of them.
-        for enrolment in left.iter().rev() {
-            let before: Before = serde_json::from_str(&enrolment.before).map_err(store::Error::from)?;
-            session.driver.roll_back(&enrolment.id, &before).await?;
-            self.fleet.store.end_enrolment(&enrolment.id, EnrolmentState::RolledBack).await?;
-        }
-        if !left.is_empty() {
-            session.before = session.driver.note().await?;
-        }
-        Ok(None)
     }
 
     /// Request, sign, package, install.
@@ -233,13 +224,15 @@ impl Run<'_> {
             key: &public,
             common_name,
             names: &names,
-            days: MANAGED_DAYS,
+            days: Days::AtMost(MANAGED_DAYS),
             clock_behind: session.clock_behind,
             device_id: Some(session.device_id),
         };
         let issued = self.fleet.authority.issue(&order, OffsetDateTime::now_utc()).await?;
         let leaf = issued.certificate;
-        self.fleet.store.record_enrolment_serial(mark, &leaf.serial()).await?;
+        // Stored before it is done: from then on whoever listens may have the key.
+        let transport = transport(session);
+        self.fleet.store.record_installing(mark, &leaf.serial(), transport).await?;
         let until = leaf.not_after().date();
         self.journal
             .done(&Said::Signed { names: names.iter().map(AltName::to_string).collect(), until })
@@ -258,12 +251,7 @@ impl Run<'_> {
             key: key.as_ref().map(|k| k.as_slice()),
             pem: &pem,
         };
-        // Said before it is done: from here on whoever listens may have the key.
-        let transport = transport(session);
-        self.outcome.key_transport = Some(transport);
-        if transport == KeyTransport::Clear {
-            self.outcome.findings.push(Finding::KeySentInClear);
-        }
+        self.key_travels(transport);
         session.driver.install(mark, &package).await?;
         let port = session.driver.enable_https().await?;
         self.journal.done(&Said::Installed { port }).await?;
@@ -318,44 +306,75 @@ impl Run<'_> {
         Ok((key.public_key()?, Some(key)))
     }
 
-    /// HTTP off if that was asked, then verdict and expiry into the ledger.
+    pub(crate) fn key_travels(&mut self, transport: KeyTransport) {
+        self.outcome.key_transport = Some(transport);
+        if transport == KeyTransport::Clear {
+            self.outcome.findings.push(Finding::KeySentInClear);
+        }
+    }
+
+    /// The device serves our certificate: what came before it is removed, HTTP goes off if that was asked, and
+    /// after a last look verdict and expiry go into the ledger.
     async fn finish(&mut self, session: &mut Session, ours: Ours) -> Result<(), Error> {
-        if self.order.disable_http {
-            self.journal.begin(Step::Verify);
-            session.driver.disable_http().await?;
+        self.journal.begin(Step::Verify);
+        let marks = self.fleet.store.other_marks(session.device_id, &ours.row.serial).await?;
+        if !marks.is_empty()
+            && let Err(e) = session.driver.tidy(&marks).await
+        {
+            self.outcome.findings.push(Finding::NotTidied { reason: reason(&e) });
+        }
+        let http_off = match self.order.disable_http {
+            true => self.switch_http_off(session, ours.port).await,
+            false => Ok(()),
+        };
+        let report = self.look(ours.port).await;
+        self.settle(session.device_id, &ours).await?;
+        self.record(Some(session.device_id), &report, Some(&ours)).await?;
+        http_off?;
+        self.verified(&ours, report).await
+    }
+
+    async fn switch_http_off(&mut self, session: &mut Session, https_port: u16) -> Result<(), Error> {
+        match session.driver.disable_http().await {
+            // It may have closed the door that the question came through. What counts is what answers now.
+            Err(e) if e.is_of_connection() => {}
+            other => other?,
+        }
+        let deadline = Instant::now() + self.fleet.limits.verify;
+        for port in session.http_ports.iter().copied().filter(|port| *port != https_port) {
+            let target = &self.order.target;
             let http = Target {
-                text: String::new(),
-                host: self.order.target.host.clone(),
-                port: Some(session.http_port),
+                text: target.url(Scheme::Http, port),
+                host: target.host.clone(),
+                port: Some(port),
                 scheme: Some(Scheme::Http),
             };
-            let deadline = Instant::now() + self.fleet.limits.verify;
             let options = contact::options(self.fleet, OffsetDateTime::now_utc());
             while inspect::check(&http, &options).await.verdict != Verdict::Unreachable {
                 if Instant::now() >= deadline {
-                    return Err(Error::HttpStillOpen { port: http.port.unwrap_or_default() });
+                    return Err(Error::HttpStillOpen { port });
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
-        let report = self.look(ours.port).await;
-        let transport = self.outcome.key_transport;
-        self.verified(Some(session.device_id), &ours, report, transport).await?;
-        for enrolment in self.fleet.store.unfinished_enrolments(session.device_id).await? {
-            self.fleet.store.end_enrolment(&enrolment.id, EnrolmentState::Done).await?;
-        }
         Ok(())
     }
 
-    /// The last look, and what is noted of it.
-    async fn verified(
-        &mut self,
+    /// What a look at the device's HTTPS saw goes into the ledger, whatever it was.
+    pub(crate) async fn record(
+        &self,
         device_id: Option<i64>,
-        ours: &Ours,
-        report: Report,
-        transport: Option<KeyTransport>,
+        report: &Report,
+        ours: Option<&Ours>,
     ) -> Result<(), Error> {
-        self.journal.begin(Step::Verify);
+        let Some(id) = device_id else { return Ok(()) };
+        let (port, serial) = (ours.map(|o| o.port), ours.map(|o| o.row.serial.as_str()));
+        let transport = ours.and(self.outcome.key_transport);
+        Ok(self.fleet.store.record_verdict(id, report.verdict, port, serial, transport).await?)
+    }
+
+    /// The end of it: what the last look saw.
+    async fn verified(&mut self, ours: &Ours, report: Report) -> Result<(), Error> {
         self.outcome.verdict = report.verdict;
         if report.verdict != Verdict::Secure {
             let page = report.chromium.or(report.firefox).unwrap_or("ERR_CONNECTION_REFUSED");
@@ -370,10 +389,6 @@ impl Run<'_> {
 
         self.journal.begin(Step::Watch);
         let until = ours.row.not_after;
-        if let Some(id) = device_id {
-            let serial = Some(ours.row.serial.as_str());
-            self.fleet.store.record_verdict(id, Verdict::Secure, ours.port, serial, transport).await?;
-        }
         let renew = (until - time::Duration::days(RENEW_DAYS)).date();
         self.journal.done(&Said::Watching { until: until.date(), renew }).await?;
         self.outcome.url = Some(self.order.target.url(Scheme::Https, ours.port));
@@ -383,25 +398,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Puts the device back, looks at it, and stores how that went.
-    async fn go_back(&mut self, session: &mut Session, mark: &str, why: &Error) {
-        let _ = self.journal.end(StepState::Failed, why).await;
-        let state = match session.driver.roll_back(mark, &session.before).await {
-            Ok(()) => {
-                let _ = self.journal.taken_back(&Said::TakenBack).await;
-                EnrolmentState::RolledBack
-            }
-            Err(e) => {
-                self.outcome.findings.push(Finding::NotPutBack { reason: e.to_string() });
-                EnrolmentState::Failed
-            }
-        };
-        let _ = self.fleet.store.end_enrolment(mark, state).await;
-        let options = contact::options(self.fleet, OffsetDateTime::now_utc());
-        self.outcome.verdict = inspect::check(&self.order.target, &options).await.verdict;
-    }
-
-    async fn look(&self, port: u16) -> Report {
+    pub(crate) async fn look(&self, port: u16) -> Report {
         let https = contact::at(&self.order.target, port);
         inspect::check(&https, &contact::options(self.fleet, OffsetDateTime::now_utc())).await
     }
@@ -422,7 +419,12 @@ impl Run<'_> {
     }
 }
 
-fn days_left(ours: &Ours) -> i64 {
+/// Why something beside the main thing went wrong, as it stands in a finding.
+pub(crate) fn reason(e: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(e).unwrap_or_default()
+}
+
+pub(crate) fn days_left(ours: &Ours) -> i64 {
     (ours.row.not_after - OffsetDateTime::now_utc()).whole_days()
 }
 

@@ -10,6 +10,8 @@ pub enum Error {
     Busy { target: String },
     #[error("{host} answers only over https with a certificate that is not ours")]
     NoFirstContact { host: String },
+    #[error("the device has room for one certificate, which would be overwritten")]
+    WouldOverwrite,
     #[error("port {port} serves another certificate than the one installed")]
     OtherCertificateServed { port: u16 },
     #[error("the new certificate is served and a browser still refuses it: {page}")]

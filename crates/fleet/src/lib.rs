@@ -4,6 +4,7 @@
 //! `fleet` decides the order of things. What a device can do is data from its driver; what a browser would say
 //! comes from `inspect`; certificates come through the authority's one door.
 
+mod back;
 mod contact;
 mod enrolment;
 mod error;
@@ -57,6 +58,8 @@ pub struct Order {
     pub credentials: Credentials,
     /// Switch plain HTTP off once HTTPS is verified.
     pub disable_http: bool,
+    /// The operator accepts that a certificate which cannot be brought back is overwritten.
+    pub consent: bool,
 }
 
 /// How one step went.

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use domain::{AltName, Target};
+use domain::{AltName, Scheme, Target};
+use pki::Certificate;
 use rustls::{
     AlertDescription, ClientConfig, DigitallySignedStruct, Error as TlsError, PeerIncompatible,
     ProtocolVersion, SignatureScheme,
@@ -16,6 +17,7 @@ use rustls::{
     },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
+    server::ParsedCertificate,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,7 +26,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::Options;
+use crate::{Options, judge::rsa_bits};
 
 /// Why there was no connection.
 #[derive(Debug)]
@@ -46,13 +48,41 @@ pub(crate) enum Tls {
     },
     /// The other side speaks something else.
     OtherProtocol,
-    /// The server speaks only TLS versions that browsers have given up.
-    OldVersion(String),
-    /// No cipher in common.
-    NoCipher(String),
-    /// The handshake broke.
-    Broken(String),
+    /// The handshake did not come to its end.
+    Failed {
+        how: Failure,
+        reason: String,
+    },
+    /// Connected, and no whole answer in that many seconds.
+    Silent(u64),
     Refused(Refusal),
+}
+
+impl Tls {
+    /// Whether TLS is spoken there, well or badly.
+    pub(crate) fn answered(&self) -> bool {
+        match self {
+            Tls::Served { .. } => true,
+            Tls::Failed { how, .. } => !matches!(how, Failure::Closed | Failure::Reset),
+            Tls::OtherProtocol | Tls::Silent(_) | Tls::Refused(_) => false,
+        }
+    }
+}
+
+/// How a handshake failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The server chose a TLS version that browsers have given up.
+    OldVersion,
+    /// Nothing in common.
+    NoCipher,
+    /// The server said so.
+    Alert(AlertDescription),
+    /// The connection ended.
+    Closed,
+    /// The connection was cut.
+    Reset,
+    Other,
 }
 
 /// What `GET /` found.
@@ -78,16 +108,16 @@ pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
         AltName::Ip(ip) => ServerName::IpAddress((*ip).into()),
         AltName::Dns(name) => match ServerName::try_from(name.clone()) {
             Ok(name) => name,
-            Err(_) => return Tls::Broken("the host name cannot be sent in a handshake".into()),
+            Err(_) => return broken("the host name cannot be sent in a handshake"),
         },
     };
     let witness = Arc::new(Witness::default());
     let config = match client_config(witness.clone()) {
         Ok(config) => config,
-        Err(e) => return Tls::Broken(e.to_string()),
+        Err(e) => return broken(&e.to_string()),
     };
     match timeout(options.answer, TlsConnector::from(Arc::new(config)).connect(name, stream)).await {
-        Err(_) => Tls::Refused(Refusal::TimedOut(options.answer.as_secs())),
+        Err(_) => Tls::Silent(options.answer.as_secs()),
         Ok(Err(e)) => tls_failure(&e),
         Ok(Ok(stream)) => {
             let version = match stream.get_ref().1.protocol_version() {
@@ -98,34 +128,45 @@ pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
                 Ok(mut chain) if !chain.is_empty() => {
                     Tls::Served { chain: std::mem::take(&mut *chain), version }
                 }
-                _ => Tls::Broken("no certificate was sent".into()),
+                _ => broken("no certificate was sent"),
             }
         }
     }
 }
 
-/// `GET /` over plain HTTP, at most the first kilobyte of the answer.
+fn broken(reason: &str) -> Tls {
+    Tls::Failed { how: Failure::Other, reason: reason.into() }
+}
+
+/// So much of an answer is read.
+const MAX_HEAD: usize = 8192;
+
+/// `GET /` over plain HTTP, and the head of the answer.
 pub(crate) async fn http(target: &Target, port: u16, options: &Options) -> Http {
     let mut stream = match connect(target, port, options.connect).await {
         Ok(stream) => stream,
         Err(why) => return Http::Refused(why),
     };
-    let request = format!("GET / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", target.url_host());
+    let url = target.url(Scheme::Http, port);
+    let host = url.trim_start_matches("http://").trim_end_matches('/');
+    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let mut answer = vec![0; MAX_HEAD];
+    let mut length = 0;
     let exchange = async {
         stream.write_all(request.as_bytes()).await?;
-        let mut answer = vec![0; 1024];
-        let mut length = 0;
-        while length < answer.len() && !answer[..length].windows(4).any(|w| w == b"\r\n\r\n") {
+        while length < MAX_HEAD && !answer[..length].windows(4).any(|w| w == b"\r\n\r\n") {
             match stream.read(&mut answer[length..]).await? {
                 0 => break,
                 more => length += more,
             }
         }
-        answer.truncate(length);
-        Ok::<_, io::Error>(answer)
+        Ok::<_, io::Error>(())
     };
-    match timeout(options.answer, exchange).await {
-        Ok(Ok(answer)) if answer.starts_with(b"HTTP/") => Http::Page { to_https: sends_to_https(&answer) },
+    let ended = timeout(options.answer, exchange).await;
+    answer.truncate(length);
+    // Its first bytes tell what it is, however the rest fares.
+    match ended {
+        _ if answer.starts_with(b"HTTP/") => Http::Page { to_https: sends_to_https(&answer) },
         Err(_) => Http::Refused(Refusal::TimedOut(options.answer.as_secs())),
         Ok(_) => Http::Other,
     }
@@ -153,24 +194,19 @@ async fn connect(target: &Target, port: u16, patience: Duration) -> Result<TcpSt
 }
 
 fn tls_failure(e: &io::Error) -> Tls {
-    match e.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
-        Some(TlsError::InvalidMessage(_)) => Tls::OtherProtocol,
-        Some(e @ TlsError::AlertReceived(AlertDescription::ProtocolVersion))
-        | Some(
-            e @ TlsError::PeerIncompatible(
-                PeerIncompatible::ServerDoesNotSupportTls12Or13
-                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
-            ),
-        ) => Tls::OldVersion(e.to_string()),
-        Some(
-            e @ (TlsError::AlertReceived(
-                AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity,
-            )
-            | TlsError::PeerIncompatible(_)),
-        ) => Tls::NoCipher(e.to_string()),
-        Some(e) => Tls::Broken(e.to_string()),
-        None => Tls::Broken(e.to_string()),
-    }
+    let how = match e.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
+        Some(TlsError::InvalidMessage(_)) => return Tls::OtherProtocol,
+        Some(TlsError::AlertReceived(alert)) => Failure::Alert(*alert),
+        Some(TlsError::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        )) => Failure::OldVersion,
+        Some(TlsError::PeerIncompatible(_)) => Failure::NoCipher,
+        Some(_) => Failure::Other,
+        None if e.kind() == io::ErrorKind::UnexpectedEof => Failure::Closed,
+        None => Failure::Reset,
+    };
+    Tls::Failed { how, reason: e.to_string() }
 }
 
 fn client_config(witness: Arc<Witness>) -> Result<ClientConfig, TlsError> {
@@ -189,7 +225,8 @@ fn provider() -> Arc<CryptoProvider> {
     PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider())).clone()
 }
 
-/// Notes the chain and accepts it, whatever it is; that the server has the key to it is still demanded.
+/// Notes the chain and accepts it, whatever it is; that the server has the key to it is still demanded, unless
+/// the key is of a kind that browsers take and the library does not.
 #[derive(Debug, Default)]
 struct Witness {
     chain: Mutex<Vec<Vec<u8>>>,
@@ -216,7 +253,8 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls12_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+        let algorithms = &provider().signature_verification_algorithms;
+        proof(certificate, verify_tls12_signature(message, certificate, signature, algorithms))
     }
 
     fn verify_tls13_signature(
@@ -225,10 +263,27 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls13_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+        let algorithms = &provider().signature_verification_algorithms;
+        proof(certificate, verify_tls13_signature(message, certificate, signature, algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The proof that the server has the key, as far as the library can tell: it reads no certificate of version 1
+/// and checks no signature of an RSA key below 2048 bits. Such certificates are judged all the same.
+fn proof(
+    certificate: &CertificateDer<'_>,
+    proof: Result<HandshakeSignatureValid, TlsError>,
+) -> Result<HandshakeSignatureValid, TlsError> {
+    let checked = || {
+        ParsedCertificate::try_from(certificate).is_ok()
+            && Certificate::from_der(certificate).is_ok_and(|c| rsa_bits(&c).is_none_or(|bits| bits >= 2048))
+    };
+    match proof {
+        Err(TlsError::InvalidCertificate(_)) if !checked() => Ok(HandshakeSignatureValid::assertion()),
+        proof => proof,
     }
 }

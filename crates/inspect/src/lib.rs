@@ -5,6 +5,7 @@
 
 mod dial;
 mod judge;
+mod leaf;
 
 use std::time::Duration;
 
@@ -44,13 +45,13 @@ pub async fn check(target: &Target, options: &Options) -> Report {
         (Some(Scheme::Http), port) => look_http(target, port.unwrap_or(80), options).await,
         (Some(Scheme::Https), port) => look_https(target, port.unwrap_or(443), options).await,
         (None, Some(port)) => look_either(target, port, options).await,
-        (None, None) => look_both(target, options).await,
+        (None, None) => look_both(target, 443, 80, options).await,
     }
 }
 
 async fn look_http(target: &Target, port: u16, options: &Options) -> Report {
     match dial::http(target, port, options).await {
-        Http::Page { .. } => report(target, options, Verdict::NotSecure, vec![Finding::PlainHttp { port }]),
+        Http::Page { .. } => plain_http(target, port, options),
         Http::Other => report(target, options, Verdict::Unreachable, vec![Finding::NotAWebServer { port }]),
         Http::Refused(why) => unreachable(target, port, options, why),
     }
@@ -58,6 +59,7 @@ async fn look_http(target: &Target, port: u16, options: &Options) -> Report {
 
 async fn look_https(target: &Target, port: u16, options: &Options) -> Report {
     match dial::tls(target, port, options).await {
+        Tls::Silent(seconds) => unreachable(target, port, options, Refusal::TimedOut(seconds)),
         Tls::Refused(why) => unreachable(target, port, options, why),
         tls => judge::judge(target, port, tls, options),
     }
@@ -65,42 +67,44 @@ async fn look_https(target: &Target, port: u16, options: &Options) -> Report {
 
 /// A port without a scheme: TLS if it speaks TLS, else HTTP.
 async fn look_either(target: &Target, port: u16, options: &Options) -> Report {
-    match dial::tls(target, port, options).await {
-        Tls::Refused(why) => unreachable(target, port, options, why),
-        tls @ (Tls::OtherProtocol | Tls::Broken(_)) => match dial::http(target, port, options).await {
-            Http::Page { .. } => {
-                report(target, options, Verdict::NotSecure, vec![Finding::PlainHttp { port }])
-            }
-            _ if matches!(tls, Tls::OtherProtocol) => {
-                report(target, options, Verdict::Unreachable, vec![Finding::NotAWebServer { port }])
-            }
-            _ => judge::judge(target, port, tls, options),
-        },
-        tls => judge::judge(target, port, tls, options),
+    let tls = dial::tls(target, port, options).await;
+    if tls.answered() {
+        return judge::judge(target, port, tls, options);
+    }
+    if let Tls::Refused(why) = tls {
+        return unreachable(target, port, options, why);
+    }
+    match (dial::http(target, port, options).await, tls) {
+        (Http::Page { .. }, _) => plain_http(target, port, options),
+        (_, Tls::OtherProtocol) => {
+            report(target, options, Verdict::Unreachable, vec![Finding::NotAWebServer { port }])
+        }
+        (_, Tls::Silent(seconds)) => unreachable(target, port, options, Refusal::TimedOut(seconds)),
+        (_, tls) => judge::judge(target, port, tls, options),
     }
 }
 
-async fn look_both(target: &Target, options: &Options) -> Report {
-    let (tls, http) = tokio::join!(dial::tls(target, 443, options), dial::http(target, 80, options));
-    let open = match http {
-        Http::Page { to_https } => Some(to_https),
-        _ => None,
-    };
-    match (tls, open) {
-        (Tls::Refused(_) | Tls::OtherProtocol | Tls::Broken(_), Some(_)) => {
-            report(target, options, Verdict::NotSecure, vec![Finding::PlainHttp { port: 80 }])
-        }
-        (Tls::Refused(why), None) => unreachable(target, 443, options, why),
-        (tls, open) => {
-            let mut report = judge::judge(target, 443, tls, options);
+/// A host without a port: https decides if TLS answers there, else http.
+async fn look_both(target: &Target, https: u16, http: u16, options: &Options) -> Report {
+    let (tls, page) = tokio::join!(dial::tls(target, https, options), dial::http(target, http, options));
+    match (tls, page) {
+        (tls, Http::Page { .. }) if !tls.answered() => plain_http(target, http, options),
+        (Tls::Refused(why), _) => unreachable(target, https, options, why),
+        (Tls::Silent(seconds), _) => unreachable(target, https, options, Refusal::TimedOut(seconds)),
+        (tls, page) => {
+            let mut report = judge::judge(target, https, tls, options);
             // A page that only sends the browser on to https shows nothing to listeners.
-            if open == Some(false) {
-                report.findings.push(Finding::HttpOpen { port: 80 });
+            if matches!(page, Http::Page { to_https: false }) {
+                report.findings.push(Finding::HttpOpen { port: http });
                 report.findings.sort_by_key(Finding::severity);
             }
             report
         }
     }
+}
+
+fn plain_http(target: &Target, port: u16, options: &Options) -> Report {
+    report(target, options, Verdict::NotSecure, vec![Finding::PlainHttp { port }])
 }
 
 fn unreachable(target: &Target, port: u16, options: &Options, why: Refusal) -> Report {
@@ -125,5 +129,78 @@ fn report(target: &Target, options: &Options, verdict: Verdict, findings: Vec<Fi
         certificate: None,
         tls: None,
         name: options.name.clone(),
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::{Authority, PAGE, answering, https, plain_http, tcp, trusting};
+
+    #[tokio::test]
+    async fn https_decides_where_tls_answers_and_http_elsewhere() {
+        let root = Authority::new("Root");
+        let options = trusting(&[&root]);
+        let target: Target = "127.0.0.1".parse().unwrap();
+        let secure = https(root.leaf(|_| {})).await;
+        let untrusted = https(Authority::new("Stranger").leaf(|_| {})).await;
+        let refuses = answering([21, 3, 3, 0, 2, 2, 80]).await;
+        let ssh = answering("SSH-2.0-dropbear_2019.78\r\n").await;
+        let cut = answering("").await;
+        let page = plain_http(PAGE).await;
+        // The redirect comes late in a long head.
+        let cookie = "x".repeat(2000);
+        let sends_on = format!("HTTP/1.1 301 Moved\r\nSet-Cookie: {cookie}\r\nLocation: https://a/\r\n\r\n");
+        let sends_on = answering(sends_on).await;
+        let elsewhere = answering("HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n").await;
+        let closed = {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        let silent = tcp(|stream| async move {
+            std::future::pending::<()>().await;
+            drop(stream);
+        })
+        .await;
+
+        let open = |port| vec![Finding::HttpOpen { port }];
+        let plain = |port| vec![Finding::PlainHttp { port }];
+        let refused = vec![Finding::ConnectionRefused { host: "127.0.0.1".into(), port: closed }];
+        let stranger = || Finding::UnknownIssuer { issuer: "CN=Stranger".into() };
+        for (https, http, verdict, findings) in [
+            (secure, page, Verdict::Secure, open(page)),
+            (secure, elsewhere, Verdict::Secure, open(elsewhere)),
+            (secure, sends_on, Verdict::Secure, vec![]),
+            (secure, closed, Verdict::Secure, vec![]),
+            (secure, ssh, Verdict::Secure, vec![]),
+            (untrusted, page, Verdict::NotSecure, vec![stranger(), Finding::HttpOpen { port: page }]),
+            (untrusted, closed, Verdict::NotSecure, vec![stranger()]),
+            (closed, page, Verdict::NotSecure, plain(page)),
+            (ssh, page, Verdict::NotSecure, plain(page)),
+            (cut, page, Verdict::NotSecure, plain(page)),
+            (page, page, Verdict::NotSecure, plain(page)),
+            (closed, closed, Verdict::Unreachable, refused.clone()),
+            (closed, ssh, Verdict::Unreachable, refused),
+            (ssh, closed, Verdict::NotSecure, vec![Finding::NotTls { port: ssh }]),
+        ] {
+            let report = look_both(&target, https, http, &options).await;
+            assert_eq!((report.verdict, report.findings), (verdict, findings));
+            assert_eq!(report.target, "127.0.0.1");
+        }
+
+        let report = look_both(&target, refuses, page, &options).await;
+        assert_eq!(report.chromium, Some("ERR_SSL_PROTOCOL_ERROR"));
+        assert!(matches!(report.findings[..], [Finding::HandshakeFailed { .. }, Finding::HttpOpen { .. }]));
+
+        let options = Options { answer: Duration::from_millis(300), ..options };
+        let report = look_both(&target, silent, page, &options).await;
+        assert_eq!(report.findings, plain(page));
+        let report = look_both(&target, silent, silent, &options).await;
+        assert_eq!(report.verdict, Verdict::Unreachable);
+        assert!(matches!(report.findings[..], [Finding::TimedOut { .. }]));
     }
 }

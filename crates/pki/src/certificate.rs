@@ -57,7 +57,7 @@ impl Certificate {
 
     /// One PEM block.
     pub fn to_pem(&self) -> String {
-        pem::block("CERTIFICATE", &self.der)
+        std::mem::take(&mut *pem::block("CERTIFICATE", &self.der))
     }
 
     /// SHA-256 over the DER, lower-case hexadecimal: the fingerprint that people compare.

@@ -4,8 +4,8 @@
 //! arguments, except that keys and serial numbers come from the system's random source.
 //!
 //! A certificate is made in three moves that cannot be reordered: a [`profile`] builds an [`Unsigned`],
-//! [`Unsigned::lint`] turns it into a [`Linted`] or says what is wrong, and [`Linted::sign`] consumes that
-//! token. There is no other way to a signature, so nothing unlinted can be signed.
+//! [`Unsigned::lint_root`] or [`Unsigned::lint_device`] turns it into a [`Linted`] or says what is wrong, and
+//! [`Linted::sign`] consumes that token. There is no other way to a signature, so nothing unlinted can be signed.
 
 mod certificate;
 pub mod chain;
@@ -13,9 +13,8 @@ mod constraints;
 mod error;
 mod key;
 mod lint;
-
 pub mod package;
-mod pem;
+pub mod pem;
 pub mod profile;
 mod request;
 mod tbs;

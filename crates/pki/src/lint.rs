@@ -17,8 +17,8 @@ use crate::{
     tbs::{self, Tbs},
 };
 
-/// The right to sign exactly these bytes, once. Only [`Unsigned::lint`] makes one, and [`Linted::sign`]
-/// consumes it; it cannot be copied.
+/// The right to sign exactly these bytes, once. Only [`Unsigned::lint_root`] and [`Unsigned::lint_device`] make
+/// one, and [`Linted::sign`] consumes it; it cannot be copied.
 #[derive(Debug)]
 #[must_use]
 pub struct Linted(Vec<u8>);

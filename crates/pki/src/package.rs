@@ -11,10 +11,8 @@ pub fn pem(
     issuers: &[Certificate],
 ) -> Result<Zeroizing<String>, Error> {
     let pkcs8 = key.to_pkcs8()?;
-    let mut package = Zeroizing::new(String::with_capacity(pkcs8.len() * 2 + leaf.der().len() * 2));
-    package.push_str(&Zeroizing::new(pem::block("PRIVATE KEY", &pkcs8)));
-    package.push_str(&chain(leaf, issuers));
-    Ok(package)
+    let key = pem::block("PRIVATE KEY", &pkcs8);
+    Ok(Zeroizing::new([key.as_str(), &chain(leaf, issuers)].concat()))
 }
 
 /// Leaf and issuers below the root, for a device that has its key already.

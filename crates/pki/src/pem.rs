@@ -2,6 +2,7 @@
 //! carriage returns, spaces.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use zeroize::Zeroizing;
 
 /// Each block's label and content. A block that does not end, or whose content is not base64, is `None`.
 pub(crate) fn blocks(text: &str) -> Vec<(&str, Option<Vec<u8>>)> {
@@ -26,18 +27,18 @@ pub(crate) fn blocks(text: &str) -> Vec<(&str, Option<Vec<u8>>)> {
     found
 }
 
-/// One block, lines of 64 characters.
-pub(crate) fn block(label: &str, der: &[u8]) -> String {
-    let base64 = STANDARD.encode(der);
-    let mut pem = format!("-----BEGIN {label}-----\n");
-    let mut rest = base64.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at(rest.len().min(64));
-        pem.push_str(line);
+/// One block, lines of 64 characters. Written in place, once, since the content may be a private key.
+pub fn block(label: &str, der: &[u8]) -> Zeroizing<String> {
+    // As many bytes as make a line.
+    const LINE: usize = 48;
+    let length = der.len().div_ceil(3) * 4 + der.len().div_ceil(LINE) + 2 * label.len() + 32;
+    let mut pem = Zeroizing::new(String::with_capacity(length));
+    pem.extend(["-----BEGIN ", label, "-----\n"]);
+    for line in der.chunks(LINE) {
+        STANDARD.encode_string(line, &mut pem);
         pem.push('\n');
-        rest = after;
     }
-    pem.push_str(&format!("-----END {label}-----\n"));
+    pem.extend(["-----END ", label, "-----\n"]);
     pem
 }
 
@@ -50,8 +51,17 @@ mod tests {
         let der = vec![7; 100];
         let pem = block("THING", &der);
         assert!(pem.lines().all(|l| l.len() <= 64));
-        let crooked = format!("some text\r\n{}\n{}", pem.replace('\n', " \r\n"), block("OTHER", b"x"));
+        let crooked =
+            format!("some text\r\n{}\n{}", pem.replace('\n', " \r\n"), block("OTHER", b"x").as_str());
         assert_eq!(blocks(&crooked), [("THING", Some(der)), ("OTHER", Some(b"x".to_vec()))]);
+    }
+
+    #[test]
+    fn a_block_has_its_room_from_the_beginning() {
+        for length in [0, 1, 2, 47, 48, 49, 1000, 1217] {
+            let pem = block("PRIVATE KEY", &vec![7; length]);
+            assert_eq!(pem.capacity(), pem.len(), "{length}");
+        }
     }
 
     #[test]

@@ -83,7 +83,8 @@ impl Validity {
     }
 }
 
-/// A certificate built from a profile, neither linted nor signed. [`Unsigned::lint`] is the only way on.
+/// A certificate built from a profile, neither linted nor signed. [`Unsigned::lint_root`] and
+/// [`Unsigned::lint_device`] are the only ways on.
 #[derive(Debug)]
 pub struct Unsigned(pub(crate) Vec<u8>);
 

@@ -34,7 +34,9 @@ pub struct CertificateRow {
     pub name: Option<String>,
     /// The effective names.
     pub names: Vec<AltName>,
-    /// The device that it was made for.
+    /// The device that it was made for, if Camlock installs it.
+    pub device_id: Option<i64>,
+    /// The name of that device.
     pub device: Option<String>,
     /// First second of validity.
     pub not_before: OffsetDateTime,
@@ -50,7 +52,7 @@ pub struct CertificateRow {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT c.serial, c.name, c.names, d.name AS device, c.not_before, c.not_after, c.sha256, c.der
+            "SELECT c.serial, c.name, c.names, c.device_id, d.name AS device, c.not_before, c.not_after, c.sha256, c.der
              FROM certificate c LEFT JOIN device d ON d.id = c.device_id ",
             $rest
         )
@@ -122,14 +124,6 @@ impl Store {
         .await?;
         rows.iter().map(certificate).collect()
     }
-
-    /// Intents that never became a certificate: a crash, or one that is being signed now.
-    pub async fn open_intents(&self) -> Result<Vec<CertificateRow>, Error> {
-        let rows = sqlx::query(select!("WHERE c.der IS NULL ORDER BY c.intended_at"))
-            .fetch_all(&self.readers)
-            .await?;
-        rows.iter().map(certificate).collect()
-    }
 }
 
 fn certificate(row: &SqliteRow) -> Result<CertificateRow, Error> {
@@ -137,6 +131,7 @@ fn certificate(row: &SqliteRow) -> Result<CertificateRow, Error> {
         serial: row.try_get("serial")?,
         name: row.try_get("name")?,
         names: serde_json::from_str(row.try_get("names")?)?,
+        device_id: row.try_get("device_id")?,
         device: row.try_get("device")?,
         not_before: date(row.try_get("not_before")?)?,
         not_after: date(row.try_get("not_after")?)?,

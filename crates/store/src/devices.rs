@@ -17,6 +17,10 @@ pub struct NewDevice<'a> {
     pub model: Option<&'a str>,
     /// The driver that speaks to it.
     pub driver: &'a str,
+    /// What a browser said of it before anything was done; kept from the first time.
+    pub first_verdict: Verdict,
+    /// The weightiest finding of that moment, JSON.
+    pub first_finding: Option<&'a str>,
 }
 
 /// A device as stored.
@@ -36,6 +40,10 @@ pub struct DeviceRow {
     pub model: Option<String>,
     /// The driver that speaks to it.
     pub driver: String,
+    /// What a browser said of it before anything was done.
+    pub first_verdict: Verdict,
+    /// The weightiest finding of that moment, JSON.
+    pub first_finding: Option<String>,
     /// How its present key came to it.
     pub key_transport: Option<KeyTransport>,
     /// The verdict when it was last verified.
@@ -52,8 +60,8 @@ pub struct DeviceRow {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT d.id, d.host, d.port, d.https_port, d.name, d.model, d.driver, d.key_transport, d.verdict,
-             d.serial, c.not_after, d.verified_at
+            "SELECT d.id, d.host, d.port, d.https_port, d.name, d.model, d.driver, d.first_verdict,
+             d.first_finding, d.key_transport, d.verdict, d.serial, c.not_after, d.verified_at
              FROM device d LEFT JOIN certificate c ON c.serial = d.serial ",
             $rest
         )
@@ -64,8 +72,8 @@ impl Store {
     /// The number of the device at this host and port; makes or updates the row.
     pub async fn save_device(&self, device: &NewDevice<'_>) -> Result<i64, Error> {
         let id = sqlx::query_scalar(
-            "INSERT INTO device (host, port, name, model, driver, verdict)
-             VALUES ($1, $2, $3, $4, $5, $6)
+            "INSERT INTO device (host, port, name, model, driver, verdict, first_verdict, first_finding)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (host, port) DO UPDATE SET model = excluded.model, driver = excluded.driver
              RETURNING id",
         )
@@ -75,6 +83,8 @@ impl Store {
         .bind(device.model)
         .bind(device.driver)
         .bind(word(&Verdict::NotSecure)?)
+        .bind(word(&device.first_verdict)?)
+        .bind(device.first_finding)
         .fetch_one(&self.writer)
         .await?;
         Ok(id)
@@ -89,6 +99,12 @@ impl Store {
         .bind(port)
         .fetch_optional(&self.readers)
         .await?;
+        row.as_ref().map(device).transpose()
+    }
+
+    /// The device with this number.
+    pub async fn device(&self, id: i64) -> Result<Option<DeviceRow>, Error> {
+        let row = sqlx::query(select!("WHERE d.id = $1")).bind(id).fetch_optional(&self.readers).await?;
         row.as_ref().map(device).transpose()
     }
 
@@ -109,12 +125,12 @@ impl Store {
         &self,
         device_id: i64,
         verdict: Verdict,
-        https_port: u16,
+        https_port: Option<u16>,
         serial: Option<&str>,
         key_transport: Option<KeyTransport>,
     ) -> Result<(), Error> {
         sqlx::query(
-            "UPDATE device SET verdict = $1, https_port = $2, serial = coalesce($3, serial),
+            "UPDATE device SET verdict = $1, https_port = coalesce($2, https_port), serial = coalesce($3, serial),
              key_transport = coalesce($4, key_transport), verified_at = $5 WHERE id = $6",
         )
         .bind(word(&verdict)?)
@@ -140,6 +156,8 @@ fn device(row: &SqliteRow) -> Result<DeviceRow, Error> {
         name: row.try_get("name")?,
         model: row.try_get("model")?,
         driver: row.try_get("driver")?,
+        first_verdict: from_word(row.try_get("first_verdict")?)?,
+        first_finding: row.try_get("first_finding")?,
         key_transport: key_transport.as_deref().map(from_word).transpose()?,
         verdict: from_word(row.try_get("verdict")?)?,
         serial: row.try_get("serial")?,

@@ -1,4 +1,4 @@
-use domain::{EnrolmentState, Step, StepState};
+use domain::{EnrolmentState, KeyTransport, Step, StepState};
 use sqlx::Row;
 
 use crate::{
@@ -18,6 +18,8 @@ pub struct EnrolmentRow {
     pub before: String,
     /// The certificate that was issued in it.
     pub serial: Option<String>,
+    /// How the key was going to the device when that certificate was about to be installed.
+    pub key_transport: Option<KeyTransport>,
 }
 
 /// One step of an enrolment.
@@ -31,6 +33,19 @@ pub struct StepRow<'a> {
     pub milliseconds: u64,
     /// A code with its arguments, JSON.
     pub text: &'a str,
+}
+
+/// One step of an enrolment, read back.
+#[derive(Clone, Debug)]
+pub struct StoredStep {
+    /// Which.
+    pub step: Step,
+    /// How it stands.
+    pub state: StepState,
+    /// How long it took.
+    pub milliseconds: u64,
+    /// A code with its arguments, JSON.
+    pub text: String,
 }
 
 impl Store {
@@ -66,10 +81,16 @@ impl Store {
         Ok(())
     }
 
-    /// Notes the certificate that the enrolment is about to install.
-    pub async fn record_enrolment_serial(&self, enrolment: &str, serial: &str) -> Result<(), Error> {
-        sqlx::query("UPDATE enrolment SET serial = $1 WHERE id = $2")
+    /// Notes the certificate that the enrolment is about to install, and how its key will travel.
+    pub async fn record_installing(
+        &self,
+        enrolment: &str,
+        serial: &str,
+        key_transport: KeyTransport,
+    ) -> Result<(), Error> {
+        sqlx::query("UPDATE enrolment SET serial = $1, key_transport = $2 WHERE id = $3")
             .bind(serial)
+            .bind(word(&key_transport)?)
             .bind(enrolment)
             .execute(&self.writer)
             .await?;
@@ -87,11 +108,45 @@ impl Store {
         Ok(())
     }
 
+    /// The marks of a device's enrolments but the one that brought this certificate.
+    pub async fn other_marks(&self, device_id: i64, serial: &str) -> Result<Vec<String>, Error> {
+        let marks = sqlx::query_scalar(
+            "SELECT id FROM enrolment WHERE device_id = $1 AND coalesce(serial, '') <> $2 ORDER BY sequence",
+        )
+        .bind(device_id)
+        .bind(serial)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(marks)
+    }
+
+    /// The steps of a device's latest enrolment, in the order in which they ended.
+    pub async fn latest_steps(&self, device_id: i64) -> Result<Vec<StoredStep>, Error> {
+        let rows = sqlx::query(
+            "SELECT step, state, milliseconds, text FROM enrolment_step WHERE enrolment_id =
+             (SELECT id FROM enrolment WHERE device_id = $1 ORDER BY sequence DESC LIMIT 1) ORDER BY sequence",
+        )
+        .bind(device_id)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let milliseconds: i64 = row.try_get("milliseconds")?;
+                Ok(StoredStep {
+                    step: from_word(row.try_get("step")?)?,
+                    state: from_word(row.try_get("state")?)?,
+                    milliseconds: u64::try_from(milliseconds).unwrap_or_default(),
+                    text: row.try_get("text")?,
+                })
+            })
+            .collect()
+    }
+
     /// Enrolments of a device that left something to do: begun by a run that died, or failed without going
     /// back. The oldest first, because the oldest knows what the device had before all of them.
     pub async fn unfinished_enrolments(&self, device_id: i64) -> Result<Vec<EnrolmentRow>, Error> {
         let rows = sqlx::query(
-            "SELECT id, state, before, serial FROM enrolment
+            "SELECT id, state, before, serial, key_transport FROM enrolment
              WHERE device_id = $1 AND state IN ($2, $3) ORDER BY sequence",
         )
         .bind(device_id)
@@ -101,11 +156,13 @@ impl Store {
         .await?;
         rows.iter()
             .map(|row| {
+                let key_transport: Option<String> = row.try_get("key_transport")?;
                 Ok(EnrolmentRow {
                     id: row.try_get("id")?,
                     state: from_word(row.try_get("state")?)?,
                     before: row.try_get("before")?,
                     serial: row.try_get("serial")?,
+                    key_transport: key_transport.as_deref().map(from_word).transpose()?,
                 })
             })
             .collect()

@@ -1,8 +1,10 @@
 use std::fs::File;
 
+use domain::AltName;
+
 use crate::{Error, Store};
 
-/// The right to work on one device. Ends when dropped, and with the process, however that ends: the operating
+/// The right to work on one device, or to be the service. Ends when dropped, and with the process, however that ends: the operating
 /// system lets go of the lock, so a killed run blocks nobody.
 #[derive(Debug)]
 pub struct Lease {
@@ -10,15 +12,28 @@ pub struct Lease {
 }
 
 impl Store {
-    /// Takes the lease of a device, or `None` if another run has it.
-    pub fn lease_device(&self, device_id: i64) -> Result<Option<Lease>, Error> {
+    /// Takes the lease of the device at this host and port, or `None` if another run has it. It may not be in the
+    /// ledger yet: the lease comes before the first word to it.
+    pub fn lease_device(&self, host: &AltName, port: u16) -> Result<Option<Lease>, Error> {
+        let host: String =
+            host.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        // Two hosts with one such name would only wait for each other; a file name has 255 characters.
+        self.lease(&format!("device-{}-{port}", &host[host.len().saturating_sub(200)..]))
+    }
+
+    /// Takes the lease of the service, or `None` if another one runs on this data directory.
+    pub fn lease_service(&self) -> Result<Option<Lease>, Error> {
+        self.lease("service")
+    }
+
+    fn lease(&self, name: &str) -> Result<Option<Lease>, Error> {
         let failed = |e: std::io::Error| Error::DataDirectory {
             directory: self.directory.display().to_string(),
             reason: e.to_string(),
         };
         let directory = self.directory.join("leases");
         crate::make_private_directory(&directory).map_err(failed)?;
-        let file = File::create(directory.join(format!("device-{device_id}"))).map_err(failed)?;
+        let file = File::create(directory.join(name)).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Lease { _lock: file })),
             Err(std::fs::TryLockError::WouldBlock) => Ok(None),

@@ -23,7 +23,7 @@ use sqlx::{
 
 pub use certificates::{CertificateRow, Intent};
 pub use devices::{DeviceRow, NewDevice};
-pub use enrolments::{EnrolmentRow, StepRow};
+pub use enrolments::{EnrolmentRow, StepRow, StoredStep};
 pub use error::Error;
 pub use lease::Lease;
 pub use site::{AuthorityRow, NewSite, Site};
@@ -46,6 +46,7 @@ impl Store {
         if !directory.join(FILE).exists() {
             return Err(Error::NoDataDirectory { directory: directory.display().to_string() });
         }
+        close_to_others(directory);
         Store::connect(directory).await
     }
 
@@ -125,10 +126,25 @@ fn pattern(search: Option<&str>) -> String {
 fn make_private_directory(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     if path.is_dir() {
+        close_to_others(path);
         return Ok(());
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
+
+/// Where it belongs to somebody else, the files are still private each by itself. A directory with the sticky bit
+/// (/tmp) is shared on purpose.
+#[cfg(unix)]
+fn close_to_others(directory: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(directory).map_or(0, |m| m.permissions().mode());
+    if mode & 0o077 != 0 && mode & 0o1000 == 0 {
+        let _ = std::fs::set_permissions(directory, PermissionsExt::from_mode(mode & 0o700));
+    }
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_: &Path) {}
 
 #[cfg(not(unix))]
 fn make_private_directory(path: &Path) -> std::io::Result<()> {
@@ -142,4 +158,21 @@ fn make_private_file(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Not what was asked for, but what the connection that writes says of itself.
+    #[tokio::test]
+    async fn the_database_waits_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).await.unwrap();
+        let row = sqlx::query_as::<_, (i64, String, i64)>(
+            "SELECT * FROM pragma_synchronous, pragma_journal_mode, pragma_foreign_keys",
+        );
+        const FULL: i64 = 2;
+        assert_eq!(row.fetch_one(&store.writer).await.unwrap(), (FULL, "wal".to_owned(), 1));
+    }
 }

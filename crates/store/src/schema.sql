@@ -25,6 +25,8 @@ CREATE TABLE device (
     name          TEXT NOT NULL,
     model         TEXT,
     driver        TEXT NOT NULL,
+    first_verdict TEXT NOT NULL,            -- before anything was done
+    first_finding TEXT,                     -- and why, a code with its arguments
     key_transport TEXT,
     verdict       TEXT NOT NULL,
     serial        TEXT REFERENCES certificate (serial),
@@ -57,16 +59,18 @@ CREATE TABLE enrolment (
     state      TEXT NOT NULL,
     before     TEXT NOT NULL,               -- what the driver needs to go back
     serial     TEXT REFERENCES certificate (serial),
+    key_transport TEXT,
     started_at BIGINT NOT NULL,
     ended_at   BIGINT
 );
 CREATE INDEX enrolment_device ON enrolment (device_id);
 
 CREATE TABLE enrolment_step (
+    sequence     INTEGER PRIMARY KEY,
     enrolment_id TEXT NOT NULL REFERENCES enrolment (id),
     step         TEXT NOT NULL,
     state        TEXT NOT NULL,
     milliseconds BIGINT NOT NULL,
     text         TEXT NOT NULL,             -- a code with its arguments
-    PRIMARY KEY (enrolment_id, step)
+    UNIQUE (enrolment_id, step)
 );

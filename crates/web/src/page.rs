@@ -1,9 +1,25 @@
 //! What the page shows, as its caller says it.
 
-use std::path::PathBuf;
+use std::{future::Future, path::PathBuf};
 
 use domain::{KeyTransport, Step, StepState, Verdict};
+use serde::Serialize;
 use time::Date;
+
+/// What is behind the pages, asked anew for each request.
+pub trait Site: Clone + Send + Sync + 'static {
+    /// What the page shows now; `None` if it cannot be read.
+    fn page(&self) -> impl Future<Output = Option<Page>> + Send;
+    /// How the service is; `None` if its data cannot be read.
+    fn health(&self) -> impl Future<Output = Option<Health>> + Send;
+}
+
+/// What the health endpoint tells, as JSON.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Health {
+    /// Whether the authority's key is locked: then nothing is issued, and everything else goes on.
+    pub locked: bool,
+}
 
 /// All that the page shows.
 // No `Debug` here and on `SignIn`: what can be printed ends in a log one day.
@@ -15,9 +31,30 @@ pub struct Page {
     pub root: Root,
     /// The cameras, in the order in which they are shown.
     pub cameras: Vec<Camera>,
+    /// How many of all cameras are secure, and how many there are; `cameras` may hold fewer.
+    pub count: Count,
+    /// Whether the authority's key is locked.
+    pub locked: bool,
     /// How to log in to simulated cameras. Its presence makes the page a demonstration: it then says that
     /// the authority is a throw-away one.
     pub sign_in: Option<SignIn>,
+}
+
+/// Cameras in numbers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Count {
+    /// Verdict secure.
+    pub secure: usize,
+    /// All of them.
+    pub total: usize,
+}
+
+impl Count {
+    /// All of them are here.
+    pub fn of(cameras: &[Camera]) -> Count {
+        let secure = cameras.iter().filter(|c| c.after == Verdict::Secure).count();
+        Count { secure, total: cameras.len() }
+    }
 }
 
 /// The root as it is handed out.
@@ -33,8 +70,11 @@ pub struct Root {
     pub sha256: String,
     /// The last day of its validity.
     pub not_after: Date,
-    /// Where the PEM lies on this computer, for the commands that are shown.
-    pub file: PathBuf,
+    /// Where the PEM lies on the reader's own computer, for the commands that are shown; `None` if the reader
+    /// has to download it first.
+    pub file: Option<PathBuf>,
+    /// Whether the root itself says what it may speak for.
+    pub constrained: bool,
 }
 
 /// Name and password of the simulated cameras, made for one run.
@@ -79,6 +119,8 @@ pub struct Camera {
     pub seconds: f64,
     /// The last day of the certificate.
     pub valid_until: Option<Date>,
+    /// The day on which the verdict was given, if that is not today's run.
+    pub verified: Option<Date>,
 }
 
 /// One thing that was done for a camera.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{
-    Router,
+    Json, Router,
     body::Bytes,
     extract::Request,
     http::{
@@ -18,8 +18,8 @@ use axum::{
 };
 
 use crate::{
-    page::Page,
-    view::{NotFoundView, PageView},
+    page::{Root, Site},
+    view::{NotFoundView, PageView, TrustView, UnavailableView},
 };
 
 /// Sent with every answer, whatever its status.
@@ -42,23 +42,45 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
 
 const HTML: &str = "text/html; charset=utf-8";
 
-/// The whole page as a router: `/`, `/style.css`, `/favicon.svg`, `/root.crt` and `/root.pem`; anything else
-/// is a small 404 page, and any method but GET and HEAD is refused.
-pub fn router(page: Page) -> Router {
-    let html = document(&PageView::new(&page));
+/// The site's page as a router: `/`, `/health`, `/style.css`, `/favicon.svg`, `/root.crt` and `/root.pem`; anything
+/// else is a small 404 page, and any method but GET and HEAD is refused.
+pub fn router<S: Site>(root: &Root, site: S) -> Router {
+    let page = async move |site: S| match site.page().await {
+        Some(page) => document(&PageView::new(&page)).into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, document(&UnavailableView)).into_response(),
+    };
+    let shown = site.clone();
+    common(root, site).route("/", get(move || page(shown.clone()))).layer(from_fn(guard))
+}
+
+/// The trust page as a router, for plain HTTP: it shows the root and how to introduce it, and nothing else of the
+/// site, since whoever listens reads it and whoever is in between may change it.
+pub fn trust_router<S: Site>(root: &Root, name: &str, site: S) -> Router {
+    let html = document(&TrustView::new(name, root));
+    common(root, site).route("/", get(async || html)).layer(from_fn(guard))
+}
+
+fn common<S: Site>(root: &Root, site: S) -> Router {
     let not_found = document(&NotFoundView);
     let style = Document::inline("text/css; charset=utf-8", include_str!("../assets/style.css"));
     let icon = Document::inline("image/svg+xml", include_str!("../assets/favicon.svg"));
-    let crt = Document::download("application/x-x509-ca-cert", "camlock-root.crt", page.root.der);
-    let pem = Document::download("application/x-pem-file", "camlock-root.pem", page.root.pem);
+    let crt = Document::download("application/x-x509-ca-cert", "camlock-root.crt", root.der.clone());
+    let pem = Document::download("application/x-pem-file", "camlock-root.pem", root.pem.clone());
     Router::new()
-        .route("/", get(async || html))
+        .route("/health", get(move || health(site.clone())))
         .route("/style.css", get(async || style))
         .route("/favicon.svg", get(async || icon))
         .route("/root.crt", get(async || crt))
         .route("/root.pem", get(async || pem))
         .fallback(async || (StatusCode::NOT_FOUND, not_found))
-        .layer(from_fn(guard))
+}
+
+/// For monitoring: 200 while the data can be read, else 503.
+async fn health<S: Site>(site: S) -> Response {
+    match site.health().await {
+        Some(health) => Json(health).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }
 
 /// Refuses what only reads nothing, and adds the security headers to every answer.
@@ -74,7 +96,7 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-/// An answer that never changes.
+/// A whole answer.
 #[derive(Clone)]
 struct Document {
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! The router behind TLS.
+//! The router behind TLS, or on plain HTTP.
 
 use std::{
     io,
@@ -7,12 +7,21 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, http::Request};
 use axum_server::{
-    Handle, from_tcp,
+    Handle,
+    accept::Accept,
+    from_tcp,
+    service::SendService,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
-use tokio::{task::JoinHandle, time::timeout};
+use hyper::body::Incoming;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinHandle,
+    time::timeout,
+};
 
 use crate::guard::Guard;
 
@@ -44,6 +53,7 @@ pub struct Server {
     address: SocketAddr,
     handle: Handle<SocketAddr>,
     task: JoinHandle<io::Result<()>>,
+    tls: Option<RustlsConfig>,
 }
 
 impl Server {
@@ -56,26 +66,54 @@ impl Server {
         Server::start_with(listener, tls, router, LIMITS).await
     }
 
+    /// Serves `router` on `listener` over plain HTTP.
+    pub async fn start_plain(listener: TcpListener, router: Router) -> io::Result<Server> {
+        Server::run(listener, Guard::new(LIMITS.connections, LIMITS.stall), router, LIMITS.head, None).await
+    }
+
+    /// Shows another certificate to connections that begin from now on.
+    pub fn replace_tls(&self, tls: rustls::ServerConfig) {
+        if let Some(config) = &self.tls {
+            config.reload_from_config(http1_only(tls));
+        }
+    }
+
     async fn start_with(
         listener: TcpListener,
-        mut tls: rustls::ServerConfig,
+        tls: rustls::ServerConfig,
         router: Router,
         limits: Limits,
     ) -> io::Result<Server> {
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls)))
+        let tls = RustlsConfig::from_config(http1_only(tls));
+        let acceptor = RustlsAcceptor::new(tls.clone())
             .handshake_timeout(limits.handshake)
             .acceptor(Guard::new(limits.connections, limits.stall));
+        Server::run(listener, acceptor, router, limits.head, Some(tls)).await
+    }
+
+    async fn run<A>(
+        listener: TcpListener,
+        acceptor: A,
+        router: Router,
+        head: Duration,
+        tls: Option<RustlsConfig>,
+    ) -> io::Result<Server>
+    where
+        A: Accept<TcpStream, Router> + Clone + Send + Sync + 'static,
+        A::Stream: AsyncRead + AsyncWrite + Unpin + Send,
+        A::Service: SendService<Request<Incoming>> + Send,
+        A::Future: Send,
+    {
         let handle = Handle::new();
         let mut server = from_tcp(listener)?
             .acceptor(acceptor)
             .handle(handle.clone())
-            .first_request_timeout(limits.head)
+            .first_request_timeout(head)
             .http1_only();
-        server.http_builder().http1().header_read_timeout(limits.head);
+        server.http_builder().http1().header_read_timeout(head);
         let task = tokio::spawn(server.serve(router.into_make_service()));
         match handle.listening().await {
-            Some(address) => Ok(Server { address, handle, task }),
+            Some(address) => Ok(Server { address, handle, task, tls }),
             None => Err(io::Error::other("the listener has no address")),
         }
     }
@@ -93,6 +131,11 @@ impl Server {
     }
 }
 
+fn http1_only(mut tls: rustls::ServerConfig) -> Arc<rustls::ServerConfig> {
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(tls)
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.handle.shutdown();
@@ -103,10 +146,7 @@ impl Drop for Server {
 mod tests {
     use axum::routing::get;
     use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpStream,
-    };
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio_rustls::{TlsConnector, client::TlsStream};
 
     use super::*;

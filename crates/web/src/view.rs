@@ -5,7 +5,7 @@ use askama::Template;
 use domain::{KeyTransport, Step, StepState, Verdict};
 use time::{Date, macros::format_description};
 
-use crate::page::{Camera, Page, Root, SignIn, StepLine};
+use crate::page::{Camera, Count, Page, Root, SignIn, StepLine};
 
 /// The page itself.
 #[derive(Template)]
@@ -13,12 +13,36 @@ use crate::page::{Camera, Page, Root, SignIn, StepLine};
 pub(crate) struct PageView<'a> {
     site: &'a str,
     sign_in: Option<&'a SignIn>,
+    locked: bool,
+    /// Cameras that are not shown, since there are too many for one page.
+    more: usize,
     headline: String,
     all_secure: bool,
     ring: Ring,
     cameras: Vec<CameraView<'a>>,
     root: RootView<'a>,
 }
+
+/// The root alone, for plain HTTP.
+#[derive(Template)]
+#[template(path = "trust.html")]
+pub(crate) struct TrustView<'a> {
+    site: &'a str,
+    /// The trust page belongs to a real site, never to a demonstration.
+    sign_in: Option<&'a SignIn>,
+    root: RootView<'a>,
+}
+
+impl<'a> TrustView<'a> {
+    pub(crate) fn new(site: &'a str, root: &'a Root) -> TrustView<'a> {
+        TrustView { site, sign_in: None, root: RootView::new(root) }
+    }
+}
+
+/// What stands where the data cannot be read.
+#[derive(Template)]
+#[template(path = "unavailable.html")]
+pub(crate) struct UnavailableView;
 
 /// What stands where nothing is.
 #[derive(Template)]
@@ -27,11 +51,12 @@ pub(crate) struct NotFoundView;
 
 impl<'a> PageView<'a> {
     pub(crate) fn new(page: &'a Page) -> PageView<'a> {
-        let total = page.cameras.len();
-        let secure = page.cameras.iter().filter(|c| c.after == Verdict::Secure).count();
+        let Count { secure, total } = page.count;
         PageView {
             site: &page.site,
             sign_in: page.sign_in.as_ref(),
+            locked: page.locked,
+            more: total.saturating_sub(page.cameras.len()),
             headline: match total {
                 0 => "No cameras yet".to_owned(),
                 1 => format!("{secure} of 1 camera secure"),
@@ -76,6 +101,7 @@ struct CameraView<'a> {
     lines: Vec<LineView<'a>>,
     took: String,
     valid_until: Option<DateView>,
+    verified: Option<DateView>,
 }
 
 impl<'a> CameraView<'a> {
@@ -97,6 +123,7 @@ impl<'a> CameraView<'a> {
             lines: camera.steps.iter().map(LineView::new).collect(),
             took: duration(camera.seconds),
             valid_until: camera.valid_until.map(DateView::new),
+            verified: camera.verified.map(DateView::new),
         }
     }
 }
@@ -237,9 +264,11 @@ struct RootView<'a> {
     name: &'a str,
     not_after: DateView,
     fingerprint: Vec<String>,
-    /// This computer's system, whose steps stand open.
+    /// The reader's system, whose steps stand open: this computer's, or the most usual one where the page is read
+    /// elsewhere.
     system: &'static str,
-    file: String,
+    file: Option<String>,
+    constrained: bool,
     /// The root's name, quoted for a POSIX shell.
     name_sh: String,
     // Where the root lies, quoted for each system's command line: the file itself on this one, what was
@@ -255,10 +284,13 @@ impl<'a> RootView<'a> {
             Some(cn) if !cn.contains(['=', '\\']) => cn,
             _ => &root.subject,
         };
-        let file = root.file.display().to_string();
+        let file = root.file.as_ref().map(|f| f.display().to_string());
         let digits: Vec<char> = root.sha256.to_uppercase().chars().collect();
-        let system = std::env::consts::OS;
-        let on = |os, downloaded: &str| if system == os { quoted(&file) } else { downloaded.to_owned() };
+        let system = if file.is_some() { std::env::consts::OS } else { "windows" };
+        let on = |os, downloaded: &str| match &file {
+            Some(file) if system == os => quoted(file),
+            _ => downloaded.to_owned(),
+        };
         RootView {
             name,
             not_after: DateView::new(root.not_after),
@@ -266,13 +298,14 @@ impl<'a> RootView<'a> {
             system,
             name_sh: quoted(name),
             // A path on Windows holds no quotation mark.
-            windows: match system {
-                "windows" => format!("\"{}\"", file.replace('"', "")),
+            windows: match &file {
+                Some(file) if system == "windows" => format!("\"{}\"", file.replace('"', "")),
                 _ => r#""%USERPROFILE%\Downloads\camlock-root.crt""#.to_owned(),
             },
             macos: on("macos", "~/Downloads/camlock-root.pem"),
             linux: on("linux", "~/Downloads/camlock-root.pem"),
             file,
+            constrained: root.constrained,
         }
     }
 }

@@ -62,8 +62,11 @@ clock-off = The device's clock is { $hours } hours off, further than a certifica
     .fix = Set the device's clock, or give it a time server, then run camlock secure again.
 driver-unproven = The driver { $driver } was written from { $source } and was not tried on hardware.
 one-slot = The device has room for one certificate: installing replaces the present one, which cannot be read back.
-not-put-back = The device could not be put back as it was: { $reason }.
-    .fix = Run camlock secure again: it takes this up first. HTTP was left on.
+slot-overwritten = The certificate that the device had before is gone: it has room for one, and the old one could not be read.
+not-put-back = The device could not be put back as it was. { $reason }
+    .fix = Run camlock secure again: it takes this up first.
+not-tidied = What earlier runs left on the device could not be removed. { $reason }
+    .fix = Nothing at the moment: the next renewal tries again. A full keystore is emptied in the device's settings.
 
 ## Speaking to a device
 
@@ -99,6 +102,8 @@ not-offered = This driver cannot do { $operation }.
 
 ## An enrolment
 
+would-overwrite = This device has room for one certificate, and installing a new one replaces it for good. Nothing was changed.
+    .fix = If that is what you want, say so: --yes.
 found = driver { $driver }
 looked-at = { $page } is secure already
 already-secure = secure already, until { $until }
@@ -168,7 +173,7 @@ dropped-extension = dropped the extension { $extension }: the profile does not h
 
 ## The authority and its data
 
-site-name = A site's name has 1 to { $limit } characters.
+site-name = A site's name has 1 to { $limit } characters, none of them invisible.
 no-names = There is no address and no host name to issue for.
     .fix = Name one with --ip or --dns.
 names-outside = The authority may not speak for { $names }. It may for { $permitted }.
@@ -177,6 +182,13 @@ days = { $days } days are not possible: 1 to { $limit } are. iPhones, iPads and 
 common-name = { $name } is not possible as a name: 1 to { $limit } characters, none of them invisible.
 outlives-root = The certificate would outlive the root, which ends on { $root_ends }.
     .fix = Ask for fewer days.
+root-ends = The root ends on { $root_ends }: nothing can be issued under it any more.
+    .fix = Make a new authority (camlock init with another --data) and introduce its root to the computers.
+no-constraints = The root has no name constraints: whoever steals its key can speak for any web site.
+passphrase-short = The passphrase is short: whoever steals this machine's disk can try many.
+    .fix = Choose one of several words.
+ask-permit = Also company domains or other address ranges? (space separated, empty for none):
+root-written = Wrote the root to { $file }
 passphrase-empty = The passphrase is empty.
     .fix = Choose one of several words.
 wrong-passphrase = The passphrase is wrong.
@@ -218,4 +230,25 @@ key-to-terminal = A private key is not written to a terminal or a pipe.
     .fix = Name a file with --out.
 no-home = There is no home directory for the data.
     .fix = Name a data directory with --data, or CAMLOCK_DATA.
+cannot-start = The program could not start: { $reason }.
+    .fix = The system may be short of memory; end something and try again.
 demo-failed = The demonstration could not run: { $reason }.
+
+## The service
+
+already-serving = Another camlock serve runs on the data in { $directory }.
+    .fix = End that one first, or name another data directory with --data.
+cannot-listen = { $address } cannot be listened on: { $reason }.
+    .fix = Something else may use this port: name another with --listen (https) and --http-listen (http).
+cannot-serve = The pages cannot be served: { $reason }.
+page-certificate = The page's certificate cannot be used: { $reason }.
+    .fix = Delete page.pem in the data directory and start once with the passphrase.
+page-certificate-missing = The page has no certificate yet, and the authority is locked.
+    .fix = Start once with the passphrase: --passphrase-file FILE, or CAMLOCK_PASSPHRASE_FILE.
+page-certificate-issued = the page has a new certificate for { $names }, until { $until }
+page-certificate-old = The page's certificate (until { $until }) does not fit { $names } or ends soon, and the authority is locked.
+    .fix = Start once with the passphrase: --passphrase-file FILE, or CAMLOCK_PASSPHRASE_FILE.
+serving = serving the page at { $page } and the root at { $trust }
+serving-locked = serving the page at { $page } and the root at { $trust }; the authority is locked, so nothing is issued
+stopping = stopping
+no-warning = Connection is secure, no warning.

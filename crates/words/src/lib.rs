@@ -49,7 +49,7 @@ impl Words {
     pub fn say(&self, thing: &impl Serialize) -> Sentence {
         let value = serde_json::to_value(thing).unwrap_or_default();
         let code = value.get("code").and_then(Value::as_str).unwrap_or("unknown").to_owned();
-        let args = arguments(&value);
+        let args = self.arguments(&value);
         let message = self.bundle.get_message(&code);
         let fix = message.as_ref().and_then(|m| m.get_attribute("fix"));
         let [text, fix] = [message.as_ref().and_then(|m| m.value()), fix.map(|a| a.value())].map(|pattern| {
@@ -58,28 +58,30 @@ impl Words {
         });
         Sentence { text: text.unwrap_or_else(|| format!("{code}: {value}")), fix, code }
     }
-}
 
-fn arguments(value: &Value) -> FluentArgs<'static> {
-    let mut args = FluentArgs::new();
-    let fields = value.as_object().into_iter().flatten().filter(|(name, _)| *name != "code");
-    for (name, value) in fields {
-        args.set(Cow::Owned(name.clone()), argument(value));
-    }
-    args
-}
-
-fn argument(value: &Value) -> FluentValue<'static> {
-    match value {
-        Value::Number(n) => FluentValue::from(n.as_f64().unwrap_or_default()),
-        Value::Array(items) => {
-            let items: Vec<String> =
-                items.iter().map(|i| i.as_str().map_or_else(|| i.to_string(), str::to_owned)).collect();
-            FluentValue::from(items.join(", "))
+    fn arguments(&self, value: &Value) -> FluentArgs<'static> {
+        let mut args = FluentArgs::new();
+        let fields = value.as_object().into_iter().flatten().filter(|(name, _)| *name != "code");
+        for (name, value) in fields {
+            args.set(Cow::Owned(name.clone()), self.argument(value));
         }
-        Value::String(s) => FluentValue::from(s.clone()),
-        Value::Null => FluentValue::from(""),
-        other => FluentValue::from(other.to_string()),
+        args
+    }
+
+    fn argument(&self, value: &Value) -> FluentValue<'static> {
+        match value {
+            Value::Number(n) => FluentValue::from(n.as_f64().unwrap_or_default()),
+            Value::Array(items) => {
+                let items: Vec<String> =
+                    items.iter().map(|i| i.as_str().map_or_else(|| i.to_string(), str::to_owned)).collect();
+                FluentValue::from(items.join(", "))
+            }
+            Value::String(s) => FluentValue::from(s.clone()),
+            Value::Null => FluentValue::from(""),
+            // A reason is itself something that can be said.
+            reason if reason.get("code").is_some() => FluentValue::from(self.say(reason).text),
+            other => FluentValue::from(other.to_string()),
+        }
     }
 }
 
@@ -116,6 +118,13 @@ mod tests {
     fn what_has_no_sentence_is_still_shown() {
         let said = Words::english().say(&serde_json::json!({"code": "no-such-code", "port": 80}));
         assert!(said.text.contains("no-such-code") && said.text.contains("80"));
+    }
+
+    #[test]
+    fn a_reason_is_a_sentence_of_its_own() {
+        let reason = serde_json::json!({"code": "connection-lost", "operation": "DeleteKey"});
+        let said = Words::english().say(&Finding::NotPutBack { reason });
+        assert!(said.text.contains("The connection broke during DeleteKey."), "{}", said.text);
     }
 
     /// Every message of every language parses, has a text, and no message is there twice.

@@ -18,7 +18,21 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer
 use time::macros::date;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use web::{Page, Root, Server};
+use web::{Count, Health, Page, Root, Server};
+
+/// A site that always has the same to show, or nothing.
+#[derive(Clone)]
+struct Values(Option<Page>);
+
+impl web::Site for Values {
+    async fn page(&self) -> Option<Page> {
+        self.0.clone()
+    }
+
+    async fn health(&self) -> Option<Health> {
+        self.0.as_ref().map(|page| Health { locked: page.locked })
+    }
+}
 
 struct Site {
     server: Server,
@@ -52,12 +66,15 @@ impl Site {
             subject: "CN=Camlock Demo house 7f3a 2026".to_owned(),
             sha256: "0123456789abcdef".repeat(4),
             not_after: date!(2036 - 11 - 20),
-            file: PathBuf::from("/tmp/it's here/root.pem"),
+            file: Some(PathBuf::from("/tmp/it's here/root.pem")),
+            constrained: true,
         });
         change(&mut page);
+        page.count = Count::of(&page.cameras);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::start(listener, tls, web::router(page)).await.unwrap();
+        let router = web::router(&page.root.clone(), Values(Some(page)));
+        let server = Server::start(listener, tls, router).await.unwrap();
         assert_eq!(server.address(), address);
         Site { server, client: Arc::new(client), root, pem }
     }

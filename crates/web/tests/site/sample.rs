@@ -2,7 +2,7 @@
 
 use domain::{KeyTransport, Step, StepState, Verdict};
 use time::macros::date;
-use web::{Camera, Page, Root, SignIn, StepLine};
+use web::{Camera, Count, Page, Root, SignIn, StepLine};
 
 pub(crate) const HOSTILE: &str = r#"Gate <script>alert(1)</script> " onmouseover='x'"#;
 
@@ -11,6 +11,8 @@ pub(crate) fn page(root: Root) -> Page {
         site: "Demo house".to_owned(),
         root,
         cameras: vec![makes_its_own_key(), takes_a_package(), rolled_back(), by_hand()],
+        count: Count { secure: 0, total: 0 },
+        locked: false,
         sign_in: Some(SignIn { user: "admin".to_owned(), password: "Tz4-mild-Kestrel".to_owned() }),
     }
 }
@@ -59,6 +61,7 @@ pub(crate) fn makes_its_own_key() -> Camera {
         ]),
         seconds: 1.13,
         valid_until: Some(date!(2027 - 12 - 25)),
+        verified: None,
     }
 }
 
@@ -99,6 +102,7 @@ fn rolled_back() -> Camera {
         ]),
         seconds: 71.2,
         valid_until: None,
+        verified: None,
         ..makes_its_own_key()
     }
 }
@@ -118,6 +122,7 @@ fn by_hand() -> Camera {
             (Step::Install, StepState::Waiting, 0.0, "Upload the package on the camera's own page."),
         ]),
         valid_until: None,
+        verified: None,
         ..makes_its_own_key()
     }
 }

@@ -1,0 +1,109 @@
+//! The certificate of Camlock's own page. Key and chain are one file, 0600, outside the vault: so the page is
+//! served while the authority is locked.
+
+use std::{net::IpAddr, path::Path, sync::Arc};
+
+use authority::{Authority, Days, MANAGED_DAYS, Order, Public};
+use domain::AltName;
+use pki::{Certificate, KeyKind, PrivateKey, chain, package};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use time::{Duration, OffsetDateTime};
+use zeroize::Zeroizing;
+
+use crate::{failure::Failure, files, host};
+
+const FILE: &str = "page.pem";
+/// More addresses than any machine here has; a limit, because they come from outside.
+const MAX_NAMES: usize = 32;
+
+/// Key and chain of the page.
+pub struct PageCertificate {
+    pem: Zeroizing<String>,
+    leaf: Certificate,
+}
+
+impl PageCertificate {
+    /// Issues one for `names`.
+    pub async fn issue(authority: &Authority, names: &[AltName]) -> Result<PageCertificate, Failure> {
+        let key = PrivateKey::generate(KeyKind::P256)?;
+        let order = Order {
+            key: &key.public_key()?,
+            common_name: Some("Camlock"),
+            names,
+            days: Days::AtMost(MANAGED_DAYS),
+            clock_behind: Duration::ZERO,
+            device_id: None,
+        };
+        let issued = authority.issue(&order, OffsetDateTime::now_utc()).await?;
+        let pem = package::pem(&key, &issued.certificate, &issued.issuers)?;
+        Ok(PageCertificate { pem, leaf: issued.certificate })
+    }
+
+    /// Reads the one of this data directory; `None` where there is none that can be used.
+    pub fn load(directory: &Path) -> Option<PageCertificate> {
+        let pem = Zeroizing::new(std::fs::read_to_string(directory.join(FILE)).ok()?);
+        let leaf = Certificate::read_all(pem.as_bytes()).ok()?.into_iter().next()?;
+        let page = PageCertificate { pem, leaf };
+        page.tls().is_ok().then_some(page)
+    }
+
+    /// Writes it into the data directory, over an older one.
+    pub fn save(&self, directory: &Path) -> Result<(), Failure> {
+        files::write_over(&directory.join(FILE), self.pem.as_bytes(), 0o600)
+    }
+
+    /// What the web server takes.
+    pub fn tls(&self) -> Result<ServerConfig, Failure> {
+        let failed =
+            |e: &dyn std::fmt::Display| Failure::broken("page-certificate", "reason", &e.to_string());
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(self.pem.as_bytes())
+            .collect::<Result<_, _>>()
+            .map_err(|e| failed(&e))?;
+        let key = PrivateKeyDer::from_pem_slice(self.pem.as_bytes()).map_err(|e| failed(&e))?;
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|c| c.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(|e| failed(&e))
+    }
+
+    /// The last second of its validity.
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.leaf.not_after()
+    }
+
+    /// Whether it is of this authority, for all of `names`, and has more than `days` left, or as long as the root.
+    pub fn is_good(&self, public: &Public, names: &[AltName], days: i64) -> bool {
+        let now = OffsetDateTime::now_utc();
+        let held = self.leaf.alt_names();
+        chain::verify(self.leaf.der(), &[], std::slice::from_ref(&public.root), now).is_ok()
+            && names.iter().all(|n| held.contains(n))
+            && (self.leaf.not_after() - now > Duration::days(days)
+                || self.leaf.not_after() == public.root.not_after())
+    }
+}
+
+/// The names by which this machine is reached and for which the authority may issue: its host name, the same as a
+/// name of the local network (mDNS), its addresses, and the one that it was told to listen on.
+pub fn names(public: &Public, listen: Option<IpAddr>) -> Vec<AltName> {
+    let host = host::name().and_then(|n| AltName::dns(&n).ok());
+    let local = match &host {
+        Some(AltName::Dns(name)) if !name.contains('.') => AltName::dns(&format!("{name}.local")).ok(),
+        _ => None,
+    };
+    let addresses = host::addresses().into_iter().chain(listen).map(|ip| AltName::Ip(ip.to_canonical()));
+    let mut names = Vec::new();
+    for name in host.into_iter().chain(local).chain(addresses) {
+        if public.permitted.allows(&name) && !names.contains(&name) && names.len() < MAX_NAMES {
+            names.push(name);
+        }
+    }
+    if !names.iter().any(|n| matches!(n, AltName::Dns(_)))
+        && let Ok(name) = AltName::dns("camlock.home.arpa")
+    {
+        names.push(name);
+    }
+    names
+}

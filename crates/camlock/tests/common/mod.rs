@@ -1,0 +1,114 @@
+//! What the tests of the program share: a site in a temporary directory, and cameras.
+//! Each test program uses a part of it.
+#![allow(clippy::unwrap_used, clippy::panic, dead_code)]
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use camera_sim::{Camera, Fault, Model, Options};
+use serde_json::Value;
+
+/// Longer than anything here takes on the slowest machine: what takes longer hangs.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+pub const MODELS: [Model; 3] = [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage];
+
+pub struct Site {
+    folder: tempfile::TempDir,
+}
+
+impl Site {
+    pub fn new() -> Site {
+        let site = Site { folder: tempfile::tempdir().unwrap() };
+        std::fs::write(site.path("passphrase"), "a passphrase of several words\n").unwrap();
+        std::fs::write(site.path("password"), "camera password\n").unwrap();
+        site
+    }
+
+    pub fn founded() -> Site {
+        Site::founded_for("127.0.0.1")
+    }
+
+    pub fn founded_for(permitted: &str) -> Site {
+        let site = Site::new();
+        let made = site.run(&["init", "--site", "Test", "--key", "p256", "--permit", permitted]);
+        assert_eq!(made.status.code(), Some(0), "{made:?}");
+        site
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The program, and nothing of this machine's settings.
+    pub fn environment(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("CAMLOCK_DATA", self.path("data"))
+            .env("CAMLOCK_PASSPHRASE_FILE", self.path("passphrase"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = self.environment(env!("CARGO_BIN_EXE_camlock"));
+        command.args(words);
+        command
+    }
+
+    pub fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    pub fn json(&self, words: &[&str], exit: i32) -> Value {
+        let output = self.run(&[words, &["--json"]].concat());
+        assert_eq!(output.status.code(), Some(exit), "{words:?}: {output:?}");
+        document(&output)
+    }
+
+    /// `secure` for this address with the password of every camera here, killed if it is forgotten.
+    pub fn securing(&self, target: &str, more: &[&str]) -> tokio::process::Command {
+        let password = self.path("password");
+        let words = ["secure", target, "--user", "admin", "--password-file", password.to_str().unwrap()];
+        let mut command = tokio::process::Command::from(self.command(&[&words[..], more].concat()));
+        command.kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub async fn secure_at(&self, target: &str, more: &[&str], exit: i32) -> Value {
+        let output = self.securing(target, &[more, &["--json"]].concat()).output();
+        let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{target} {more:?}: {output:?}");
+        document(&output)[0].clone()
+    }
+
+    pub async fn secure(&self, camera: &Camera, more: &[&str], exit: i32) -> Value {
+        self.secure_at(&camera.http_url(), more, exit).await
+    }
+}
+
+/// The one JSON document on standard output.
+pub fn document(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+pub fn options(model: Model, faults: &[Fault]) -> Options {
+    let mut options = Options::new(model, "admin", "camera password");
+    options.faults = faults.to_vec();
+    options.key_generation = Duration::from_millis(20);
+    options
+}
+
+pub async fn camera(model: Model, faults: &[Fault]) -> Camera {
+    Camera::start(options(model, faults)).await.unwrap()
+}
+
+pub fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

@@ -1,0 +1,287 @@
+//! `kill -9` at every moment of an enrolment and of `init`: whatever is left, the next run ends well.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::{process::Stdio, time::Duration};
+
+use camera_sim::{Camera, Model};
+use common::{MODELS, PATIENCE, Site, camera, options, text};
+use domain::KeyTransport;
+use serde_json::Value;
+use store::Store;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    time::{Instant, timeout},
+};
+
+/// When to kill.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// The camera has done what this request asks, and has not answered.
+    Held(&'static str),
+    /// The program has said that this step is done.
+    Done(&'static str),
+}
+
+use Moment::{Done, Held};
+
+/// Before the key, with the key half made, between key and upload, in the middle of the upload, with HTTPS on and
+/// nobody told, with HTTPS on and not verified, verified and not closed.
+fn moments(model: Model) -> Vec<Moment> {
+    let own: &[Moment] = match model {
+        Model::OnvifSecurity => &[
+            Held("GetAllKeys"),
+            Held("CreateRSAKeyPair"),
+            Held("CreatePKCS10CSR"),
+            Held("UploadCertificate"),
+            Held("CreateCertificationPath"),
+            Held("AddServerCertificateAssignment"),
+            Held("SetNetworkProtocols"),
+        ],
+        Model::OnvifDevice => &[
+            Held("GetCertificatesStatus"),
+            Held("LoadCertificateWithPrivateKey"),
+            Held("SetCertificatesStatus"),
+            Held("SetNetworkProtocols"),
+        ],
+        Model::PemPage => {
+            &[Held("GET /settings/https"), Held("POST /settings/certificate"), Held("POST /settings/https")]
+        }
+    };
+    let everywhere = ["request", "package", "install", "verify"].map(Done);
+    [own, &everywhere].concat()
+}
+
+/// Starts `secure` and kills it at that moment.
+async fn kill(site: &Site, camera: &Camera, moment: Moment) {
+    let before = camera.state().answers_held;
+    if let Held(operation) = moment {
+        camera.hold(operation);
+    }
+    let mut child = site.securing(&camera.http_url(), &[]).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let reached = async {
+        match moment {
+            Held(_) => drop(camera.wait_for(|s| s.answers_held > before).await),
+            Done(step) => {
+                let end = format!("✓ {step} ");
+                while !lines.next_line().await.unwrap().unwrap().contains(&end) {}
+            }
+        }
+    };
+    timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("{moment:?} never came"));
+    child.kill().await.unwrap();
+    camera.let_go();
+}
+
+/// The next run ends well, and nothing of the killed ones is left: on the camera, in the ledger, in the lists.
+async fn ends_well(site: &Site, camera: &Camera, target: &str) {
+    let outcome = site.secure_at(target, &[], 0).await;
+    assert_eq!(outcome["verdict"], "secure", "{outcome}");
+    let transport = match camera.model() {
+        Model::OnvifSecurity => "none",
+        Model::OnvifDevice | Model::PemPage => "clear",
+    };
+    assert_eq!(outcome["key_transport"], transport, "{outcome}");
+    // The operator is told, even if the run that sent the key did not live to say so.
+    let said = outcome["findings"].to_string().contains("key-sent-in-clear");
+    assert_eq!(said, transport == "clear", "{outcome}");
+
+    let state = camera.state();
+    assert_eq!((state.http_on, state.https_on), (true, true));
+    assert_eq!(state.certificates.len(), 1, "{state:?}");
+    assert!(state.keys.len() <= 1 && state.paths.len() <= 1, "{state:?}");
+    let checked = tokio::task::block_in_place(|| site.json(&["check", &camera.https_url()], 0));
+    assert_eq!(checked[0]["certificate"]["serial"], outcome["serial"]);
+
+    let store = Store::open(&site.path("data")).await.unwrap();
+    let host = "127.0.0.1".parse().unwrap();
+    let device = store.device_at(&host, camera.http_address().port()).await.unwrap().unwrap();
+    assert_eq!(store.unfinished_enrolments(device.id).await.unwrap().len(), 0);
+    assert_eq!(device.serial.as_deref(), outcome["serial"].as_str());
+    assert_eq!(device.key_transport, Some(if said { KeyTransport::Clear } else { KeyTransport::None }));
+    store.close().await;
+    let listed = tokio::task::block_in_place(|| site.json(&["list", "certificates"], 0));
+    let whole = |c: &Value| c["sha256"].is_string() && c["not_after"].is_string() && c["sans"].is_array();
+    assert!(listed.as_array().unwrap().iter().all(whole), "{listed}");
+}
+
+async fn killed_at_every_moment(model: Model) {
+    let site = Site::founded();
+    for moment in moments(model) {
+        println!("{model}: {moment:?}");
+        let camera = camera(model, &[]).await;
+        kill(&site, &camera, moment).await;
+        ends_well(&site, &camera, &camera.http_url()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn onvif_security_killed_at_every_moment() {
+    killed_at_every_moment(Model::OnvifSecurity).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn onvif_device_killed_at_every_moment() {
+    killed_at_every_moment(Model::OnvifDevice).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pem_page_killed_at_every_moment() {
+    killed_at_every_moment(Model::PemPage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_the_camera_still_makes_its_key() {
+    let site = Site::founded();
+    let mut options = options(Model::OnvifSecurity, &[]);
+    options.key_generation = Duration::from_millis(700);
+    let camera = Camera::start(options).await.unwrap();
+    kill(&site, &camera, Held("CreateRSAKeyPair")).await;
+    assert_eq!(camera.state().keys[0].status, "generating");
+    ends_well(&site, &camera, &camera.http_url()).await;
+}
+
+/// Taking up is killed, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_again_while_it_takes_back() {
+    let site = Site::founded();
+    for (model, going_back) in [
+        (
+            Model::OnvifSecurity,
+            &["GetAssignedServerCertificates", "DeleteCertificationPath", "DeleteKey"][..],
+        ),
+        (Model::OnvifDevice, &["SetCertificatesStatus", "DeleteCertificates"]),
+    ] {
+        let camera = camera(model, &[]).await;
+        let assigned = match model {
+            Model::OnvifSecurity => "AddServerCertificateAssignment",
+            _ => "SetCertificatesStatus",
+        };
+        kill(&site, &camera, Held(assigned)).await;
+        for operation in going_back {
+            kill(&site, &camera, Held(operation)).await;
+        }
+        ends_well(&site, &camera, &camera.http_url()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_http_went_off() {
+    let site = Site::founded();
+    for model in MODELS {
+        let camera = camera(model, &[]).await;
+        let mut child = site.securing(&camera.http_url(), &["--disable-http"]).spawn().unwrap();
+        timeout(PATIENCE, camera.wait_for(|s| !s.http_on)).await.unwrap();
+        child.kill().await.unwrap();
+        let outcome = site.secure(&camera, &["--disable-http"], 0).await;
+        assert_eq!(outcome["verdict"], "secure", "{outcome}");
+        assert!(!camera.state().http_on);
+    }
+}
+
+/// Taken up through the HTTPS that the killed run switched on, which is how a bare address is met.
+#[tokio::test(flavor = "multi_thread")]
+async fn taken_up_over_https() {
+    let site = Site::founded();
+    for model in MODELS {
+        let camera = camera(model, &[]).await;
+        kill(&site, &camera, Done("install")).await;
+        ends_well(&site, &camera, &camera.https_url()).await;
+    }
+}
+
+/// Numbers from a seed: the multiplier is Knuth's, for MMIX.
+struct Dice(u64);
+
+impl Dice {
+    fn seeded() -> Dice {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let given = std::env::var("CAMLOCK_SEED").ok().and_then(|s| s.parse().ok());
+        let seed = given.unwrap_or(now.as_nanos() as u64);
+        println!("CAMLOCK_SEED={seed}");
+        Dice(seed)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// Six kills, or sixty where CAMLOCK_FULL is set.
+fn rounds() -> usize {
+    if std::env::var_os("CAMLOCK_FULL").is_some() { 60 } else { 6 }
+}
+
+async fn killed_at_random(model: Model) {
+    let site = Site::founded();
+    let mut dice = Dice::seeded();
+    let undisturbed = camera(model, &[]).await;
+    let since = Instant::now();
+    site.secure(&undisturbed, &[], 0).await;
+    let whole = since.elapsed().as_millis() as u64;
+    for round in 0..rounds() {
+        let camera = camera(model, &[]).await;
+        for _ in 0..=dice.below(2) {
+            let after = Duration::from_millis(dice.below(whole * 11 / 10));
+            println!("{model}, round {round}: killed after {after:?} of {whole} ms");
+            let mut child = site.securing(&camera.http_url(), &[]).spawn().unwrap();
+            // It may have ended by itself before.
+            let _ = timeout(after, child.wait()).await;
+            child.kill().await.unwrap();
+        }
+        // What the killed run said is lost with it, and only that is not asked for here.
+        let outcome = site.secure(&camera, &[], 0).await;
+        assert_eq!(outcome["verdict"], "secure", "{outcome}");
+        let state = camera.state();
+        assert_eq!(state.certificates.len(), 1, "{state:?}");
+        assert!(state.keys.len() <= 1 && state.paths.len() <= 1, "{state:?}");
+        let store = Store::open(&site.path("data")).await.unwrap();
+        for device in store.devices(None).await.unwrap() {
+            assert_eq!(store.unfinished_enrolments(device.id).await.unwrap().len(), 0);
+        }
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn onvif_security_killed_at_random() {
+    killed_at_random(Model::OnvifSecurity).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn onvif_device_killed_at_random() {
+    killed_at_random(Model::OnvifDevice).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pem_page_killed_at_random() {
+    killed_at_random(Model::PemPage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_init_leaves_nothing_or_an_authority() {
+    let mut dice = Dice::seeded();
+    let init = ["init", "--site", "Test", "--key", "p256"];
+    let since = Instant::now();
+    Site::founded();
+    let whole = since.elapsed().as_millis() as u64;
+    for _ in 0..rounds() {
+        let site = Site::new();
+        let mut command = tokio::process::Command::from(site.command(&init));
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let after = Duration::from_millis(dice.below(whole * 11 / 10));
+        let _ = timeout(after, child.wait()).await;
+        child.kill().await.unwrap();
+
+        let again = tokio::task::block_in_place(|| site.run(&init));
+        match again.status.code() {
+            Some(0) => {}
+            Some(1) => assert!(text(&again).contains("already"), "{after:?}: {again:?}"),
+            _ => panic!("{after:?}: {again:?}"),
+        }
+        tokio::task::block_in_place(|| site.json(&["issue", "--name", "Gate", "--ip", "10.0.0.1"], 0));
+    }
+}

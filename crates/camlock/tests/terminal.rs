@@ -1,0 +1,70 @@
+//! On a terminal: what is asked there, and colours.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::unix::ffi::OsStrExt,
+    process::Stdio,
+};
+
+use camera_sim::Model;
+use common::{Site, camera, document};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+/// A terminal: the end that a person sits at, and the program's end.
+fn terminal() -> (File, File) {
+    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&person).unwrap();
+    unlockpt(&person).unwrap();
+    let name = ptsname(&person, Vec::new()).unwrap();
+    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
+    let program = File::options().read(true).write(true).open(path).unwrap();
+    (File::from(person), program)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_is_asked_for() {
+    let site = Site::founded();
+    let camera = camera(Model::OnvifSecurity, &[]).await;
+    let (url, password) = (camera.http_url(), site.path("password"));
+    let words = ["secure", &url, "--password-file", password.to_str().unwrap(), "--json"];
+    let answered = |line: &'static [u8]| {
+        let (mut person, program) = terminal();
+        person.write_all(line).unwrap();
+        tokio::process::Command::from(site.command(&words)).stdin(Stdio::from(program)).output()
+    };
+    let output = answered(b"admin\n").await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(document(&output)[0]["verdict"], "secure");
+    assert!(common::text(&output).starts_with("User name on the device: "), "{output:?}");
+
+    // Nothing, and the end of the input.
+    for nothing in [&b"\n"[..], b"\x04"] {
+        assert_eq!(answered(nothing).await.unwrap().status.code(), Some(2));
+    }
+}
+
+#[test]
+fn colours_are_for_a_terminal_that_wants_them() {
+    let site = Site::founded();
+    let run = |words: &[&str], variable: &str| {
+        let (mut person, program) = terminal();
+        let mut command = site.command(words);
+        let output = command.env(variable, "1").stdout(Stdio::from(program)).output().unwrap();
+        drop(command);
+        // The program's end is closed now, so reading ends with an error once all was read.
+        let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
+        while let Ok(more @ 1..) = person.read(&mut buffer) {
+            shown.extend_from_slice(&buffer[..more]);
+        }
+        (shown.contains(&0x1b), output.stderr.contains(&0x1b))
+    };
+    assert_eq!(run(&["check", "127.0.0.1:1"], "TERM_OF_NO_MEANING"), (true, false));
+    assert_eq!(run(&["check", "127.0.0.1:1"], "NO_COLOR"), (false, false));
+    // Standard error is no terminal here, whatever standard output is.
+    assert_eq!(run(&["init"], "TERM_OF_NO_MEANING"), (false, false));
+}

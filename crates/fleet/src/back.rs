@@ -1,0 +1,140 @@
+//! What earlier runs left, and the way back after a failure.
+
+use std::time::Duration;
+
+use devices::{Before, DeviceInfo};
+use domain::{EnrolmentState, Finding, Step, StepState, Verdict};
+use tokio::time::Instant;
+
+use crate::{
+    Error, RENEW_DAYS, Said,
+    contact::{self, Ours},
+    enrolment::{Run, Session, days_left, reason},
+};
+
+impl Run<'_> {
+    /// Ends what an earlier run left: if the device serves the certificate of that run, the run is completed;
+    /// else the device is put back, and the enrolment begins anew.
+    pub(crate) async fn take_up(&mut self, session: &mut Session) -> Result<Option<Ours>, Error> {
+        let left = self.fleet.store.unfinished_enrolments(session.device_id).await?;
+        let Some(last) = left.last() else { return Ok(None) };
+        let report = self.look(session.before.https_port).await;
+        let served = report.certificate.as_ref().filter(|c| Some(&c.serial) == last.serial.as_ref());
+        if let Some(served) = served
+            && let Some(row) = self.fleet.store.certificate_by_sha256(&served.sha256).await?
+        {
+            let ours = Ours { port: session.before.https_port, row };
+            if report.verdict == Verdict::Secure && days_left(&ours) >= RENEW_DAYS {
+                self.journal.store_under(&last.id).await?;
+                for step in [Step::Request, Step::Sign, Step::Package, Step::Install] {
+                    self.journal.skip(step, &Said::Resumed).await?;
+                }
+                if let Some(transport) = last.key_transport {
+                    self.key_travels(transport);
+                }
+                return Ok(Some(ours));
+            }
+            // That run had come through, long ago: there is nothing to go back to.
+            self.settle(session.device_id, &ours).await?;
+            return Ok(None);
+        }
+        // The newest first: the oldest knows what the device had before all of them.
+        for enrolment in left.iter().rev() {
+            let before: Before = serde_json::from_str(&enrolment.before).map_err(store::Error::from)?;
+            let state = if is_another(&before.device, &session.before.device) {
+                EnrolmentState::Superseded
+            } else {
+                match self.back(session, &enrolment.id, &before).await {
+                    Ok(()) => EnrolmentState::RolledBack,
+                    Err(e) if e.is_of_connection() || e.is_of_credentials() => return Err(e.into()),
+                    // It must not stand in the way for ever. What it left goes once the new one is verified.
+                    Err(e) => {
+                        self.outcome.findings.push(Finding::NotPutBack { reason: reason(&e) });
+                        EnrolmentState::Superseded
+                    }
+                }
+            };
+            self.fleet.store.end_enrolment(&enrolment.id, state).await?;
+        }
+        session.before = session.driver.note().await?;
+        Ok(None)
+    }
+
+    /// Our certificate is served: the enrolment that brought it is done, and those that it left behind are over.
+    pub(crate) async fn settle(&mut self, device_id: i64, ours: &Ours) -> Result<(), Error> {
+        for enrolment in self.fleet.store.unfinished_enrolments(device_id).await? {
+            let brought_it = enrolment.serial.as_ref() == Some(&ours.row.serial);
+            if brought_it && self.outcome.key_transport.is_none() {
+                self.outcome.key_transport = enrolment.key_transport;
+            }
+            let state = if brought_it { EnrolmentState::Done } else { EnrolmentState::Superseded };
+            self.fleet.store.end_enrolment(&enrolment.id, state).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts the device back, looks at it, and stores how that went.
+    pub(crate) async fn go_back(&mut self, session: &mut Session, mark: &str, why: &Error) {
+        let installing = self.journal.is_at(Step::Install) || self.journal.is_at(Step::Verify);
+        let _ = self.journal.end(StepState::Failed, why).await;
+        let lost = installing && session.overwrites;
+        let before = session.before.clone();
+        let state = match self.back(session, mark, &before).await {
+            Ok(()) if lost => {
+                self.outcome.findings.push(Finding::SlotOverwritten);
+                EnrolmentState::Failed
+            }
+            Ok(()) => {
+                let _ = self.journal.taken_back(&Said::TakenBack).await;
+                EnrolmentState::RolledBack
+            }
+            Err(e) => {
+                self.outcome.findings.push(Finding::NotPutBack { reason: reason(&e) });
+                EnrolmentState::Failed
+            }
+        };
+        let _ = self.fleet.store.end_enrolment(mark, state).await;
+        let report = match before.https_on {
+            true => self.look(before.https_port).await,
+            false => {
+                let options = contact::options(self.fleet, time::OffsetDateTime::now_utc());
+                inspect::check(&self.order.target, &options).await
+            }
+        };
+        let _ = self.record(Some(session.device_id), &report, None).await;
+        self.outcome.verdict = report.verdict;
+    }
+
+    /// Puts the device back. What is put back may cut the connection that asked for it (HTTPS goes off, another
+    /// key is shown), and a web server that starts again answers nothing for a while: so, until patience ends,
+    /// once more over whatever answers then.
+    async fn back(&self, session: &mut Session, mark: &str, before: &Before) -> Result<(), devices::Error> {
+        let deadline = Instant::now() + self.fleet.limits.verify;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match session.driver.roll_back(mark, before).await {
+                Err(e) if e.is_of_connection() && Instant::now() < deadline => {}
+                other => return other,
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+            let target = &self.order.target;
+            let http_port = session.http_ports.first().copied().unwrap_or(80);
+            let endpoint = contact::again(self.fleet, target, before.https_port, http_port).await;
+            if let Ok(endpoint) = endpoint
+                && let Ok(found) =
+                    devices::find(&endpoint, &self.fleet.limits.device, self.order.credentials.clone()).await
+            {
+                session.driver = found.connect();
+            }
+        }
+    }
+}
+
+/// Whether these are two devices, as far as they tell.
+fn is_another(one: &DeviceInfo, other: &DeviceInfo) -> bool {
+    let differ = |a: &Option<String>, b: &Option<String>| a.is_some() && b.is_some() && a != b;
+    differ(&one.serial_number, &other.serial_number)
+        || differ(&one.manufacturer, &other.manufacturer)
+        || differ(&one.model, &other.model)
+}

@@ -1,0 +1,268 @@
+//! Enrolments over a camera's life: renewals, what earlier runs left, ways back. Against simulated cameras.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use authority::{Authority, Founding};
+use camera_sim::{Camera, Fault, Model, Options};
+use devices::{Before, Credentials, DeviceInfo};
+use domain::{AltName, EnrolmentState, Finding, KeyTransport, StepState, Verdict};
+use fleet::{Error, Fleet, Limits, Order, Outcome};
+use pki::{KeyKind, Permitted};
+use store::{NewDevice, Store};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+const PASSWORD: &str = "open sesame";
+const MODELS: [Model; 3] = [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage];
+
+struct Site {
+    folder: tempfile::TempDir,
+    fleet: Fleet,
+}
+
+impl Site {
+    async fn new() -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).await.unwrap();
+        let mut permitted = Permitted::local(None);
+        permitted.permit("127.0.0.1").unwrap();
+        let founding = Founding { site: "Test".into(), key: KeyKind::P256, permitted, constrained: true };
+        let now = OffsetDateTime::now_utc();
+        let (authority, _) = Authority::found(&store, founding, "a passphrase", now).await.unwrap();
+        let limits = Limits { verify: Duration::from_secs(5), ..Limits::default() };
+        Site { folder, fleet: Fleet { store, authority, limits } }
+    }
+
+    async fn secure(&self, target: &str, change: impl FnOnce(&mut Order)) -> Outcome {
+        let credentials = Credentials { user: "admin".into(), password: Zeroizing::new(PASSWORD.into()) };
+        let target = target.parse().unwrap();
+        let mut order = Order { target, credentials, disable_http: false, consent: false };
+        change(&mut order);
+        self.fleet.secure(&order, &|_, _| ()).await
+    }
+
+    /// Makes the ledger believe that every certificate ends in so many days. The certificates themselves do not
+    /// change: it is the ledger that decides when to renew.
+    async fn age(&self, days: i64) {
+        let file = self.folder.path().join("camlock.db");
+        let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", file.display())).await.unwrap();
+        let end = (OffsetDateTime::now_utc() + time::Duration::days(days)).unix_timestamp();
+        sqlx::query("UPDATE certificate SET not_after = $1").bind(end).execute(&pool).await.unwrap();
+        pool.close().await;
+    }
+
+    async fn device(&self, camera: &Camera) -> store::DeviceRow {
+        let host: AltName = "127.0.0.1".parse().unwrap();
+        let port = camera.http_address().port();
+        self.fleet.store.device_at(&host, port).await.unwrap().unwrap()
+    }
+}
+
+async fn camera(model: Model, change: impl FnOnce(&mut Options)) -> Camera {
+    let mut options = Options::new(model, "admin", PASSWORD);
+    options.key_generation = Duration::from_millis(10);
+    change(&mut options);
+    Camera::start(options).await.unwrap()
+}
+
+fn has(outcome: &Outcome, wanted: impl Fn(&Finding) -> bool) -> bool {
+    outcome.findings.iter().any(wanted)
+}
+
+/// Each renewal goes over the camera's own HTTPS, whose key changes in the middle of it; the camera's room does not
+/// fill up; and a key that was sent in clear once is not sent so again.
+#[tokio::test]
+async fn a_camera_is_renewed_again_and_again() {
+    let site = Site::new().await;
+    for model in MODELS {
+        let camera = camera(model, |_| ()).await;
+        let first = site.secure(&camera.http_url(), |o| o.disable_http = true).await;
+        assert!(first.is_done(), "{model}: {:?}", first.error);
+        let mut serial = first.serial;
+        for round in 1..=6 {
+            site.age(20).await;
+            let renewed = site.secure(&camera.http_url(), |_| ()).await;
+            assert!(renewed.is_done(), "{model}, round {round}: {:?} {:?}", renewed.error, renewed.findings);
+            assert_ne!(renewed.serial, serial, "{model}, round {round}");
+            serial = renewed.serial.clone();
+            let expected =
+                if model == Model::OnvifSecurity { KeyTransport::None } else { KeyTransport::PinnedTls };
+            assert_eq!(renewed.key_transport, Some(expected));
+            assert!(!has(&renewed, |f| matches!(f, Finding::NotTidied { .. } | Finding::KeySentInClear)));
+            let state = camera.state();
+            assert!(
+                state.keys.len() <= 1 && state.certificates.len() <= 1 && state.paths.len() <= 1,
+                "{state:?}"
+            );
+            assert!(!state.http_on);
+            assert_eq!(state.logins_refused, 0);
+        }
+        assert_eq!(site.device(&camera).await.serial, serial);
+        camera.stop().await;
+    }
+}
+
+/// What the operator's certificate was is lost for good on a camera with one place: nothing is done before that is
+/// accepted, and afterwards nobody says that it was brought back.
+#[tokio::test]
+async fn the_one_place_is_overwritten_only_with_consent() {
+    let site = Site::new().await;
+    let camera_ = camera(Model::PemPage, |o| o.factory_certificate = true).await;
+    let was = camera_.state().served_chain;
+    let refused = site.secure(&camera_.http_url(), |_| ()).await;
+    assert!(matches!(refused.error, Some(Error::WouldOverwrite)), "{:?}", refused.error);
+    assert_eq!(camera_.state().served_chain, was);
+    let done = site.secure(&camera_.http_url(), |o| o.consent = true).await;
+    assert!(done.is_done(), "{:?}", done.error);
+    assert!(has(&done, |f| matches!(f, Finding::OneSlot)));
+    // Our own certificate in that place is no loss.
+    site.age(5).await;
+    let renewed = site.secure(&camera_.http_url(), |_| ()).await;
+    assert!(renewed.is_done() && !has(&renewed, |f| matches!(f, Finding::OneSlot)), "{:?}", renewed.error);
+    camera_.stop().await;
+
+    let camera = camera(Model::PemPage, |o| o.faults = vec![Fault::ServesOldCertificate]).await;
+    let failed = site.secure(&camera.http_url(), |o| o.consent = true).await;
+    assert!(matches!(failed.error, Some(Error::OtherCertificateServed { .. })), "{:?}", failed.error);
+    assert!(has(&failed, |f| matches!(f, Finding::SlotOverwritten)), "{:?}", failed.findings);
+    assert!(failed.steps.iter().all(|s| s.state != StepState::RolledBack), "{:?}", failed.steps);
+    camera.stop().await;
+}
+
+/// An enrolment as a run that died left it.
+async fn leave(site: &Site, camera: &Camera, mark: &str, before: Before, serial: Option<&str>) -> i64 {
+    let host: AltName = "127.0.0.1".parse().unwrap();
+    let new = NewDevice {
+        host: &host,
+        port: camera.http_address().port(),
+        name: "x",
+        model: None,
+        driver: "onvif-security",
+        first_verdict: Verdict::NotSecure,
+        first_finding: None,
+    };
+    let store = &site.fleet.store;
+    let id = store.save_device(&new).await.unwrap();
+    store.begin_enrolment(mark, id, &serde_json::to_string(&before).unwrap()).await.unwrap();
+    if let Some(serial) = serial {
+        store.record_installing(mark, serial, KeyTransport::Clear).await.unwrap();
+    }
+    id
+}
+
+fn before(serial_number: Option<&str>) -> Before {
+    Before {
+        device: DeviceInfo { serial_number: serial_number.map(str::to_owned), ..DeviceInfo::default() },
+        https_on: false,
+        https_port: 443,
+        http_on: true,
+        http_ports: Vec::new(),
+        assigned_paths: Vec::new(),
+        certificates: BTreeMap::new(),
+    }
+}
+
+/// The camera that a dead run worked on was replaced: its HTTPS is not switched off because of the old one.
+#[tokio::test]
+async fn what_was_left_on_another_camera_is_not_taken_back_on_this_one() {
+    let site = Site::new().await;
+    let camera = camera(Model::OnvifSecurity, |o| {
+        o.factory_certificate = true;
+        // Nothing gets further than the request, so what is seen is the taking back alone.
+        o.faults = vec![Fault::CsrFails];
+    })
+    .await;
+    let id = leave(&site, &camera, "camlock-1", before(Some("of the old camera")), None).await;
+    let outcome = site.secure(&camera.http_url(), |_| ()).await;
+    assert!(outcome.error.is_some());
+    assert!(camera.state().https_on);
+    let open = site.fleet.store.unfinished_enrolments(id).await.unwrap();
+    assert!(open.iter().all(|e| e.id != "camlock-1" && e.state != EnrolmentState::Open), "{open:?}");
+    camera.stop().await;
+}
+
+/// A run died after its certificate was live: the next one notes that all is well, with the way that the key took,
+/// and when it is time to renew nothing stands in the way.
+#[tokio::test]
+async fn a_run_that_died_after_it_was_done_is_settled() {
+    let site = Site::new().await;
+    for model in MODELS {
+        let camera = camera(model, |_| ()).await;
+        let done = site.secure(&camera.http_url(), |_| ()).await;
+        assert!(done.is_done(), "{:?}", done.error);
+        let store = &site.fleet.store;
+        for renew in [false, true] {
+            let serial = site.device(&camera).await.serial;
+            let mark = format!("camlock-{model}-{renew}");
+            let id = leave(&site, &camera, &mark, before(None), serial.as_deref()).await;
+            if renew {
+                site.age(20).await;
+            }
+            let next = site.secure(&camera.http_url(), |_| ()).await;
+            assert!(next.is_done(), "{model}, {renew}: {:?}", next.error);
+            assert_eq!(next.serial != serial, renew, "{model}");
+            assert!(store.unfinished_enrolments(id).await.unwrap().is_empty());
+        }
+        camera.stop().await;
+    }
+}
+
+/// The lease is taken before the first word: of two runs on one camera at most one speaks to it.
+#[tokio::test]
+async fn of_two_runs_one_is_busy_and_says_nothing() {
+    let site = Site::new().await;
+    let camera = camera(Model::OnvifSecurity, |_| ()).await;
+    camera.hold("GetDeviceInformation");
+    let url = camera.http_url();
+    let one = site.secure(&url, |_| ());
+    let other = async {
+        camera.wait_for(|state| state.answers_held > 0).await;
+        let requests = camera.state().requests.len();
+        let other = site.secure(&url, |_| ()).await;
+        assert_eq!(camera.state().requests.len(), requests);
+        camera.let_go();
+        other
+    };
+    let (one, other) = tokio::join!(one, other);
+    assert!(one.is_done(), "{:?}", one.error);
+    assert!(matches!(other.error, Some(Error::Busy { .. })), "{:?}", other.error);
+    camera.stop().await;
+}
+
+/// Another camera of ours answers where this one was expected (port forwarding changed, say): it is not taken for it.
+#[tokio::test]
+async fn another_cameras_certificate_is_not_this_ones() {
+    let site = Site::new().await;
+    let one = camera(Model::OnvifSecurity, |_| ()).await;
+    assert!(site.secure(&one.http_url(), |_| ()).await.is_done());
+    let port = one.https_address().port();
+    let two = camera(Model::OnvifSecurity, |_| ()).await;
+    let id = leave(&site, &two, "camlock-2", before(None), None).await;
+    site.fleet.store.record_verdict(id, Verdict::Secure, Some(port), None, None).await.unwrap();
+    let outcome = site.secure(&two.http_url(), |_| ()).await;
+    assert!(outcome.is_done(), "{:?}", outcome.error);
+    assert_ne!(outcome.serial, site.device(&one).await.serial);
+    assert!(two.state().https_on);
+}
+
+/// A camera that was reset is no longer called secure after a run that failed.
+#[tokio::test]
+async fn the_ledger_believes_the_last_look() {
+    let site = Site::new().await;
+    let (http, https) = {
+        let camera = camera(Model::OnvifSecurity, |_| ()).await;
+        assert!(site.secure(&camera.http_url(), |_| ()).await.is_done());
+        let ports = (camera.http_address().port(), camera.https_address().port());
+        camera.stop().await;
+        ports
+    };
+    let camera = camera(Model::OnvifSecurity, |o| {
+        (o.http_port, o.https_port, o.faults) = (http, https, vec![Fault::CsrFails]);
+    })
+    .await;
+    let outcome = site.secure(&camera.http_url(), |_| ()).await;
+    assert!(outcome.error.is_some());
+    assert_eq!(site.device(&camera).await.verdict, Verdict::NotSecure);
+    camera.stop().await;
+}

@@ -1,0 +1,148 @@
+"""`camlock serve` as its users meet it: the site's page, the trust page, locked and unlocked, and its end."""
+
+import json
+import signal
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chromium import Chromium
+from conftest import Site, StartCamera
+from processes import Running, program, run, running, wait_for
+
+
+class Service:
+    """A running `camlock serve` and where it says that it is."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        started = wait_for("the service", 20, self._started)
+        self.page: str = started["page"]
+        self.trust: str = started["trust"]
+        self.code: str = started["code"]
+
+    def log(self) -> list[dict[str, Any]]:
+        """Every line of the log, each one JSON object."""
+        return [json.loads(line) for line in self.running.talk.read_text().splitlines()]
+
+    def _started(self) -> dict[str, Any] | None:
+        assert self.running.process.poll() is None, self.running.said()
+        lines = self.running.talk.read_text().splitlines(keepends=True)
+        whole = [json.loads(line) for line in lines if line.endswith("\n")]
+        return next((line for line in whole if line["code"].startswith("serving")), None)
+
+    def get(self, url: str, root: Path | None = None) -> tuple[int, str]:
+        """Status and body of one GET."""
+        context = ssl.create_default_context(cafile=str(root)) if root else None
+        try:
+            with urllib.request.urlopen(url, timeout=10, context=context) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+
+def words(site: Site, *more: str | Path) -> list[str | Path]:
+    """The command, with ports chosen by the system."""
+    listen = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
+    return [program("camlock"), "--data", site.home / "data", "serve", *listen, *more]
+
+
+@contextmanager
+def service(site: Site, name: str, *more: str | Path) -> Iterator[Service]:
+    """The service for the length of a `with`."""
+    with running(words(site, *more), site.home / name) as started:
+        yield Service(started)
+
+
+def test_locked_it_shows_all_and_issues_nothing(site: Site, start_camera: StartCamera) -> None:
+    """The page as a browser that trusts the root sees it; what the ledger holds, live."""
+    with service(site, "service") as served, Chromium([site.root]) as browser:
+        assert served.code == "serving-locked"
+        for url, root in ((served.page, site.root), (served.trust, None)):
+            status, text = served.get(f"{url}health", root)
+            assert (status, json.loads(text)) == (200, {"locked": True})
+
+        empty = browser.visit(served.page)
+        assert (empty.error, empty.state, empty.issues, empty.console) == (None, "secure", [], [])
+        assert "No cameras yet" in served.get(served.page, site.root)[1]
+
+        # A command beside the service, with the passphrase: the page shows what it did.
+        camera = start_camera("onvif-security", "--name", "Kapu & <b>")
+        (outcome,) = site.secure(camera)
+        assert outcome["verdict"] == "secure"
+        text = served.get(served.page, site.root)[1]
+        assert "1 of 1 camera secure" in text and outcome["url"] in text and "is locked" in text
+        assert "Last verified" in text
+        visit = browser.visit(served.page)
+        assert (visit.state, visit.console, visit.foreign_requests()) == ("secure", [], [])
+
+        # Over plain HTTP the root alone: nothing of the cameras, and nothing else is there.
+        status, text = served.get(served.trust)
+        assert status == 200 and "127.0.0.1" not in text and "One root for every camera" in text
+        for url, root in ((served.page, site.root), (served.trust, None)):
+            assert served.get(f"{url}root.pem", root)[1] == site.root.read_text()
+        assert served.get(f"{served.trust}cameras")[0] == 404
+
+
+def test_a_second_one_and_a_taken_port_are_refused(site: Site, tmp_path: Path) -> None:
+    """One data directory, one service; the sentence says what to do."""
+    with service(site, "service") as served:
+        second = run(words(site), site.home / "second")
+        assert second.returncode == 1 and "Another camlock serve" in second.stderr, second.stderr
+        port = served.page.rsplit(":", 1)[1].strip("/")
+        other = Site(tmp_path / "other")
+        command = [program("camlock"), "--data", other.home / "data", "serve", "--listen", f"127.0.0.1:{port}"]
+        taken = run(command, other.home / "home")
+        assert taken.returncode == 3 and "--listen" in taken.stderr, taken.stderr
+
+
+def test_unlocked_it_keeps_its_own_certificate_right(site: Site) -> None:
+    """A page without a certificate gets one as soon as the authority is open, and needs it to begin locked."""
+    (site.home / "data/page.pem").unlink()
+    locked = run(words(site), site.home / "locked")
+    assert locked.returncode == 2 and "--passphrase-file" in locked.stderr, locked.stderr
+    with service(site, "unlocked", "--passphrase-file", site.home / "passphrase") as served:
+        assert served.code == "serving"
+        assert [line["code"] for line in served.log()] == ["page-certificate-issued", "serving"]
+        assert json.loads(served.get(f"{served.page}health", site.root)[1]) == {"locked": False}
+    assert (site.home / "data/page.pem").stat().st_mode & 0o777 == 0o600
+    with service(site, "again") as served:
+        assert served.get(served.page, site.root)[0] == 200
+
+    (site.home / "wrong").write_text("not it\n")
+    wrong = run(words(site, "--passphrase-file", site.home / "wrong"), site.home / "home")
+    assert wrong.returncode == 3 and "passphrase is wrong" in wrong.stderr, wrong.stderr
+    nothing = run([program("camlock"), "--data", site.home / "nothing", "serve"], site.home / "home")
+    assert nothing.returncode == 3 and "camlock init" in nothing.stderr, nothing.stderr
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_asked(site: Site, sign: signal.Signals) -> None:
+    """At once, with 0, and its last line says so; the database needs no repair."""
+    with service(site, "service") as served:
+        served.running.process.send_signal(sign)
+        assert served.running.process.wait(5) == 0
+        log = served.log()
+        assert log[-1]["code"] == "stopping" and all({"time", "level", "text"} <= line.keys() for line in log)
+    assert not (site.home / "data/camlock.db-wal").exists()
+
+
+def test_while_nothing_happens_it_writes_nothing(site: Site) -> None:
+    """The disks of a NAS want to sleep: also a page that is read changes no file."""
+    with service(site, "service") as served:
+        def written() -> tuple[str, dict[str, int]]:
+            io = Path(f"/proc/{served.running.process.pid}/io").read_text()
+            files = {str(f): f.stat().st_mtime_ns for f in sorted((site.home / "data").rglob("*"))}
+            return next(line for line in io.splitlines() if line.startswith("write_bytes")), files
+
+        served.get(served.page, site.root)
+        before = written()
+        for _ in range(20):
+            assert served.get(served.page, site.root)[0] == 200
+        assert written() == before
