@@ -3,8 +3,10 @@
 import itertools
 import json
 import os
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,11 @@ class Site:
         done = run([program("camlock"), *words, *common], self.home)
         assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return json.loads(done.stdout) if done.stdout else None
+
+    def age(self, days: int) -> None:
+        """Makes the ledger believe that every certificate ends in so many days, so that it is time to renew."""
+        with closing(sqlite3.connect(self.home / "data/camlock.db")) as ledger, ledger:
+            ledger.execute("UPDATE certificate SET not_after = ?", (int(time.time()) + days * 86_400,))
 
     def secure(self, camera: dict[str, Any], *options: str, status: int = 0) -> Any:
         """`camlock secure` for a simulated camera."""

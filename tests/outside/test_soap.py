@@ -276,8 +276,28 @@ OTHER_WAYS = {
 def test_other_ways_speak_by_the_schema(
     start_camera: StartCamera, official_schema: OfficialSchema, site: Site, way: str
 ) -> None:
-    """Renewal over an old certificate, old firmware, and every way back: operations that a good day never needs."""
+    """A factory certificate, old firmware, and every way back: operations that a good day never needs."""
     options, status, expected = OTHER_WAYS[way]
     camera = start_camera(*options)
     site.secure(camera, status=status)
     assert_official(official_schema.judge_transcript(camera["transcript"]), expected)
+
+
+TIDY = {
+    "onvif-security": {"DeleteCertificationPath", "DeleteCertificate", "DeleteKey"},
+    "onvif-device": {"DeleteCertificates"},
+}
+
+
+@pytest.mark.parametrize("model", TIDY)
+def test_a_renewal_speaks_by_the_schema(
+    start_camera: StartCamera, official_schema: OfficialSchema, site: Site, model: str
+) -> None:
+    """The second certificate takes the place of the first over HTTPS, and what it replaced is removed."""
+    camera = start_camera(model)
+    (first,) = site.secure(camera)
+    site.age(20)
+    (second,) = site.secure(camera)
+    assert second["verdict"] == "secure" and second["serial"] != first["serial"]
+    assert not {"not-tidied", "key-sent-in-clear"} & {finding["code"] for finding in second["findings"]}
+    assert_official(official_schema.judge_transcript(camera["transcript"]), COMMON | TIDY[model])
