@@ -78,3 +78,23 @@ class Site:
 def site(tmp_path: Path) -> Site:
     """A new authority."""
     return Site(tmp_path / "site")
+
+
+TABLES = {
+    "dist": f"{'demo --once':32} {'MB':>5} {'peak MiB':>8} {'(--version)':>13} {'seconds':>8}  run by",
+    "old-kernel": f"{'ENOSYS from':24} {'since':6} {'calls':>6}  which",
+}
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What the tests of the built programs measured, as tables."""
+    for table, heading in TABLES.items():
+        rows = [
+            value
+            for outcome in ("passed", "failed")
+            for report in terminalreporter.stats.get(outcome, [])
+            for key, value in report.user_properties
+            if key == table and report.when == "call"
+        ]
+        if rows:
+            terminalreporter.write_line("\n".join(["", heading, *rows]))
