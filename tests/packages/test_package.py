@@ -17,9 +17,9 @@ def test_the_same_input_gives_the_same_bytes(kind: str, tmp_path: Path) -> None:
     """Whoever packs, wherever, and whenever: the time is the commit's."""
     program = header(tmp_path / "camlock", "aarch64")
     made = []
-    for number, zone in enumerate(("UTC", "Asia/Tokyo")):
-        folder = tmp_path / str(number)
-        words = ["sh", "-c", 'umask "$0" && exec "$@"', f"0{number}77", TOOL, kind, program, "aarch64", folder]
+    for zone, umask in (("UTC", "022"), ("Asia/Tokyo", "077")):
+        folder = tmp_path / umask
+        words = ["sh", "-c", 'umask "$0" && exec "$@"', umask, TOOL, kind, program, "aarch64", folder]
         subprocess.run(words, env={**os.environ, "TZ": zone}, stdout=subprocess.DEVNULL, timeout=60, check=True)
         [path] = folder.iterdir()
         made.append((path.name, path.read_bytes()))
