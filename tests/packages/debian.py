@@ -2,6 +2,7 @@
 target folder, and started in namespaces by systemd-nspawn, without a network but loopback."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -107,3 +108,5 @@ def booted(folder: Path) -> Iterator[Debian]:
                 os.kill(pid, signal.SIGKILL)
             nspawn.kill()
             nspawn.wait(10)
+        # It leaves an empty folder behind.
+        shutil.rmtree(f"/run/systemd/nspawn/propagate/{machine}", ignore_errors=True)

@@ -18,7 +18,7 @@ import pytest
 
 from conftest import Network, Package, command
 from nas import Nas, info, parse
-from processes import REPOSITORY, running
+from processes import REPOSITORY, running, wait_for
 
 ANSWERS = {
     "wizard_site": "Shop",
@@ -247,15 +247,19 @@ def test_a_crash_is_seen_and_left_behind(nas: Nas, spk: Path) -> None:
     assert '"serving-locked"' in (nas.var / "camlock.log.1").read_text()
 
 
-def test_a_taken_port_is_said(nas: Nas, spk: Path) -> None:
-    """Start fails at once, with the reason, and nothing is left running."""
+@pytest.mark.parametrize("port", ["8443", "8080"])
+def test_a_taken_port_is_said(nas: Nas, spk: Path, port: str) -> None:
+    """Start fails at once, with the reason, and nothing is left running, whoever answers for its health."""
     assert nas.install(spk, **ANSWERS), nas.message
-    server = "import socket; s = socket.create_server(('', 8443)); print('up', flush=True); s.accept()"
-    with running([*nas.network.enter, "python3", "-c", server], nas.root / "other") as other:
-        other.wait_for_output("port", 10, lambda said: said or None)
+    pages = nas.root / "other/pages"
+    pages.mkdir(parents=True)
+    (pages / "health").write_text("{}")
+    other = [*nas.network.enter, "python3", "-m", "http.server", port, "--directory", pages]
+    with running(other, nas.root / "other"):
+        wait_for("the other service", 10, lambda: nas.network.get(f"http://127.0.0.1:{port}/health"))
         started = time.monotonic()
         assert nas.service("start") == 1
-        assert time.monotonic() - started < 10 and "8443" in nas.message
+        assert time.monotonic() - started < 10 and port in nas.message
     assert nas.service("status") == 3 and nas.processes() == []
 
 
