@@ -77,7 +77,7 @@ pub enum Finding {
     DriverUnproven { driver: String, source: String },
     /// Installing replaces what cannot be read back from the device.
     OneSlot,
-    /// What the device had in its one place is gone.
+    /// What the device had in its one place may be gone.
     SlotOverwritten,
     /// After a failure the device could not be put back as it was; `reason` is a code with its arguments.
     NotPutBack { reason: serde_json::Value },
