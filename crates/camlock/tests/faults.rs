@@ -120,6 +120,34 @@ async fn a_camera_is_not_taken_for_its_neighbour() {
     assert!(two.state().https_on);
 }
 
+/// A camera that is gone had its HTTPS where another one now has its HTTP.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_is_not_taken_for_its_predecessor() {
+    let site = Site::founded();
+    let camera = camera(Model::OnvifSecurity, &[]).await;
+    let store = store::Store::open(&site.path("data")).await.unwrap();
+    let gone = store::NewDevice {
+        host: &"127.0.0.1".parse().unwrap(),
+        port: 1,
+        name: "Gone",
+        model: None,
+        driver: "onvif-security",
+        first_verdict: domain::Verdict::NotSecure,
+        first_finding: None,
+    };
+    let id = store.save_device(&gone).await.unwrap();
+    let port = camera.http_address().port();
+    store.record_verdict(id, domain::Verdict::Secure, Some(port), None, None).await.unwrap();
+    for _ in 0..2 {
+        let outcome = site.secure(&camera, &[], 0).await;
+        assert_eq!(outcome["verdict"], "secure", "{outcome}");
+    }
+    assert_eq!(camera.state().certificates.len(), 1);
+    let device = store.device_at(gone.host, port).await.unwrap().unwrap();
+    assert_eq!((device.port, device.verdict), (port, domain::Verdict::Secure));
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_camera_that_locks_accounts_sees_one_wrong_password() {
     let site = Site::founded();

@@ -21,8 +21,6 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use domain::AltName;
-
 use crate::{
     Endpoint, Error, Limits, PublicKeyPin,
     tls::{self, Pins},
@@ -100,10 +98,7 @@ pub(crate) struct Http {
 
 impl Http {
     pub(crate) fn new(endpoint: Endpoint, limits: Limits) -> Result<Http, Error> {
-        let host = match &endpoint.host {
-            AltName::Ip(ip) => ip.to_string(),
-            AltName::Dns(name) => name.clone(),
-        };
+        let host = endpoint.host.plain();
         let pins = endpoint.pin.map(|pin| Pins::new(vec![pin].into()));
         let tls = pins.map(|pins| Ok((tls::connector(pins.clone())?, pins))).transpose();
         let tls = tls.map_err(|e: rustls::Error| Error::NoConnection {

@@ -299,11 +299,7 @@ fn alias(mark: &str) -> String {
 
 /// The first name that a commonName may hold: 64 characters at most (RFC 5280, ub-common-name).
 fn common_name(names: &[AltName]) -> Option<String> {
-    let texts = names.iter().map(|name| match name {
-        AltName::Ip(ip) => ip.to_string(),
-        AltName::Dns(name) => name.clone(),
-    });
-    texts.into_iter().find(|text| text.len() <= 64)
+    names.iter().map(AltName::plain).find(|text| text.len() <= 64)
 }
 
 /// The names as requested extension subjectAltName, OID 2.5.29.17.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use devices::{Before, DeviceInfo};
-use domain::{EnrolmentState, Finding, Step, StepState, Verdict};
+use domain::{EnrolmentState, Finding, Report, Step, StepState, Verdict};
+use store::EnrolmentRow;
 use tokio::time::Instant;
 
 use crate::{
@@ -35,7 +36,7 @@ impl Run<'_> {
                 return Ok(Some(ours));
             }
             // That run had come through, long ago: there is nothing to go back to.
-            self.settle(session.device_id, &ours).await?;
+            self.settle(session.device_id, &ours, &report).await?;
             return Ok(None);
         }
         // The newest first: the oldest knows what the device had before all of them.
@@ -57,17 +58,26 @@ impl Run<'_> {
             self.fleet.store.end_enrolment(&enrolment.id, state).await?;
         }
         session.before = session.driver.note().await?;
+        session.overwrites &= session.before.https_on;
         Ok(None)
     }
 
-    /// Our certificate is served: the enrolment that brought it is done, and those that it left behind are over.
-    pub(crate) async fn settle(&mut self, device_id: i64, ours: &Ours) -> Result<(), Error> {
-        for enrolment in self.fleet.store.unfinished_enrolments(device_id).await? {
-            let brought_it = enrolment.serial.as_ref() == Some(&ours.row.serial);
-            if brought_it && self.outcome.key_transport.is_none() {
-                self.outcome.key_transport = enrolment.key_transport;
-            }
-            let state = if brought_it { EnrolmentState::Done } else { EnrolmentState::Superseded };
+    /// Our certificate is served, as `report` saw: the enrolment that brought it is done, and those that it
+    /// left behind are over.
+    pub(crate) async fn settle(&mut self, device_id: i64, ours: &Ours, report: &Report) -> Result<(), Error> {
+        let left = self.fleet.store.unfinished_enrolments(device_id).await?;
+        let brought_it = |e: &EnrolmentRow| e.serial.as_ref() == Some(&ours.row.serial);
+        // A run that did not live to say so, if it was not this one.
+        if self.outcome.key_transport.is_none()
+            && let Some(transport) = left.iter().find(|e| brought_it(e)).and_then(|e| e.key_transport)
+        {
+            self.key_travels(transport);
+        }
+        // First: an enrolment that is over is not taken up again, and what it knew must be in the ledger.
+        self.record(device_id, report, Some(ours)).await?;
+        for enrolment in left {
+            let state =
+                if brought_it(&enrolment) { EnrolmentState::Done } else { EnrolmentState::Superseded };
             self.fleet.store.end_enrolment(&enrolment.id, state).await?;
         }
         Ok(())
@@ -101,7 +111,7 @@ impl Run<'_> {
                 inspect::check(&self.order.target, &options).await
             }
         };
-        let _ = self.record(Some(session.device_id), &report, None).await;
+        let _ = self.record(session.device_id, &report, None).await;
         self.outcome.verdict = report.verdict;
     }
 

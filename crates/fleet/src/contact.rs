@@ -1,7 +1,7 @@
 //! How a device is reached: over the HTTPS that it got from us, or over plain HTTP at the first time.
 
 use devices::{Endpoint, PublicKeyPin};
-use domain::{Report, Scheme, Target, Verdict};
+use domain::{Finding, Report, Scheme, Target, Verdict};
 use inspect::Options;
 use pki::Certificate;
 use store::{CertificateRow, DeviceRow, Lease};
@@ -34,22 +34,35 @@ pub(crate) struct Ours {
 /// Looks at the target, and decides how to speak to it.
 pub(crate) async fn find(fleet: &Fleet, target: &Target) -> Result<Contact, Error> {
     let named = target.port.unwrap_or(Scheme::Http.default_port());
-    let mut known = fleet.store.device_at(&target.host, named).await?;
+    let known = fleet.store.device_at(&target.host, named).await?;
+    // A port that is named as that of plain HTTP is no device's port of HTTPS.
+    let mut known = known.filter(|d| d.port == named || target.scheme != Some(Scheme::Http));
     let mut port = known.as_ref().map_or(named, |d| d.port);
     let busy = || Error::Busy { target: target.text.clone() };
     let mut leases = vec![fleet.store.lease_device(&target.host, port)?.ok_or_else(busy)?];
 
     let report = inspect::check(target, &options(fleet, OffsetDateTime::now_utc())).await;
+    // Where that look met HTTPS, if it did.
+    let looked = match target.scheme {
+        Some(Scheme::Http) => None,
+        _ => Some(target.port.unwrap_or(Scheme::Https.default_port())),
+    };
     let https_port = match (&known, target.scheme) {
         (Some(DeviceRow { https_port: Some(port), .. }), _) => Some(*port),
-        (_, Some(Scheme::Https)) => Some(named),
+        (_, Some(Scheme::Https)) => looked,
         // A bare host stands for both of its usual ports; a port that was named, for no other.
         _ => target.port.is_none().then_some(Scheme::Https.default_port()),
     };
     let mut ours = None;
     let mut endpoint = Endpoint { host: target.host.clone(), port, pin: None };
-    if let Some(https_port) = https_port
-        && let Some((row, pinned, secure)) = served(fleet, target, https_port).await?
+    let seen = match https_port {
+        // Seen already.
+        Some(_) if https_port == looked => Some(report.clone()),
+        Some(port) => Some(look(fleet, target, port).await),
+        None => None,
+    };
+    if let (Some(https_port), Some(seen)) = (https_port, seen)
+        && let Some((row, pinned, secure)) = served(fleet, target, https_port, &seen).await?
     {
         let of = match row.device_id {
             Some(id) => fleet.store.device(id).await?,
@@ -72,8 +85,10 @@ pub(crate) async fn find(fleet: &Fleet, target: &Target) -> Result<Contact, Erro
             known = Some(of);
         }
     }
-    if endpoint.pin.is_none() && target.scheme == Some(Scheme::Https) {
-        return Err(Error::NoFirstContact { host: target.dial_host() });
+    // Nor is a device that hangs asked again.
+    let hangs = matches!(report.findings.first(), Some(Finding::TimedOut { .. }));
+    if endpoint.pin.is_none() && (hangs || target.scheme == Some(Scheme::Https)) {
+        return Err(not_met(&report).unwrap_or(Error::NoFirstContact { host: target.dial_host() }));
     }
     Ok(Contact { endpoint, port, known, ours, report, _leases: leases })
 }
@@ -86,7 +101,8 @@ pub(crate) async fn again(
     https_port: u16,
     http_port: u16,
 ) -> Result<Endpoint, Error> {
-    Ok(match served(fleet, target, https_port).await? {
+    let seen = look(fleet, target, https_port).await;
+    Ok(match served(fleet, target, https_port, &seen).await? {
         Some((_, endpoint, _)) => endpoint,
         None => Endpoint { host: target.host.clone(), port: http_port, pin: None },
     })
@@ -98,13 +114,30 @@ async fn served(
     fleet: &Fleet,
     target: &Target,
     port: u16,
+    seen: &Report,
 ) -> Result<Option<(CertificateRow, Endpoint, bool)>, Error> {
-    let seen = inspect::check(&at(target, port), &options(fleet, OffsetDateTime::now_utc())).await;
     let (Some(leaf), Some(summary)) = (&seen.leaf, &seen.certificate) else { return Ok(None) };
     let Some(row) = fleet.store.certificate_by_sha256(&summary.sha256).await? else { return Ok(None) };
     let pin = Some(PublicKeyPin(Certificate::from_der(leaf)?.public_key_sha256()?));
     let endpoint = Endpoint { host: target.host.clone(), port, pin };
     Ok(Some((row, endpoint, seen.verdict == Verdict::Secure)))
+}
+
+/// Why there was no connection at all.
+fn not_met(report: &Report) -> Option<Error> {
+    let error = match report.findings.first()?.clone() {
+        Finding::ConnectionRefused { host, port } => devices::Error::ConnectionRefused { host, port },
+        Finding::TimedOut { host, port, seconds } => devices::Error::TimedOut { host, port, seconds },
+        Finding::NameNotFound { host } => devices::Error::NameNotFound { host },
+        Finding::NoConnection { host, port, reason } => devices::Error::NoConnection { host, port, reason },
+        _ => return None,
+    };
+    Some(error.into())
+}
+
+/// What is on the HTTPS port of the target's host.
+pub(crate) async fn look(fleet: &Fleet, target: &Target, port: u16) -> Report {
+    inspect::check(&at(target, port), &options(fleet, OffsetDateTime::now_utc())).await
 }
 
 /// What a browser that trusts our root alone says.
@@ -116,7 +149,7 @@ pub(crate) fn options(fleet: &Fleet, now: OffsetDateTime) -> Options {
 }
 
 /// The https page of the same host on `port`.
-pub(crate) fn at(target: &Target, port: u16) -> Target {
+fn at(target: &Target, port: u16) -> Target {
     Target {
         text: target.url(Scheme::Https, port),
         host: target.host.clone(),

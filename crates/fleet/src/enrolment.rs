@@ -120,19 +120,22 @@ impl Run<'_> {
         if let Some(device) = &contact.known {
             self.outcome.driver = Some(device.driver.clone());
             self.outcome.model = device.model.clone();
-            self.outcome.key_transport = device.key_transport;
-            self.settle(device.id, &ours).await?;
         }
         if !self.order.disable_http {
             self.journal.begin(Step::Verify);
             let report = self.look(ours.port).await;
-            let device_id = contact.known.map(|d| d.id);
-            self.record(device_id, &report, Some(&ours)).await?;
+            if let Some(device) = &contact.known {
+                self.settle(device.id, &ours, &report).await?;
+                self.outcome.key_transport = self.outcome.key_transport.or(device.key_transport);
+            }
             return self.verified(&ours, report).await;
         }
         let found = self.speak(&contact.endpoint).await?;
         let mut session = self.enter(found, &contact).await?;
-        self.finish(&mut session, ours).await
+        let done = self.finish(&mut session, ours).await;
+        let before = contact.known.and_then(|device| device.key_transport);
+        self.outcome.key_transport = self.outcome.key_transport.or(before);
+        done
     }
 
     /// Finds the dialect.
@@ -323,14 +326,15 @@ impl Run<'_> {
         {
             self.outcome.findings.push(Finding::NotTidied { reason: reason(&e) });
         }
-        let http_off = match self.order.disable_http {
-            true => self.switch_http_off(session, ours.port).await,
-            false => Ok(()),
-        };
-        let report = self.look(ours.port).await;
-        self.settle(session.device_id, &ours).await?;
-        self.record(Some(session.device_id), &report, Some(&ours)).await?;
-        http_off?;
+        let mut report = self.look(ours.port).await;
+        // Before HTTP goes off: after that only the ledger tells a later run where the device is.
+        self.settle(session.device_id, &ours, &report).await?;
+        if self.order.disable_http && report.verdict == Verdict::Secure {
+            let http_off = self.switch_http_off(session, ours.port).await;
+            report = self.look(ours.port).await;
+            self.record(session.device_id, &report, Some(&ours)).await?;
+            http_off?;
+        }
         self.verified(&ours, report).await
     }
 
@@ -363,14 +367,13 @@ impl Run<'_> {
     /// What a look at the device's HTTPS saw goes into the ledger, whatever it was.
     pub(crate) async fn record(
         &self,
-        device_id: Option<i64>,
+        device_id: i64,
         report: &Report,
         ours: Option<&Ours>,
     ) -> Result<(), Error> {
-        let Some(id) = device_id else { return Ok(()) };
         let (port, serial) = (ours.map(|o| o.port), ours.map(|o| o.row.serial.as_str()));
         let transport = ours.and(self.outcome.key_transport);
-        Ok(self.fleet.store.record_verdict(id, report.verdict, port, serial, transport).await?)
+        Ok(self.fleet.store.record_verdict(device_id, report.verdict, port, serial, transport).await?)
     }
 
     /// The end of it: what the last look saw.
@@ -399,8 +402,7 @@ impl Run<'_> {
     }
 
     pub(crate) async fn look(&self, port: u16) -> Report {
-        let https = contact::at(&self.order.target, port);
-        inspect::check(&https, &contact::options(self.fleet, OffsetDateTime::now_utc())).await
+        contact::look(self.fleet, &self.order.target, port).await
     }
 
     /// Looks until the device serves `leaf`, or patience ends. What was seen last.

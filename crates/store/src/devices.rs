@@ -90,10 +90,10 @@ impl Store {
         Ok(id)
     }
 
-    /// The device known at this host, by the port where it was met or by its HTTPS port.
+    /// The device known at this host, by the port where it was met or, after that, by its HTTPS port.
     pub async fn device_at(&self, host: &AltName, port: u16) -> Result<Option<DeviceRow>, Error> {
         let row = sqlx::query(select!(
-            "WHERE d.host = $1 AND (d.port = $2 OR d.https_port = $2) ORDER BY d.id LIMIT 1"
+            "WHERE d.host = $1 AND (d.port = $2 OR d.https_port = $2) ORDER BY d.port = $2 DESC, d.id LIMIT 1"
         ))
         .bind(host.to_string())
         .bind(port)

@@ -1,0 +1,59 @@
+//! `init` and what it refuses; files that are no certificate.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::{Site, text};
+
+#[test]
+fn what_is_no_root_is_wrong_use() {
+    let site = Site::new();
+    std::fs::write(site.path("junk.pem"), "junk").unwrap();
+    for (file, said) in [("junk.pem", "not a certificate"), ("none.pem", "cannot be read")] {
+        let output = site.run(&["check", "127.0.0.1:1", "--ca", file]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(text(&output).contains(said), "{output:?}");
+    }
+}
+
+#[test]
+fn a_site_with_an_invisible_character_is_refused() {
+    let site = Site::new();
+    assert_eq!(site.run(&["init", "--site", "Shop\n"]).status.code(), Some(2));
+    assert!(!site.path("data/page.pem").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn init_asks_once_for_more_names_unless_told_not_to() {
+    use std::{fs::File, io::Write, os::unix::ffi::OsStrExt, path::Path, process::Stdio};
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    let init = |words: &[&str], answer: &[u8]| {
+        let site = Site::new();
+        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&person).unwrap();
+        unlockpt(&person).unwrap();
+        let name = ptsname(&person, Vec::new()).unwrap();
+        let program = File::options()
+            .read(true)
+            .write(true)
+            .open(Path::new(std::ffi::OsStr::from_bytes(name.as_bytes())))
+            .unwrap();
+        File::from(person.try_clone().unwrap()).write_all(answer).unwrap();
+        let words = [&["init", "--key", "p256", "--json"], words].concat();
+        let output = site.command(&words).stdin(Stdio::from(program)).output().unwrap();
+        let asked = text(&output).matches("Also company domains").count();
+        (output.status.code(), asked, String::from_utf8(output.stdout).unwrap())
+    };
+    let (exit, asked, made) = init(&[], b"cams.example.com 81.2.3.0/24\n");
+    assert_eq!((exit, asked), (Some(0), 1));
+    assert!(made.contains("\"cams.example.com\"") && made.contains("\"81.2.3.0/24\""), "{made}");
+    assert_eq!(init(&[], b"\n").0, Some(0));
+    assert_eq!(init(&[], b"*.x\n").0, Some(2));
+    for words in [&["--yes"][..], &["--permit", "cams.example.com"]] {
+        let (exit, asked, _) = init(words, b"");
+        assert_eq!((exit, asked), (Some(0), 0), "{words:?}");
+    }
+}
