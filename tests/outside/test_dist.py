@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from conftest import FULL, StartCamera
+from conftest import FULL, Site, StartCamera
 from processes import REPOSITORY, program, run
+from test_serve import service
 
 FOLDER = (REPOSITORY / (os.environ.get("CAMLOCK_DIST") or "dist")).resolve()
-PROGRAMS = sorted(path for path in FOLDER.glob("camlock-*") if path.suffix != ".json")
+PROGRAMS = sorted(path for path in FOLDER.glob("camlock-*") if re.search(r"-(linux|windows)-[a-z]+(\.exe)?$", path.name))
 LINUX = [path for path in PROGRAMS if "-linux-" in path.name]
 MUSL = [path for path in LINUX if "-musl" in path.name]
 WINDOWS = [path for path in PROGRAMS if path.suffix == ".exe"]
@@ -143,6 +144,16 @@ def test_demo_secures_all_cameras(built: Path, tmp_path: Path, record_property: 
     how = " ".join(emulated) or "this machine"
     row = f"{name(built):32} {built.stat().st_size / 1e6:5.1f} {mib:8.1f} {alone:13.1f} {seconds:8.1f}  {how}"
     record_property("dist", row)
+
+
+@each([path for path in LINUX if not emulator(path)])
+def test_the_service_is_a_small_guest(built: Path, site: Site) -> None:
+    """Under 15 MB while it idles, its page having been read."""
+    with service(site, "service", built=built) as served:
+        assert served.get(served.page, site.root)[0] == 200
+        status = Path(f"/proc/{served.running.process.pid}/status").read_text()
+        resident = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert resident and int(resident[1]) * 1024 < 15_000_000, status
 
 
 def without(calls: str, home: Path, *words: str | Path) -> tuple[list[str], subprocess.CompletedProcess[str]]:

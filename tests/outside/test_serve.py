@@ -47,16 +47,16 @@ class Service:
             return error.code, error.read().decode()
 
 
-def words(site: Site, *more: str | Path) -> list[str | Path]:
+def words(site: Site, *more: str | Path, built: Path | None = None) -> list[str | Path]:
     """The command, with ports chosen by the system."""
     listen = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
-    return [program("camlock"), "--data", site.home / "data", "serve", *listen, *more]
+    return [built or program("camlock"), "--data", site.home / "data", "serve", *listen, *more]
 
 
 @contextmanager
-def service(site: Site, name: str, *more: str | Path) -> Iterator[Service]:
+def service(site: Site, name: str, *more: str | Path, built: Path | None = None) -> Iterator[Service]:
     """The service for the length of a `with`."""
-    with running(words(site, *more), site.home / name) as started:
+    with running(words(site, *more, built=built), site.home / name) as started:
         yield Service(started)
 
 
