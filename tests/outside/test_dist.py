@@ -19,7 +19,9 @@ from processes import REPOSITORY, program, run
 from test_serve import service
 
 FOLDER = (REPOSITORY / (os.environ.get("CAMLOCK_DIST") or "dist")).resolve()
-PROGRAMS = sorted(path for path in FOLDER.glob("camlock-*") if re.search(r"-(linux|windows)-[a-z]+(\.exe)?$", path.name))
+PROGRAMS = sorted(
+    path for path in FOLDER.glob("camlock-*") if re.search(r"-(linux|windows)-[a-z]+(\.exe)?$", path.name)
+)
 LINUX = [path for path in PROGRAMS if "-linux-" in path.name]
 MUSL = [path for path in LINUX if "-musl" in path.name]
 WINDOWS = [path for path in PROGRAMS if path.suffix == ".exe"]
