@@ -72,6 +72,8 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
         print(&format!("SHA-256  {}", grouped(&public.root.sha256())));
     }
     if demo.once {
+        // Windows removes no file that is open.
+        fleet.store.clone().close().await;
         keep_root(folder).map_err(failed)?;
         return Ok(all_secure);
     }
