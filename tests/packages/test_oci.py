@@ -59,7 +59,8 @@ def test_a_broken_image_is_noticed(image: Path, tmp_path: Path) -> None:
     with tarfile.open(image) as archive:
         archive.extractall(tmp_path / "layout", filter="data")
     layer = max((tmp_path / "layout/blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
-    layer.write_bytes(layer.read_bytes()[:-1] + b"\0")
+    content = layer.read_bytes()
+    layer.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     source = f"oci:{tmp_path}/layout:0.1.0"
     command("skopeo", "--insecure-policy", "copy", source, f"dir:{tmp_path}/dir", fails=True)
 
