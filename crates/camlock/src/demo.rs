@@ -8,7 +8,7 @@ use std::{
 
 use authority::{Authority, Founding};
 use camera_sim::{Camera, Model, Options};
-use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use comfy_table::{Cell, Table, presets::UTF8_FULL_CONDENSED};
 use devices::Credentials;
 use domain::{Finding, KeyTransport, Verdict};
 use fleet::{Fleet, Limits, Order, Outcome};
@@ -161,13 +161,13 @@ fn table(shown: &[Shown<'_>]) {
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header(["Camera", "How", "Before", "After", "Seconds"]);
     for s in shown {
-        let after = match &s.outcome.url {
-            Some(url) => format!("{}\n{url}", talk::verdict(s.outcome.verdict)),
-            None => talk::verdict(s.outcome.verdict),
-        };
-        let before = format!("{}\n{}/", talk::verdict(s.outcome.before), s.camera.http_url());
-        let seconds = format!("{:.2}", seconds(s.outcome));
-        table.add_row([s.name.to_owned(), way(s.camera.model()).to_owned(), before, after, seconds]);
+        table.add_row([
+            Cell::new(s.name),
+            Cell::new(way(s.camera.model())),
+            talk::verdict_cell(s.outcome.before, &format!("{}/", s.camera.http_url())),
+            talk::verdict_cell(s.outcome.verdict, s.outcome.url.as_deref().unwrap_or_default()),
+            Cell::new(format!("{:.2}", seconds(s.outcome))),
+        ]);
     }
     print(&table.to_string());
     for s in shown {

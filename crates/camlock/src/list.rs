@@ -1,6 +1,6 @@
 //! `list`: devices and certificates.
 
-use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use comfy_table::{Cell, Table, presets::UTF8_FULL_CONDENSED};
 use domain::AltName;
 use serde_json::json;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
@@ -9,7 +9,7 @@ use crate::{
     args::{List, What},
     failure::Failure,
     setting::Setting,
-    talk::{print, print_json, verdict},
+    talk::{print, print_json, verdict_cell},
 };
 
 pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
@@ -28,11 +28,11 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
             for d in &devices {
                 let address = format!("{}:{}", d.host.plain(), d.https_port.unwrap_or(d.port));
                 table.add_row([
-                    d.name.clone(),
-                    address,
-                    verdict(d.verdict),
-                    day(d.not_after),
-                    d.driver.clone(),
+                    Cell::new(&d.name),
+                    Cell::new(address),
+                    verdict_cell(d.verdict, ""),
+                    Cell::new(day(d.not_after)),
+                    Cell::new(&d.driver),
                 ]);
             }
             json!(devices.iter().map(|d| json!({

@@ -5,6 +5,7 @@ use std::{
     process::ExitCode,
 };
 
+use comfy_table::{Cell, Color};
 use domain::{Finding, Severity, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -83,20 +84,37 @@ pub fn paint(style: &str, text: &str) -> String {
 }
 
 fn paint_for(stream: &impl IsTerminal, style: &str, text: &str) -> String {
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-    match stream.is_terminal() && !no_color {
+    match has_colour(stream) {
         true => format!("\x1b[{style}m{text}\x1b[0m"),
         false => text.to_owned(),
     }
 }
 
+fn has_colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
 /// A verdict for people.
 pub fn verdict(verdict: Verdict) -> String {
+    let (style, _, text) = look(verdict);
+    paint(style, text)
+}
+
+/// A verdict's colour, as escape code and for a table, and its words.
+fn look(verdict: Verdict) -> (&'static str, Color, &'static str) {
     match verdict {
-        Verdict::Secure => paint("32", "✓ secure"),
-        Verdict::NotSecure => paint("31", "✗ not secure"),
-        Verdict::Unreachable => paint("33", "? unreachable"),
+        Verdict::Secure => ("32", Color::DarkGreen, "✓ secure"),
+        Verdict::NotSecure => ("31", Color::DarkRed, "✗ not secure"),
+        Verdict::Unreachable => ("33", Color::DarkYellow, "? unreachable"),
     }
+}
+
+/// A verdict in a table, with a line below it or none. The table colours the cell itself: it would count the escape
+/// codes of a painted text as letters.
+pub fn verdict_cell(verdict: Verdict, below: &str) -> Cell {
+    let (_, color, text) = look(verdict);
+    let cell = Cell::new(format!("{text}\n{below}").trim_end());
+    if has_colour(&std::io::stdout()) { cell.fg(color) } else { cell }
 }
 
 /// Findings as JSON.

@@ -8,7 +8,7 @@ use std::{
     fs::File,
     io::{Read, Write},
     os::unix::ffi::OsStrExt,
-    process::Stdio,
+    process::{Output, Stdio},
 };
 
 use camera_sim::Model;
@@ -48,23 +48,52 @@ async fn the_user_is_asked_for() {
     }
 }
 
+/// What a command shows on a terminal, and its end.
+fn shown_by(site: &Site, words: &[&str], variable: &str) -> (Vec<u8>, Output) {
+    let (mut person, program) = terminal();
+    let mut command = site.command(words);
+    let output = command.env(variable, "1").stdout(Stdio::from(program)).output().unwrap();
+    drop(command);
+    // The program's end is closed now, so reading ends with an error once all was read.
+    let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(more @ 1..) = person.read(&mut buffer) {
+        shown.extend_from_slice(&buffer[..more]);
+    }
+    (shown, output)
+}
+
 #[test]
 fn colours_are_for_a_terminal_that_wants_them() {
     let site = Site::founded();
     let run = |words: &[&str], variable: &str| {
-        let (mut person, program) = terminal();
-        let mut command = site.command(words);
-        let output = command.env(variable, "1").stdout(Stdio::from(program)).output().unwrap();
-        drop(command);
-        // The program's end is closed now, so reading ends with an error once all was read.
-        let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
-        while let Ok(more @ 1..) = person.read(&mut buffer) {
-            shown.extend_from_slice(&buffer[..more]);
-        }
+        let (shown, output) = shown_by(&site, words, variable);
         (shown.contains(&0x1b), output.stderr.contains(&0x1b))
     };
     assert_eq!(run(&["check", "127.0.0.1:1"], "TERM_OF_NO_MEANING"), (true, false));
     assert_eq!(run(&["check", "127.0.0.1:1"], "NO_COLOR"), (false, false));
     // Standard error is no terminal here, whatever standard output is.
     assert_eq!(run(&["init"], "TERM_OF_NO_MEANING"), (false, false));
+}
+
+/// Escape codes have no width.
+#[test]
+fn a_coloured_table_keeps_its_shape() {
+    let site = Site::new();
+    for (variable, coloured) in [("TERM_OF_NO_MEANING", true), ("NO_COLOR", false)] {
+        let (shown, output) = shown_by(&site, &["demo", "--once", "--cameras", "1"], variable);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8(shown).unwrap();
+        assert_eq!(text.contains('\x1b'), coloured);
+        let mut pieces = text.split('\x1b');
+        let mut plain = pieces.next().unwrap().to_owned();
+        plain.extend(pieces.filter_map(|piece| piece.split_once('m')).map(|(_, rest)| rest));
+        let widths: Vec<usize> = plain
+            .lines()
+            .filter(|line| line.starts_with(['┌', '│', '╞', '└']))
+            .map(|line| line.trim_end().chars().count())
+            .collect();
+        assert!(widths.len() >= 5 && widths.iter().all(|w| *w == widths[0]), "{plain}");
+        let root = plain.lines().find_map(|l| l.strip_prefix("Root")).unwrap().trim();
+        std::fs::remove_dir_all(std::path::Path::new(root).parent().unwrap()).unwrap();
+    }
 }
