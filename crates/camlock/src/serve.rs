@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -48,8 +49,12 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
         return Err(Failure::usage("page-certificate-missing"));
     };
     let tls = certificate.tls()?;
-    let site =
-        LiveSite { store: store.clone(), public: page.public.clone(), locked: page.authority.is_none() };
+    let site = LiveSite {
+        store: store.clone(),
+        public: page.public.clone(),
+        locked: page.authority.is_none(),
+        words: Arc::new(Words::english()),
+    };
     let root = root(&page.public, None);
     let trust = web::trust_router(&root, &page.public.site, site.clone());
     let server = Server::start(https, tls, web::router(&root, site)).await.map_err(cannot_serve)?;
@@ -153,6 +158,7 @@ struct LiveSite {
     store: Store,
     public: Public,
     locked: bool,
+    words: Arc<Words>,
 }
 
 impl web::Site for LiveSite {
@@ -173,13 +179,12 @@ impl web::Site for LiveSite {
 
 impl LiveSite {
     async fn read(&self) -> Result<web::Page, store::Error> {
-        let words = Words::english();
         let now = OffsetDateTime::now_utc();
         let devices = self.store.devices(None).await?;
         let secure = devices.iter().filter(|d| state(d, now).0 == Verdict::Secure).count();
         let mut cameras = Vec::new();
         for device in devices.iter().take(SHOWN) {
-            cameras.push(self.camera(device, &words, now).await?);
+            cameras.push(self.camera(device, &self.words, now).await?);
         }
         Ok(web::Page {
             site: self.public.site.clone(),

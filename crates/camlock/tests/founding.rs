@@ -26,22 +26,12 @@ fn a_site_with_an_invisible_character_is_refused() {
 #[cfg(target_os = "linux")]
 #[test]
 fn init_asks_once_for_more_names_unless_told_not_to() {
-    use std::{fs::File, io::Write, os::unix::ffi::OsStrExt, path::Path, process::Stdio};
-
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::{io::Write, process::Stdio};
 
     let init = |words: &[&str], answer: &[u8]| {
         let site = Site::new();
-        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&person).unwrap();
-        unlockpt(&person).unwrap();
-        let name = ptsname(&person, Vec::new()).unwrap();
-        let program = File::options()
-            .read(true)
-            .write(true)
-            .open(Path::new(std::ffi::OsStr::from_bytes(name.as_bytes())))
-            .unwrap();
-        File::from(person.try_clone().unwrap()).write_all(answer).unwrap();
+        let (mut person, program) = common::terminal();
+        person.write_all(answer).unwrap();
         let words = [&["init", "--key", "p256", "--json"], words].concat();
         let output = site.command(&words).stdin(Stdio::from(program)).output().unwrap();
         let asked = text(&output).matches("Also company domains").count();

@@ -5,26 +5,12 @@
 mod common;
 
 use std::{
-    fs::File,
     io::{Read, Write},
-    os::unix::ffi::OsStrExt,
     process::{Output, Stdio},
 };
 
 use camera_sim::Model;
-use common::{Site, camera, document};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
-/// A terminal: the end that a person sits at, and the program's end.
-fn terminal() -> (File, File) {
-    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&person).unwrap();
-    unlockpt(&person).unwrap();
-    let name = ptsname(&person, Vec::new()).unwrap();
-    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
-    let program = File::options().read(true).write(true).open(path).unwrap();
-    (File::from(person), program)
-}
+use common::{Site, camera, document, terminal};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_user_is_asked_for() {

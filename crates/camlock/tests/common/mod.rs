@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)]
 
 use std::{
+    fs::File,
     path::PathBuf,
     process::{Command, Output, Stdio},
     time::Duration,
@@ -111,4 +112,20 @@ pub async fn camera(model: Model, faults: &[Fault]) -> Camera {
 
 pub fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A terminal: the end that a person sits at, and the program's end.
+#[cfg(target_os = "linux")]
+pub fn terminal() -> (File, File) {
+    use std::os::unix::ffi::OsStrExt;
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&person).unwrap();
+    unlockpt(&person).unwrap();
+    let name = ptsname(&person, Vec::new()).unwrap();
+    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
+    let program = File::options().read(true).write(true).open(path).unwrap();
+    (File::from(person), program)
 }
