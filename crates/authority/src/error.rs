@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::Mistake;
+
 /// Why the authority does not do what was asked.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
 #[serde(tag = "code", rename_all = "kebab-case")]
@@ -19,6 +21,20 @@ pub enum Error {
     OutlivesRoot { root_ends: time::Date },
     #[error("the root ends on {root_ends}")]
     RootEnds { root_ends: time::Date },
+    #[error("policy.toml, line {line}: {mistake}")]
+    PolicyFile { line: usize, mistake: Mistake },
+    #[error("{file} cannot be read: {reason}")]
+    PolicyUnreadable { file: String, reason: String },
+    #[error("{file} has more than {limit} bytes")]
+    PolicyTooLarge { file: String, limit: u64 },
+    #[error("the policy denies {names:?}")]
+    PolicyDenies { names: Vec<String> },
+    #[error("the policy permits {lists:?} and not {names:?}")]
+    PolicyPermits { names: Vec<String>, lists: Vec<String> },
+    #[error("the policy's profile {profile} takes {allowed:?} and not {key}")]
+    PolicyKey { profile: String, key: String, allowed: Vec<String> },
+    #[error("the policy's profile {profile} allows {limit} days and not {days}")]
+    PolicyDays { profile: String, days: i64, limit: i64 },
     #[serde(untagged)]
     #[error(transparent)]
     Pki(#[from] pki::Error),

@@ -6,6 +6,8 @@
 mod door;
 mod error;
 mod names;
+mod policy;
+mod policy_file;
 
 use domain::slug;
 use pki::{Certificate, KeyKind, Permitted, PrivateKey, Serial, profile};
@@ -17,6 +19,8 @@ use zeroize::Zeroizing;
 pub use door::{BY_HAND_DAYS, Days, Issued, MANAGED_DAYS, Order};
 pub use error::Error;
 pub use names::{Change, Effective, Wish, effective};
+pub use policy::{BackupPlan, Leaf, Policy};
+pub use policy_file::Mistake;
 
 /// The longest site name, characters: the root's common name holds it beside 18 others.
 const MAX_SITE: usize = 40;

@@ -22,7 +22,7 @@ const WRONG_USE: [&str; 9] = [
 ];
 
 /// Codes of a machine or data that is not in order.
-const BROKEN: [&str; 11] = [
+const BROKEN: [&str; 14] = [
     "no-data-directory",
     "data-directory",
     "other-version",
@@ -34,6 +34,9 @@ const BROKEN: [&str; 11] = [
     "vault-damaged",
     "vault-crypto",
     "crypto",
+    "policy-file",
+    "policy-unreadable",
+    "policy-too-large",
 ];
 
 impl Failure {

@@ -95,6 +95,7 @@ fn every_code_has_a_sentence() {
         codes::<vault::Error>(),
         codes::<store::Error>(),
         codes::<authority::Change>(),
+        codes::<authority::Mistake>(),
         codes::<fleet::Said>(),
         // Enums that pass on the errors of others list no codes; these are their own.
         [
@@ -112,6 +113,13 @@ fn every_code_has_a_sentence() {
             "common-name",
             "outlives-root",
             "root-ends",
+            "policy-file",
+            "policy-unreadable",
+            "policy-too-large",
+            "policy-denies",
+            "policy-permits",
+            "policy-key",
+            "policy-days",
             // Named by a variable.
             "passphrase-missing",
             "password-missing",

@@ -133,13 +133,23 @@ impl FromStr for Entry {
     fn from_str(text: &str) -> Result<Entry, Error> {
         let invalid = || Error::InvalidConstraint { text: text.chars().take(80).collect() };
         if let Ok(net) = text.parse::<IpNet>() {
-            return Ok(Entry::Network(net.trunc()));
+            return Ok(Entry::Network(unmapped(net.trunc())));
         }
         match text.strip_prefix('.').unwrap_or(text).parse().map_err(|_| invalid())? {
             AltName::Ip(ip) => Ok(Entry::Network(ip.into())),
             AltName::Dns(name) => Ok(Entry::Domain(name)),
         }
     }
+}
+
+/// A range of IPv4 addresses written as IPv6 (`::ffff:10.0.0.0/104`) as what it is: names are read that way, too,
+/// and else none would be in it.
+fn unmapped(net: IpNet) -> IpNet {
+    let v4 = match net {
+        IpNet::V6(v6) => v6.network().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    v4.and_then(|(address, length)| IpNet::new(address.into(), length).ok()).unwrap_or(net)
 }
 
 #[cfg(test)]
@@ -190,6 +200,8 @@ mod tests {
         assert_eq!(permitted.entries()[7..9], ["81.2.3.0/24", "127.0.0.1/32"]);
         assert_eq!(permitted.entries().len(), before + 4);
         assert!(permitted.allows(&"cam1.shop.example.com".parse().unwrap()));
+        permitted.permit("::ffff:81.2.3.0/120").unwrap();
+        assert_eq!(permitted.entries().len(), before + 4);
         assert!(permitted.permit("*.x").is_err() && permitted.permit("10.0.0.0/99").is_err());
         let again = Permitted::try_from(permitted.entries()).unwrap();
         assert_eq!(again, permitted);
