@@ -2,7 +2,7 @@ use domain::AltName;
 use sqlx::{Row, sqlite::SqliteRow};
 use time::OffsetDateTime;
 
-use crate::{Error, Store, now, pattern};
+use crate::{Error, Store, pattern, writer::Write};
 
 /// What is about to be signed. Stored first, so that no crash leaves a certificate without a trace.
 #[derive(Debug)]
@@ -34,6 +34,10 @@ pub struct CertificateRow {
     pub name: Option<String>,
     /// The effective names.
     pub names: Vec<AltName>,
+    /// The authority that signed, or was to sign.
+    pub authority_id: i64,
+    /// The profile's name.
+    pub profile: String,
     /// The device that it was made for, if Camlock installs it.
     pub device_id: Option<i64>,
     /// The name of that device.
@@ -46,56 +50,44 @@ pub struct CertificateRow {
     pub sha256: Option<String>,
     /// The certificate; `None` while it is an intent.
     pub der: Option<Vec<u8>>,
+    /// When it was intended.
+    pub intended_at: OffsetDateTime,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<OffsetDateTime>,
 }
 
 /// Every query of certificates reads the same columns; literals, so that no text can slip into a statement.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT c.serial, c.name, c.names, c.device_id, d.name AS device, c.not_before, c.not_after, c.sha256, c.der
-             FROM certificate c LEFT JOIN device d ON d.id = c.device_id ",
+            "SELECT c.serial, c.name, c.names, c.authority_id, c.profile, c.device_id, d.name AS device, c.not_before,
+             c.not_after, c.sha256, c.der, c.intended_at, c.revoked_at FROM certificate c LEFT JOIN device d ON d.id = c.device_id ",
             $rest
         )
     };
 }
 
 impl Store {
-    /// Stores an intent. A serial that was used before is refused by the primary key.
+    /// Stores an intent, durably. A serial that was used before is refused by the primary key.
     pub async fn intend(&self, intent: &Intent<'_>) -> Result<(), Error> {
-        sqlx::query(
-            "INSERT INTO certificate
-             (serial, authority_id, device_id, profile, name, names, not_before, not_after, intended_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        )
-        .bind(intent.serial)
-        .bind(intent.authority_id)
-        .bind(intent.device_id)
-        .bind(intent.profile)
-        .bind(intent.name)
-        .bind(serde_json::to_string(intent.names)?)
-        .bind(intent.not_before.unix_timestamp())
-        .bind(intent.not_after.unix_timestamp())
-        .bind(now())
-        .execute(&self.writer)
-        .await?;
-        Ok(())
+        let write = Write::Intent {
+            serial: intent.serial.to_owned(),
+            authority_id: intent.authority_id,
+            device_id: intent.device_id,
+            profile: intent.profile.to_owned(),
+            name: intent.name.map(str::to_owned),
+            names: serde_json::to_string(intent.names)?,
+            not_before: intent.not_before.unix_timestamp(),
+            not_after: intent.not_after.unix_timestamp(),
+        };
+        self.queue.write(write).await
     }
 
-    /// Completes an intent with the signed certificate.
+    /// Completes an intent with the signed certificate, durably.
     pub async fn record_certificate(&self, serial: &str, sha256: &str, der: &[u8]) -> Result<(), Error> {
-        let done = sqlx::query(
-            "UPDATE certificate SET issued_at = $1, sha256 = $2, der = $3 WHERE serial = $4 AND der IS NULL",
-        )
-        .bind(now())
-        .bind(sha256)
-        .bind(der)
-        .bind(serial)
-        .execute(&self.writer)
-        .await?;
-        match done.rows_affected() {
-            1 => Ok(()),
-            _ => Err(Error::StoredData { detail: format!("no open intent for serial {serial}") }),
-        }
+        let write =
+            Write::Certificate { serial: serial.to_owned(), sha256: sha256.to_owned(), der: der.to_owned() };
+        self.queue.write(write).await
     }
 
     /// The issued certificate with this fingerprint, if the authority made it.
@@ -103,6 +95,24 @@ impl Store {
         let row =
             sqlx::query(select!("WHERE c.sha256 = $1")).bind(sha256).fetch_optional(&self.readers).await?;
         row.as_ref().map(certificate).transpose()
+    }
+
+    /// The certificate or intent with this serial number.
+    pub async fn certificate(&self, serial: &str) -> Result<Option<CertificateRow>, Error> {
+        let row =
+            sqlx::query(select!("WHERE c.serial = $1")).bind(serial).fetch_optional(&self.readers).await?;
+        row.as_ref().map(certificate).transpose()
+    }
+
+    /// At most `limit` certificates and intents whose serial numbers come after `serial`, in that order: all of them can
+    /// be read in parts, whatever is issued meanwhile.
+    pub async fn certificates_after(&self, serial: &str, limit: u32) -> Result<Vec<CertificateRow>, Error> {
+        let rows = sqlx::query(select!("WHERE c.serial > $1 ORDER BY c.serial LIMIT $2"))
+            .bind(serial)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(certificate).collect()
     }
 
     /// Issued certificates by expiry, the next first: those that end before `before`, and whose names, serial
@@ -131,12 +141,16 @@ fn certificate(row: &SqliteRow) -> Result<CertificateRow, Error> {
         serial: row.try_get("serial")?,
         name: row.try_get("name")?,
         names: serde_json::from_str(row.try_get("names")?)?,
+        authority_id: row.try_get("authority_id")?,
+        profile: row.try_get("profile")?,
         device_id: row.try_get("device_id")?,
         device: row.try_get("device")?,
         not_before: date(row.try_get("not_before")?)?,
         not_after: date(row.try_get("not_after")?)?,
         sha256: row.try_get("sha256")?,
         der: row.try_get("der")?,
+        intended_at: date(row.try_get("intended_at")?)?,
+        revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(date).transpose()?,
     })
 }
 

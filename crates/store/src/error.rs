@@ -19,6 +19,12 @@ pub enum Error {
     AuthorityExists { site: String },
     #[error("there is no authority yet")]
     NoAuthority,
+    #[error("a next root is there already")]
+    RolloverUnderWay,
+    #[error("there is no next root")]
+    NoRollover,
+    #[error("another authority issues now")]
+    NotTheIssuer,
 }
 
 impl From<sqlx::Error> for Error {

@@ -4,12 +4,15 @@
 //! would be an incident), one connection that writes and several that read. A write is durable when its
 //! function returns.
 
+mod authorities;
 mod certificates;
 mod devices;
 mod enrolments;
 mod error;
 mod lease;
+mod revocations;
 mod site;
+mod writer;
 
 use std::{
     path::{Path, PathBuf},
@@ -21,16 +24,20 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
 
+pub use authorities::{AuthorityRow, AuthorityState, Dependents, NewAuthority};
 pub use certificates::{CertificateRow, Intent};
 pub use devices::{DeviceRow, NewDevice};
 pub use enrolments::{EnrolmentRow, StepRow, StoredStep};
 pub use error::Error;
 pub use lease::Lease;
-pub use site::{AuthorityRow, NewSite, Site};
+pub use revocations::{Reason, Revocation};
+pub use site::{NewSite, Site};
+use writer::Writer;
 
 const FILE: &str = "camlock.db";
-const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 1;
+/// Each takes a ledger from the version before to its own; none is ever changed.
+const SCHEMA: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 
 /// The open ledger. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -38,6 +45,7 @@ pub struct Store {
     directory: PathBuf,
     writer: SqlitePool,
     readers: SqlitePool,
+    queue: Writer,
 }
 
 impl Store {
@@ -72,15 +80,16 @@ impl Store {
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&writer).await?;
         match version {
-            0 => Store::make_schema(&writer).await?,
             SCHEMA_VERSION => {}
+            0..SCHEMA_VERSION => Store::make_schema(&writer).await?,
             found => return Err(Error::OtherVersion { found, known: SCHEMA_VERSION }),
         }
         let readers = SqlitePoolOptions::new()
             .min_connections(0)
             .max_connections(4)
             .connect_lazy_with(options.read_only(true));
-        Ok(Store { directory: directory.to_owned(), writer, readers })
+        let queue = Writer::start(writer.clone());
+        Ok(Store { directory: directory.to_owned(), writer, readers, queue })
     }
 
     async fn make_schema(writer: &SqlitePool) -> Result<(), Error> {
@@ -88,12 +97,20 @@ impl Store {
         let mut transaction = begin(&mut connection).await?;
         // Another process may have made it while this one waited for the lock.
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
-        if version == 0 {
-            transaction.execute(SCHEMA).await?;
-            transaction.execute("PRAGMA user_version = 1").await?;
+        let missing = SCHEMA.iter().skip(usize::try_from(version).unwrap_or(SCHEMA.len()));
+        for statements in missing {
+            transaction.execute(*statements).await?;
         }
+        // A pragma takes no arguments; the number is this program's own.
+        let set_version = format!("PRAGMA user_version = {SCHEMA_VERSION}");
+        transaction.execute(sqlx::AssertSqlSafe(set_version)).await?;
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Closes the connections, so that SQLite folds its write-ahead log into the database.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use domain::{AltName, EnrolmentState, KeyTransport, Step, StepState, Verdict};
-use store::{Error, Intent, NewDevice, NewSite, StepRow, Store};
+use store::{AuthorityState, Error, Intent, NewAuthority, NewDevice, NewSite, Reason, StepRow, Store};
 use time::{Duration, OffsetDateTime};
 
 async fn ledger() -> (tempfile::TempDir, Store) {
@@ -12,15 +12,16 @@ async fn ledger() -> (tempfile::TempDir, Store) {
 }
 
 fn site(name: &str) -> NewSite<'_> {
-    NewSite {
-        name,
-        vault: "{}",
-        certificate: b"root",
-        sealed_key: b"sealed",
-        permitted: "[]",
-        constrained: true,
-    }
+    NewSite { name, vault: "{}", authority: &[ACTIVE] }
 }
+
+const ACTIVE: NewAuthority<'static> = NewAuthority {
+    certificate: b"root",
+    key: Some((b"sealed", "armored")),
+    permitted: "[]",
+    constrained: true,
+    state: AuthorityState::Active,
+};
 
 fn intent<'a>(serial: &'a str, names: &'a [AltName], days: i64) -> Intent<'a> {
     let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
@@ -49,7 +50,7 @@ async fn a_site_is_founded_once() {
 
     let again = Store::open(&directory.path().join("data")).await.unwrap();
     let site = again.site().await.unwrap();
-    assert_eq!((site.name.as_str(), site.authority.certificate.as_slice()), ("Shop", &b"root"[..]));
+    assert_eq!((site.name.as_str(), site.authorities[0].certificate.as_slice()), ("Shop", &b"root"[..]));
     assert!(matches!(
         Store::open(&directory.path().join("none")).await.unwrap_err(),
         Error::NoDataDirectory { .. }
@@ -124,6 +125,130 @@ async fn certificates_are_found_by_expiry_and_text() {
     for nothing in ["%", "_", "\\", "'; --"] {
         assert!(store.certificates(None, Some(nothing)).await.unwrap().is_empty(), "{nothing}");
     }
+}
+
+fn next(state: AuthorityState) -> NewAuthority<'static> {
+    NewAuthority { certificate: b"next", state, ..ACTIVE }
+}
+
+async fn states(store: &Store) -> Vec<(AuthorityState, Option<i64>, bool)> {
+    let authorities = store.site().await.unwrap().authorities;
+    authorities.iter().map(|a| (a.state, a.root_id, a.sealed_key.is_some())).collect()
+}
+
+#[tokio::test]
+async fn a_next_authority_waits_and_takes_over_or_goes() {
+    use AuthorityState::{Active, Next, Offline, Old};
+    let (_directory, store) = ledger().await;
+    store.found_site(&site("Shop")).await.unwrap();
+    assert_eq!(store.confirm_next().await.unwrap_err(), Error::NoRollover);
+    assert_eq!(store.cancel_next().await.unwrap_err(), Error::NoRollover);
+
+    let offline = NewAuthority { key: None, state: Offline, ..ACTIVE };
+    store.add_next(&[offline, next(Next)]).await.unwrap();
+    assert_eq!(store.add_next(&[next(Next)]).await.unwrap_err(), Error::RolloverUnderWay);
+    let waiting = [(Active, None, true), (Offline, None, false), (Next, Some(2), true)];
+    assert_eq!(states(&store).await, waiting);
+    store.cancel_next().await.unwrap();
+    assert_eq!(states(&store).await, waiting[..1]);
+
+    store.add_next(&[next(Next)]).await.unwrap();
+    store.confirm_next().await.unwrap();
+    assert_eq!(states(&store).await, [(Old, None, true), (Active, None, true)]);
+    let names = ["192.168.1.64".parse().unwrap()];
+    let refused = store.intend(&intent("aa", &names, 30)).await.unwrap_err();
+    assert_eq!(refused, Error::NotTheIssuer, "an old authority issues no more");
+    store.intend(&Intent { authority_id: 2, ..intent("aa", &names, 30) }).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_revoked_is_on_the_list_once() {
+    let (_directory, store) = ledger().await;
+    store.found_site(&site("Shop")).await.unwrap();
+    let names = ["192.168.1.64".parse().unwrap()];
+    for serial in ["aa", "bb"] {
+        store.intend(&intent(serial, &names, 3650)).await.unwrap();
+    }
+    store.record_certificate("aa", "f00d", b"der").await.unwrap();
+    assert!(store.revoke("aa", Reason::KeyCompromise).await.unwrap());
+    assert!(!store.revoke("aa", Reason::Superseded).await.unwrap(), "the first reason stands");
+    assert!(!store.revoke("bb", Reason::Superseded).await.unwrap(), "an intent is no certificate");
+    let list = store.revocations(1).await.unwrap();
+    assert_eq!(list.len(), 1);
+    assert_eq!((list[0].serial.as_str(), list[0].reason), ("aa", Reason::KeyCompromise));
+
+    let next_update = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+    assert!(store.crl(1).await.unwrap().is_none());
+    let numbers = [store.take_crl_number(1).await.unwrap(), store.take_crl_number(1).await.unwrap()];
+    assert_eq!(numbers, [1, 2]);
+    store.save_crl(1, 2, next_update, b"second").await.unwrap();
+    store.save_crl(1, 1, next_update, b"first").await.unwrap();
+    assert_eq!(store.crl(1).await.unwrap(), Some((b"second".to_vec(), next_update)));
+}
+
+#[tokio::test]
+async fn writes_at_once_are_each_answered() {
+    let (_directory, store) = ledger().await;
+    store.found_site(&site("Shop")).await.unwrap();
+    let names = ["192.168.1.64".parse().unwrap()];
+    let serials: Vec<String> = (0..200).map(|i| format!("{:02x}", i % 100)).collect();
+    let writes = serials.iter().map(|serial| {
+        let (store, names) = (store.clone(), &names);
+        async move { store.intend(&intent(serial, names, 30)).await.is_ok() }
+    });
+    // Each serial comes twice; whatever else is in its group, exactly one of the two is stored.
+    let done = futures(writes).await;
+    assert_eq!(done.iter().filter(|done| **done).count(), 100);
+    for serial in &serials[..100] {
+        assert!(store.certificate(serial).await.unwrap().is_some());
+    }
+}
+
+/// Runs them all at once.
+async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut running: Vec<_> = all.map(Box::pin).collect();
+    let mut done: Vec<Option<T>> = running.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (future, done) in running.iter_mut().zip(&mut done) {
+            if done.is_none()
+                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                *done = Some(value);
+            }
+        }
+        if done.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+/// As the first released version wrote it.
+#[tokio::test]
+async fn a_ledger_of_version_1_is_taken_along() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("camlock.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::raw_sql(include_str!("../src/schema/1.sql")).execute(&pool).await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO site VALUES (1, 'Shop', '{}', 1);
+         INSERT INTO authority VALUES (1, x'01', x'02', '[]', 1, 1);
+         INSERT INTO certificate VALUES ('aa', 1, NULL, 'device', 'Gate', '[]', 1, 2, 1, 1, 'f00d', x'03');
+         PRAGMA user_version = 1;",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+
+    let store = Store::open(directory.path()).await.unwrap();
+    let site = store.site().await.unwrap();
+    let row = &site.authorities[0];
+    assert_eq!((site.name.as_str(), row.certificate.as_slice()), ("Shop", &b"\x01"[..]));
+    assert_eq!((row.sealed_key.as_deref(), row.state), (Some(&b"\x02"[..]), AuthorityState::Active));
+    assert!(row.for_recovery.is_none());
+    let certificate = store.certificate("aa").await.unwrap().unwrap();
+    assert_eq!((certificate.der.as_deref(), certificate.revoked_at), (Some(&b"\x03"[..]), None));
 }
 
 #[tokio::test]

@@ -1,0 +1,225 @@
+use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
+use time::OffsetDateTime;
+
+use crate::{
+    Error, Store, begin,
+    certificates::date,
+    devices::{from_word, word},
+    now,
+};
+
+/// What an authority is for at present.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthorityState {
+    /// Made, and issues nothing until the operator confirms that its root is on the computers.
+    Next,
+    /// Issues.
+    Active,
+    /// Issues no more; what it issued may still be in use.
+    Old,
+    /// A root whose key is not on this machine; the issuer below it says what it is for.
+    Offline,
+}
+
+/// An authority to be stored.
+#[derive(Debug)]
+pub struct NewAuthority<'a> {
+    /// Its certificate, DER.
+    pub certificate: &'a [u8],
+    /// Its private key sealed with the master key, and encrypted to the recovery key; `None` if the key is elsewhere.
+    pub key: Option<(&'a [u8], &'a str)>,
+    /// The names it may speak for, JSON.
+    pub permitted: &'a str,
+    /// Whether its certificate says so.
+    pub constrained: bool,
+    /// What it is for.
+    pub state: AuthorityState,
+}
+
+/// An authority as stored.
+#[derive(Clone, Debug)]
+pub struct AuthorityRow {
+    /// Its number in the ledger.
+    pub id: i64,
+    /// The number of the root above it, with two tiers.
+    pub root_id: Option<i64>,
+    /// Its certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Its private key sealed with the master key, if it is on this machine.
+    pub sealed_key: Option<Vec<u8>>,
+    /// The same, encrypted to the recovery key (an armored `age` file).
+    pub for_recovery: Option<String>,
+    /// The names it may speak for, JSON.
+    pub permitted: String,
+    /// Whether its certificate says so.
+    pub constrained: bool,
+    /// What it is for.
+    pub state: AuthorityState,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+}
+
+/// What is still in use of an authority's: neither past its end nor revoked.
+#[derive(Clone, Debug, Default)]
+pub struct Dependents {
+    /// Devices that serve one of its certificates.
+    pub devices: Vec<String>,
+    /// Certificates that Camlock did not install.
+    pub by_hand: Vec<String>,
+}
+
+impl Store {
+    pub(crate) async fn authorities(&self) -> Result<Vec<AuthorityRow>, Error> {
+        let rows = sqlx::query(
+            "SELECT id, root_id, certificate, sealed, for_recovery, permitted, constrained, state, created_at
+             FROM authority LEFT JOIN authority_key ON authority_id = id ORDER BY id",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(authority).collect()
+    }
+
+    /// Stores the authority that is to come after the active one. Refuses where one waits already.
+    pub async fn add_next(&self, authority: &[NewAuthority<'_>]) -> Result<(), Error> {
+        let mut connection = self.writer.acquire().await?;
+        let mut transaction = begin(&mut connection).await?;
+        if count_next(&mut transaction).await? > 0 {
+            return Err(Error::RolloverUnderWay);
+        }
+        insert(&mut transaction, authority, None).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The next authority becomes the active one.
+    pub async fn confirm_next(&self) -> Result<(), Error> {
+        let mut connection = self.writer.acquire().await?;
+        let mut transaction = begin(&mut connection).await?;
+        if count_next(&mut transaction).await? == 0 {
+            return Err(Error::NoRollover);
+        }
+        sqlx::query(
+            "UPDATE authority SET state = CASE state WHEN 'next' THEN 'active' ELSE 'old' END
+             WHERE state IN ('next', 'active')",
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Forgets the next authority, which has issued nothing.
+    pub async fn cancel_next(&self) -> Result<(), Error> {
+        let mut connection = self.writer.acquire().await?;
+        let mut transaction = begin(&mut connection).await?;
+        if count_next(&mut transaction).await? == 0 {
+            return Err(Error::NoRollover);
+        }
+        sqlx::query(
+            "DELETE FROM authority_key WHERE authority_id IN (SELECT id FROM authority WHERE state = 'next')",
+        )
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("DELETE FROM authority WHERE state = 'next'").execute(&mut *transaction).await?;
+        sqlx::query(
+            "DELETE FROM authority WHERE state = 'offline'
+             AND id NOT IN (SELECT root_id FROM authority WHERE root_id IS NOT NULL)",
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Puts a new issuer in the place of the active one, below the same offline root.
+    pub async fn replace_issuer(&self, root_id: i64, issuer: &NewAuthority<'_>) -> Result<(), Error> {
+        let mut connection = self.writer.acquire().await?;
+        let mut transaction = begin(&mut connection).await?;
+        sqlx::query("UPDATE authority SET state = 'old' WHERE state = 'active'")
+            .execute(&mut *transaction)
+            .await?;
+        insert(&mut transaction, std::slice::from_ref(issuer), Some(root_id)).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Stores an authority's key encrypted to the recovery key.
+    pub async fn keep_for_recovery(&self, authority_id: i64, armored: &str) -> Result<(), Error> {
+        sqlx::query("UPDATE authority_key SET for_recovery = $1 WHERE authority_id = $2")
+            .bind(armored)
+            .bind(authority_id)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// What still depends on an authority. The site's own page, a server called `page`, moves by itself.
+    pub async fn dependents(&self, authority_id: i64, page: &str) -> Result<Dependents, Error> {
+        let devices = sqlx::query_scalar(
+            "SELECT d.name || ' (' || d.host || ')' FROM device d JOIN certificate c ON c.serial = d.serial
+             WHERE c.authority_id = $1 AND c.not_after > $2 AND c.revoked_at IS NULL ORDER BY d.name, d.id",
+        );
+        let by_hand = sqlx::query_scalar(
+            "SELECT coalesce(name, names) FROM certificate
+             WHERE authority_id = $1 AND not_after > $2 AND revoked_at IS NULL AND der IS NOT NULL
+             AND device_id IS NULL AND NOT (profile = 'server' AND coalesce(name, '') = $3) ORDER BY not_after, serial",
+        );
+        Ok(Dependents {
+            devices: devices.bind(authority_id).bind(now()).fetch_all(&self.readers).await?,
+            by_hand: by_hand.bind(authority_id).bind(now()).bind(page).fetch_all(&self.readers).await?,
+        })
+    }
+}
+
+async fn count_next(transaction: &mut Transaction<'_, Sqlite>) -> Result<i64, Error> {
+    let count = sqlx::query_scalar("SELECT count(*) FROM authority WHERE state = 'next'");
+    Ok(count.fetch_one(&mut **transaction).await?)
+}
+
+/// Each below the one before it; the first below `root_id`.
+pub(crate) async fn insert(
+    transaction: &mut Transaction<'_, Sqlite>,
+    authorities: &[NewAuthority<'_>],
+    root_id: Option<i64>,
+) -> Result<(), Error> {
+    let mut above = root_id;
+    for authority in authorities {
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO authority (root_id, certificate, permitted, constrained, state, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+        )
+        .bind(above)
+        .bind(authority.certificate)
+        .bind(authority.permitted)
+        .bind(authority.constrained)
+        .bind(word(&authority.state)?)
+        .bind(now())
+        .fetch_one(&mut **transaction)
+        .await?;
+        if let Some((sealed, for_recovery)) = authority.key {
+            sqlx::query("INSERT INTO authority_key (authority_id, sealed, for_recovery) VALUES ($1, $2, $3)")
+                .bind(id)
+                .bind(sealed)
+                .bind(for_recovery)
+                .execute(&mut **transaction)
+                .await?;
+        }
+        above = Some(id);
+    }
+    Ok(())
+}
+
+fn authority(row: &SqliteRow) -> Result<AuthorityRow, Error> {
+    Ok(AuthorityRow {
+        id: row.try_get("id")?,
+        root_id: row.try_get("root_id")?,
+        certificate: row.try_get("certificate")?,
+        sealed_key: row.try_get("sealed")?,
+        for_recovery: row.try_get("for_recovery")?,
+        permitted: row.try_get("permitted")?,
+        constrained: row.try_get("constrained")?,
+        state: from_word(row.try_get("state")?)?,
+        created_at: date(row.try_get("created_at")?)?,
+    })
+}
