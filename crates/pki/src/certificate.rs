@@ -102,6 +102,17 @@ impl Certificate {
         self.tbs().issuer() == self.tbs().subject()
     }
 
+    /// Whether its signature is by the key of `issuer`.
+    pub fn is_signed_by(&self, issuer: &Certificate) -> Result<bool, Error> {
+        let signature = self.parsed.signature().as_bytes().unwrap_or_default();
+        issuer.public_key()?.verify(self.parsed.signature_algorithm(), &self.tbs().to_der()?, signature)
+    }
+
+    /// The subject key identifier in lower-case hexadecimal: short, and no other authority has it.
+    pub fn key_id(&self) -> Option<String> {
+        self.subject_key_id().map(|id| hex(&id))
+    }
+
     pub(crate) fn subject_name(&self) -> &Name {
         self.tbs().subject()
     }

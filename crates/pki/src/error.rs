@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::Lint;
+
 /// What can be wrong with bytes, as a code with typed arguments.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
 #[serde(tag = "code", rename_all = "kebab-case")]
@@ -23,8 +25,8 @@ pub enum Error {
     NotACertificate { detail: String },
     #[error("{text:?} is neither a range of addresses nor a domain")]
     InvalidConstraint { text: String },
-    #[error("the certificate would break rules: {rules}")]
-    LintFailed { rules: String },
+    #[error("the certificate would break rules: {findings:?}")]
+    LintFailed { findings: Vec<Lint> },
     #[error("cryptography failed: {operation}")]
     Crypto { operation: String },
     #[error("encoding failed: {detail}")]

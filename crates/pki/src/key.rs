@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use zeroize::Zeroizing;
 
-use crate::Error;
+use crate::{Error, pem};
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -133,6 +133,18 @@ impl PrivateKey {
                 k.to_pkcs8v1().map(|d| Zeroizing::new(d.as_ref().to_vec())).map_err(failed)
             }
         }
+    }
+
+    /// Reads unencrypted PKCS#8 in PEM.
+    pub fn from_pem(text: &str) -> Result<PrivateKey, Error> {
+        let key = pem::blocks(text).into_iter().find(|(label, _)| *label == "PRIVATE KEY");
+        let der = Zeroizing::new(key.and_then(|(_, der)| der).unwrap_or_default());
+        PrivateKey::from_pkcs8(&der)
+    }
+
+    /// Unencrypted PKCS#8 in PEM.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, Error> {
+        Ok(pem::block("PRIVATE KEY", &self.to_pkcs8()?))
     }
 
     /// The public half.
@@ -296,6 +308,19 @@ pub(crate) fn describe(spki: &SubjectPublicKeyInfoOwned) -> String {
         },
         other => other.to_string(),
     }
+}
+
+/// Whether a signature algorithm hashes with SHA-2, and is one that Camlock uses.
+pub(crate) fn is_sha2(algorithm: &AlgorithmIdentifierOwned) -> bool {
+    [
+        SHA256_WITH_RSA,
+        SHA384_WITH_RSA,
+        SHA512_WITH_RSA,
+        ECDSA_WITH_SHA256,
+        ECDSA_WITH_SHA384,
+        ECDSA_WITH_SHA512,
+    ]
+    .contains(&algorithm.oid)
 }
 
 fn rsa_parts(spki: &SubjectPublicKeyInfoOwned) -> Option<RsaPublicKey<'_>> {

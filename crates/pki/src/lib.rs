@@ -4,12 +4,13 @@
 //! arguments, except that keys and serial numbers come from the system's random source.
 //!
 //! A certificate is made in three moves that cannot be reordered: a [`profile`] builds an [`Unsigned`],
-//! [`Unsigned::lint_root`] or [`Unsigned::lint_device`] turns it into a [`Linted`] or says what is wrong, and
-//! [`Linted::sign`] consumes that token. There is no other way to a signature, so nothing unlinted can be signed.
+//! [`Unsigned::lint_root`], [`Unsigned::lint_issuer`] or [`Unsigned::lint_leaf`] turns it into a [`Linted`] or says
+//! what is wrong, and [`Linted::sign`] consumes that token. There is no other way to a signature, so nothing unlinted can be signed.
 
 mod certificate;
 pub mod chain;
 mod constraints;
+pub mod crl;
 mod error;
 mod key;
 mod lint;
@@ -23,6 +24,7 @@ pub use certificate::{Certificate, hex};
 pub use constraints::Permitted;
 pub use error::Error;
 pub use key::{KeyKind, PrivateKey, PublicKey};
-pub use lint::{LintFinding, Linted};
+pub use lint::{Lint, Linted};
+pub use profile::Profile;
 pub use request::{MAX_REQUEST, Request};
 pub use tbs::{Serial, Unsigned};

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::{Certificate, Error, PrivateKey, pem};
+use crate::{Certificate, Error, PrivateKey};
 
 /// One PEM: private key (PKCS#8), leaf, issuers below the root. What a camera's upload form takes.
 pub fn pem(
@@ -10,9 +10,7 @@ pub fn pem(
     leaf: &Certificate,
     issuers: &[Certificate],
 ) -> Result<Zeroizing<String>, Error> {
-    let pkcs8 = key.to_pkcs8()?;
-    let key = pem::block("PRIVATE KEY", &pkcs8);
-    Ok(Zeroizing::new([key.as_str(), &chain(leaf, issuers)].concat()))
+    Ok(Zeroizing::new([key.to_pem()?.as_str(), &chain(leaf, issuers)].concat()))
 }
 
 /// Leaf and issuers below the root, for a device that has its key already.

@@ -70,21 +70,22 @@ pub(crate) struct Validity {
 impl Validity {
     /// Whole seconds; UTCTime until 2049 and GeneralizedTime after it, as RFC 5280 demands.
     pub(crate) fn new(not_before: OffsetDateTime, not_after: OffsetDateTime) -> Result<Validity, Error> {
-        let time = |t: OffsetDateTime| -> Result<Time, Error> {
-            let seconds = u64::try_from(t.unix_timestamp())
-                .map_err(|_| Error::Encoding { detail: "a date before 1970".into() })?;
-            let date = der::DateTime::from_unix_duration(std::time::Duration::from_secs(seconds))?;
-            Ok(match der::asn1::UtcTime::from_date_time(date) {
-                Ok(utc) => Time::UtcTime(utc),
-                Err(_) => Time::GeneralTime(der::asn1::GeneralizedTime::from_date_time(date)),
-            })
-        };
         Ok(Validity { not_before: time(not_before)?, not_after: time(not_after)? })
     }
 }
 
-/// A certificate built from a profile, neither linted nor signed. [`Unsigned::lint_root`] and
-/// [`Unsigned::lint_device`] are the only ways on.
+/// Whole seconds; UTCTime until 2049 and GeneralizedTime after it, as RFC 5280 demands.
+pub(crate) fn time(t: OffsetDateTime) -> Result<Time, Error> {
+    let seconds = u64::try_from(t.unix_timestamp())
+        .map_err(|_| Error::Encoding { detail: "a date before 1970".into() })?;
+    let date = der::DateTime::from_unix_duration(std::time::Duration::from_secs(seconds))?;
+    Ok(match der::asn1::UtcTime::from_date_time(date) {
+        Ok(utc) => Time::UtcTime(utc),
+        Err(_) => Time::GeneralTime(der::asn1::GeneralizedTime::from_date_time(date)),
+    })
+}
+
+/// A certificate built from a profile, neither linted nor signed. Its lints are the only ways on.
 #[derive(Debug)]
 pub struct Unsigned(pub(crate) Vec<u8>);
 
@@ -101,10 +102,20 @@ struct Signed<'a> {
     signature: BitString,
 }
 
-/// Signs exactly `tbs` and checks the signature with the issuer's public key before anyone sees it: a
-/// signature that went wrong in the machine can give the RSA key away (Boneh, DeMillo, Lipton 1997).
+/// Signs exactly `tbs`.
 pub(crate) fn sign(tbs: &[u8], key: &PrivateKey) -> Result<Certificate, Error> {
     let algorithm = Tbs::from_der(tbs)?.signature;
+    Certificate::from_der(&signed(tbs, algorithm, key)?)
+}
+
+/// The SEQUENCE of `tbs`, algorithm and signature that certificates and CRLs are. The signature is checked with the
+/// issuer's public key before anyone sees it: one that went wrong in the machine can give the RSA key away (Boneh,
+/// DeMillo, Lipton 1997).
+pub(crate) fn signed(
+    tbs: &[u8],
+    algorithm: AlgorithmIdentifierOwned,
+    key: &PrivateKey,
+) -> Result<Vec<u8>, Error> {
     if algorithm != key.signature_algorithm() {
         return Err(Error::Crypto { operation: "signing with another key than the profile names".into() });
     }
@@ -114,5 +125,5 @@ pub(crate) fn sign(tbs: &[u8], key: &PrivateKey) -> Result<Certificate, Error> {
     }
     let signed =
         Signed { tbs: AnyRef::from_der(tbs)?, algorithm, signature: BitString::from_bytes(&signature)? };
-    Certificate::from_der(&signed.to_der()?)
+    Ok(signed.to_der()?)
 }

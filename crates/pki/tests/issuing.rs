@@ -1,11 +1,13 @@
 //! Root and device certificates: built, linted, signed, and judged by webpki.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use der::Decode;
 use domain::AltName;
 use pki::{
-    Certificate, Error, KeyKind, Permitted, PrivateKey, Serial,
+    Certificate, Error, KeyKind, Permitted, PrivateKey, Profile, Serial,
     chain::{self, Fault},
-    package, profile,
+    crl, package,
+    profile::{self, NewAuthority},
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
 
@@ -18,10 +20,15 @@ struct Ca {
 }
 
 fn ca(kind: KeyKind) -> Ca {
+    ca_with(kind, 0)
+}
+
+fn ca_with(kind: KeyKind, below: u8) -> Ca {
     let key = PrivateKey::generate(kind).unwrap();
     let permitted = Permitted::local(None);
     let name = format!("Camlock Shop {kind} 2026");
-    let unsigned = profile::root(&name, &key, Some(&permitted), Serial::random().unwrap(), NOW).unwrap();
+    let new = NewAuthority::root(&name, Some(&permitted), below, NOW);
+    let unsigned = profile::root(&new, &key, Serial::random().unwrap()).unwrap();
     let root = unsigned.lint_root().unwrap().sign(&key).unwrap();
     Ca { key, root, permitted }
 }
@@ -37,15 +44,17 @@ fn issue(
     alt: &[&str],
     days: i64,
 ) -> Result<Certificate, Error> {
-    let device = profile::Device {
+    let device = profile::Leaf {
+        profile: Profile::Device,
         key: &key.public_key()?,
         common_name,
         names: &names(alt),
         not_before: NOW - Duration::DAY,
         not_after: NOW - Duration::DAY + Duration::days(days) - Duration::SECOND,
+        crl: None,
     };
-    let unsigned = profile::device(&device, &ca.root, &ca.key, Serial::random()?)?;
-    unsigned.lint_device(&ca.root, &ca.permitted)?.sign(&ca.key)
+    let unsigned = profile::leaf(&device, &ca.root, &ca.key, Serial::random()?)?;
+    unsigned.lint_leaf(Profile::Device, &ca.root, &ca.permitted)?.sign(&ca.key)
 }
 
 #[test]
@@ -81,20 +90,27 @@ fn a_chain_breaks_for_each_reason() {
     assert!(matches!(chain::verify(b"junk", &[], &roots, NOW), Err(Fault::Invalid(_))));
 }
 
+fn lints(result: Result<impl std::fmt::Debug, Error>) -> Vec<String> {
+    match result {
+        Err(Error::LintFailed { findings }) => findings.into_iter().map(|f| f.code.into_owned()).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn what_breaks_a_rule_is_not_signed() {
     let ca = ca(KeyKind::P256);
     let key = PrivateKey::generate(KeyKind::P256).unwrap();
-    let rule = |result: Result<Certificate, Error>| match result {
-        Err(Error::LintFailed { rules }) => rules,
-        other => panic!("{other:?}"),
-    };
-    assert!(rule(issue(&ca, &key, None, &["192.168.1.64", "gate.lan"], 825)).contains("824 days"));
-    assert!(rule(issue(&ca, &key, None, &["8.8.8.8", "gate.lan"], 30)).contains("may speak for"));
-    assert!(rule(issue(&ca, &key, None, &["192.168.1.64"], 30)).contains("dNSName"));
-    assert!(rule(issue(&ca, &key, Some("gate.lan"), &["gate.lan"], 30)).contains("no host name"));
-    assert!(rule(issue(&ca, &key, Some(&"x".repeat(65)), &["gate.lan"], 30)).contains("64 characters"));
-    assert!(rule(issue(&ca, &key, None, &["gate.lan"], -5)).contains("end before"));
+    for (common_name, names, days, code) in [
+        (None, &["192.168.1.64", "gate.lan"][..], 825, "lint-too-long"),
+        (None, &["8.8.8.8", "gate.lan"], 30, "lint-names-outside"),
+        (None, &["192.168.1.64"], 30, "lint-no-host-name"),
+        (Some("gate.lan"), &["gate.lan"], 30, "lint-common-name-host"),
+        (Some("x".repeat(65).as_str()), &["gate.lan"], 30, "lint-common-name-length"),
+        (None, &["gate.lan"], -5, "lint-validity"),
+    ] {
+        assert_eq!(lints(issue(&ca, &key, common_name, names, days)), [code]);
+    }
     assert!(issue(&ca, &key, None, &["192.168.1.64", "gate.lan"], 824).is_ok());
 }
 
@@ -103,21 +119,18 @@ fn a_leaf_cannot_outlive_its_issuer() {
     let ca = ca(KeyKind::P256);
     let key = PrivateKey::generate(KeyKind::P256).unwrap();
     let end = ca.root.not_after();
-    let device = profile::Device {
+    let device = profile::Leaf {
+        profile: Profile::Device,
         key: &key.public_key().unwrap(),
         common_name: None,
         names: &names(&["gate.lan"]),
         not_before: end - Duration::days(10),
         not_after: end + Duration::SECOND,
+        crl: None,
     };
-    let unsigned = profile::device(&device, &ca.root, &ca.key, Serial::random().unwrap()).unwrap();
-    assert!(
-        unsigned
-            .lint_device(&ca.root, &ca.permitted)
-            .unwrap_err()
-            .to_string()
-            .contains("within the issuer's")
-    );
+    let unsigned = profile::leaf(&device, &ca.root, &ca.key, Serial::random().unwrap()).unwrap();
+    let linted = unsigned.lint_leaf(Profile::Device, &ca.root, &ca.permitted);
+    assert_eq!(lints(linted), ["lint-outlives-issuer"]);
 }
 
 #[test]
@@ -126,16 +139,113 @@ fn the_root_constrains_itself() {
     let ca = ca(KeyKind::P256);
     let everything = Permitted::try_from(vec!["0.0.0.0/0".to_owned(), "com".to_owned()]).unwrap();
     let key = PrivateKey::generate(KeyKind::P256).unwrap();
-    let device = profile::Device {
+    let device = profile::Leaf {
+        profile: Profile::Device,
         key: &key.public_key().unwrap(),
         common_name: None,
         names: &names(&["8.8.8.8", "bank.com"]),
         not_before: NOW - Duration::DAY,
         not_after: NOW + Duration::DAY,
+        crl: None,
     };
-    let unsigned = profile::device(&device, &ca.root, &ca.key, Serial::random().unwrap()).unwrap();
-    let leaf = unsigned.lint_device(&ca.root, &everything).unwrap().sign(&ca.key).unwrap();
+    let unsigned = profile::leaf(&device, &ca.root, &ca.key, Serial::random().unwrap()).unwrap();
+    let leaf = unsigned.lint_leaf(Profile::Device, &ca.root, &everything).unwrap().sign(&ca.key).unwrap();
     assert_eq!(chain::verify(leaf.der(), &[], &[ca.root], NOW), Err(Fault::OutsideConstraints));
+}
+
+/// An issuer below an offline root.
+fn issuer(root: &Ca, kind: KeyKind) -> Ca {
+    let key = PrivateKey::generate(kind).unwrap();
+    let new = NewAuthority {
+        common_name: "Camlock Shop CA ab12 2026",
+        permitted: Some(&root.permitted),
+        below: 0,
+        not_before: NOW - Duration::DAY,
+        not_after: NOW + Duration::days(1000),
+    };
+    let (public, serial) = (key.public_key().unwrap(), Serial::random().unwrap());
+    let unsigned = profile::issuer(&new, &public, &root.root, &root.key, serial).unwrap();
+    let certificate = unsigned.lint_issuer(&root.root).unwrap().sign(&root.key).unwrap();
+    Ca { key, root: certificate, permitted: root.permitted.clone() }
+}
+
+#[test]
+fn below_an_issuer_a_chain_holds_with_the_issuer_only() {
+    let root = ca_with(KeyKind::P384, 1);
+    let issuer = issuer(&root, KeyKind::P256);
+    let key = PrivateKey::generate(KeyKind::P256).unwrap();
+    let leaf = issue(&issuer, &key, None, &["192.168.1.64", "gate.lan"], 30).unwrap();
+    assert!(issuer.root.is_signed_by(&root.root).unwrap() && leaf.is_signed_by(&issuer.root).unwrap());
+    assert!(!leaf.is_signed_by(&root.root).unwrap());
+    let roots = std::slice::from_ref(&root.root);
+    assert_eq!(chain::verify(leaf.der(), &[], roots, NOW), Err(Fault::UnknownIssuer));
+    assert_eq!(chain::verify(leaf.der(), &[issuer.root.der().to_vec()], roots, NOW), Ok(()));
+}
+
+#[test]
+fn an_issuer_cannot_outlive_its_root_or_have_issuers_below() {
+    let key = PrivateKey::generate(KeyKind::P256).unwrap();
+    let root = ca_with(KeyKind::P256, 1);
+    let new = NewAuthority {
+        common_name: "Camlock Shop CA ab12 2026",
+        permitted: None,
+        below: 1,
+        not_before: NOW,
+        not_after: root.root.not_after() + Duration::DAY,
+    };
+    let public = key.public_key().unwrap();
+    let unsigned = profile::issuer(&new, &public, &root.root, &root.key, Serial::random().unwrap()).unwrap();
+    assert_eq!(lints(unsigned.lint_issuer(&root.root)), ["lint-outlives-issuer", "lint-path-length"]);
+}
+
+#[test]
+fn each_profile_is_linted_as_itself() {
+    let ca = ca(KeyKind::P256);
+    let key = PrivateKey::generate(KeyKind::P256).unwrap().public_key().unwrap();
+    for profile in Profile::ALL {
+        let names = names(&["192.168.1.64", "gate.lan"]);
+        let leaf = profile::Leaf {
+            profile,
+            key: &key,
+            common_name: None,
+            names: &names,
+            not_before: NOW,
+            not_after: NOW + Duration::DAY,
+            crl: Some("http://nas.lan:8080/crl/00.crl"),
+        };
+        for judge in Profile::ALL {
+            let unsigned = profile::leaf(&leaf, &ca.root, &ca.key, Serial::random().unwrap()).unwrap();
+            let alike = (profile == Profile::DeviceDual) == (judge == Profile::DeviceDual);
+            let linted = unsigned.lint_leaf(judge, &ca.root, &ca.permitted);
+            assert_eq!(linted.is_ok(), alike, "{profile:?} {judge:?}");
+        }
+    }
+}
+
+#[test]
+fn a_list_names_what_was_revoked() {
+    let ca = ca(KeyKind::P256);
+    let entry = |serial: &str, reason| crl::Entry { serial: serial.into(), at: NOW, reason };
+    let entries = [entry("41ff", crl::Reason::KeyCompromise), entry("00c0", crl::Reason::Unspecified)];
+    for entries in [&entries[..], &[]] {
+        let list =
+            crl::List { number: 300, this_update: NOW, next_update: NOW + Duration::days(31), entries };
+        let der = crl::sign(&list, &ca.root, &ca.key).unwrap();
+        let read =
+            x509_cert::crl::CertificateList::<x509_cert::certificate::Rfc5280>::from_der(&der).unwrap();
+        let serials: Vec<String> = read
+            .tbs_cert_list
+            .revoked_certificates
+            .iter()
+            .flatten()
+            .map(|r| pki::hex(r.serial_number.as_bytes()))
+            .collect();
+        let expected: &[&str] = if entries.is_empty() { &[] } else { &["41ff", "00c0"] };
+        assert_eq!(serials, expected);
+    }
+    let odd = [entry("xyz", crl::Reason::Superseded)];
+    let list = crl::List { number: 1, this_update: NOW, next_update: NOW, entries: &odd };
+    assert!(crl::sign(&list, &ca.root, &ca.key).is_err());
 }
 
 #[test]

@@ -170,6 +170,26 @@ impl Vault {
     }
 }
 
+/// Encrypts `plain` to a recovery key, named by its public half (`age1...`): an armored `age` file.
+pub fn encrypt_for_recovery(recipient: &str, plain: &[u8]) -> Result<String, Error> {
+    let recipient = age::x25519::Recipient::from_str(recipient).map_err(|_| damaged("recovery recipient"))?;
+    encrypt_to(&recipient, plain)
+}
+
+/// Opens what [`encrypt_for_recovery`] made.
+pub fn decrypt_with_recovery_key(key: &str, armored: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let identity = Identity::from_str(key.trim()).map_err(|_| Error::WrongRecoveryKey)?;
+    let reader = ArmoredReader::new(armored.as_bytes());
+    let decryptor = age::Decryptor::new_buffered(reader).map_err(|_| damaged("age file"))?;
+    let mut reader = decryptor
+        .decrypt(std::iter::once(&identity as &dyn age::Identity))
+        .map_err(|_| Error::WrongRecoveryKey)?;
+    // What is inside is never longer than its armor, so it is read without growing (growing leaves copies behind).
+    let mut plain = Zeroizing::new(Vec::with_capacity(armored.len()));
+    std::io::Read::read_to_end(&mut reader, &mut plain).map_err(|_| damaged("age file"))?;
+    Ok(plain)
+}
+
 fn damaged(detail: &str) -> Error {
     Error::VaultDamaged { detail: detail.to_owned() }
 }

@@ -1,0 +1,128 @@
+//! Lists of revoked certificates (CRL, RFC 5280, section 5).
+
+use der::{
+    Decode, Encode, Enumerated, Sequence,
+    asn1::{OctetString, Uint},
+    oid::AssociatedOid,
+};
+use time::OffsetDateTime;
+use x509_cert::{
+    certificate::Version,
+    ext::{
+        Extension, Extensions,
+        pkix::{AuthorityKeyIdentifier, CrlNumber},
+    },
+    name::Name,
+    serial_number::SerialNumber,
+    spki::AlgorithmIdentifierOwned,
+    time::Time,
+};
+
+use crate::{
+    Certificate, Error, PrivateKey,
+    profile::extension,
+    tbs::{signed, time},
+};
+
+/// Why a certificate was revoked (RFC 5280, section 5.3.1), without those for lists of other kinds.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, Enumerated, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Reason {
+    Unspecified = 0,
+    KeyCompromise = 1,
+    AffiliationChanged = 3,
+    Superseded = 4,
+    CessationOfOperation = 5,
+    PrivilegeWithdrawn = 9,
+}
+
+impl AssociatedOid for Reason {
+    /// id-ce-cRLReasons
+    const OID: der::oid::ObjectIdentifier = der::oid::ObjectIdentifier::new_unwrap("2.5.29.21");
+}
+
+/// A certificate on the list.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Serial number, hexadecimal.
+    pub serial: String,
+    /// When it was revoked.
+    pub at: OffsetDateTime,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What a list is to hold.
+#[derive(Debug)]
+pub struct List<'a> {
+    /// Its number, higher than that of every list before it.
+    pub number: u64,
+    /// From when it holds.
+    pub this_update: OffsetDateTime,
+    /// When the next one will be there at the latest.
+    pub next_update: OffsetDateTime,
+    /// The revoked certificates.
+    pub entries: &'a [Entry],
+}
+
+/// TBSCertList (RFC 5280, section 5.1).
+#[derive(Sequence)]
+struct Tbs {
+    version: Version,
+    signature: AlgorithmIdentifierOwned,
+    issuer: Name,
+    this_update: Time,
+    next_update: Time,
+    revoked: Option<Vec<Revoked>>,
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
+    extensions: Extensions,
+}
+
+#[derive(Sequence)]
+struct Revoked {
+    serial: SerialNumber,
+    at: Time,
+    extensions: Option<Extensions>,
+}
+
+/// A list of `issuer`, signed with its key, in DER.
+pub fn sign(list: &List<'_>, issuer: &Certificate, key: &PrivateKey) -> Result<Vec<u8>, Error> {
+    let revoked = list.entries.iter().map(revoked).collect::<Result<Vec<_>, Error>>()?;
+    let mut extensions = vec![extension(false, &CrlNumber(Uint::new(&list.number.to_be_bytes())?))?];
+    if let Some(id) = issuer.subject_key_id() {
+        let id = AuthorityKeyIdentifier { key_identifier: Some(OctetString::new(id)?), ..Default::default() };
+        extensions.insert(0, extension(false, &id)?);
+    }
+    let tbs = Tbs {
+        version: Version::V2,
+        signature: key.signature_algorithm(),
+        issuer: issuer.subject_name().clone(),
+        this_update: time(list.this_update)?,
+        next_update: time(list.next_update)?,
+        // Left out if there is none: it may not be empty.
+        revoked: (!revoked.is_empty()).then_some(revoked),
+        extensions,
+    };
+    signed(&tbs.to_der()?, key.signature_algorithm(), key)
+}
+
+fn revoked(entry: &Entry) -> Result<Revoked, Error> {
+    let odd = || Error::Encoding { detail: "a serial number that is not hexadecimal".into() };
+    let digits = |i| entry.serial.get(i..i + 2).and_then(|d| u8::from_str_radix(d, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..entry.serial.len()).step_by(2).map(digits).collect();
+    // RFC 5280, section 5.3.1: no reason instead of "unspecified".
+    let extensions: Option<Extensions> = match entry.reason {
+        Reason::Unspecified => None,
+        reason => Some(vec![Extension {
+            extn_id: Reason::OID,
+            critical: false,
+            extn_value: OctetString::new(reason.to_der()?)?,
+        }]),
+    };
+    Ok(Revoked {
+        serial: SerialNumber::from_der(&Uint::new(&bytes.ok_or_else(odd)?)?.to_der()?)?,
+        at: time(entry.at)?,
+        extensions,
+    })
+}
