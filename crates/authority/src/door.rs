@@ -1,12 +1,12 @@
 use domain::AltName;
 use pki::{
-    Certificate, PublicKey, Serial,
+    Certificate, Profile, PublicKey, Serial,
     profile::{self, MAX_LEAF_DAYS},
 };
 use store::Intent;
 use time::{Duration, OffsetDateTime};
 
-use crate::{Authority, Error};
+use crate::{Authority, Error, crl_path};
 
 /// Validity of what Camlock installs and renews itself, days.
 pub const MANAGED_DAYS: i64 = 397;
@@ -18,13 +18,15 @@ pub const BY_HAND_DAYS: i64 = 730;
 pub enum Days {
     /// As the operator asked: so long or not at all.
     Exactly(i64),
-    /// As Camlock chose: shorter if the root ends before.
+    /// As Camlock chose: shorter if the authority ends before or the policy says so.
     AtMost(i64),
 }
 
 /// A certificate to be issued: the effective names, after every merge.
 #[derive(Debug)]
 pub struct Order<'a> {
+    /// What it is for.
+    pub profile: Profile,
     /// The device's public key.
     pub key: &'a PublicKey,
     /// A name for people.
@@ -51,15 +53,15 @@ pub struct Issued {
 impl Authority {
     /// The one door: policy, intent, lint, signature, ledger, and only then the certificate.
     pub async fn issue(&self, order: &Order<'_>, now: OffsetDateTime) -> Result<Issued, Error> {
-        self.permit(order)?;
-        let (not_before, not_after) = self.validity(order, now)?;
+        let days = self.permit(order)?;
+        let (not_before, not_after) = self.validity(order, days, now)?;
         let serial = Serial::random()?;
         self.store
             .intend(&Intent {
                 serial: &serial.to_string(),
                 authority_id: self.id,
                 device_id: order.device_id,
-                profile: "device",
+                profile: order.profile.name(),
                 name: order.common_name,
                 names: order.names,
                 not_before,
@@ -67,33 +69,57 @@ impl Authority {
             })
             .await?;
 
-        let device = profile::Device {
+        let crl = self.crl_address();
+        let leaf = profile::Leaf {
+            profile: order.profile,
             key: order.key,
             common_name: order.common_name,
             names: order.names,
             not_before,
             not_after,
+            crl: crl.as_deref(),
         };
-        let unsigned = profile::device(&device, &self.public.root, &self.key, serial)?;
-        let linted = unsigned.lint_device(&self.public.root, &self.public.permitted)?;
+        let issuer = self.public.issuer();
+        let unsigned = profile::leaf(&leaf, issuer, &self.key, serial)?;
+        let linted = unsigned.lint_leaf(order.profile, issuer, &self.public.permitted)?;
         let certificate = linted.sign(&self.key)?;
 
         let (sha256, der) = (certificate.sha256(), certificate.der());
         self.store.record_certificate(&serial.to_string(), &sha256, der).await?;
-        Ok(Issued { certificate, issuers: Vec::new() })
+        Ok(Issued { certificate, issuers: self.public.issuers.clone() })
     }
 
-    fn permit(&self, order: &Order<'_>) -> Result<(), Error> {
-        if order.names.is_empty() {
+    /// The authority's own limits, then the operator's; how many days it may be valid.
+    fn permit(&self, order: &Order<'_>) -> Result<i64, Error> {
+        self.may_speak_for(order.names)?;
+        let (Days::Exactly(days) | Days::AtMost(days)) = order.days;
+        if !(1..=MAX_LEAF_DAYS).contains(&days) {
+            return Err(Error::Days { days, limit: MAX_LEAF_DAYS });
+        }
+        let days = match order.days {
+            Days::Exactly(days) => days,
+            Days::AtMost(days) => days.min(self.policy.max_days(order.profile)),
+        };
+        self.policy.permits(order.profile, order.names, order.key, days)?;
+        Ok(days)
+    }
+
+    /// Whether the authority may speak for all of these names. Policy may narrow that further.
+    pub fn may_speak_for(&self, names: &[AltName]) -> Result<(), Error> {
+        if names.is_empty() {
             return Err(Error::NoNames);
         }
         let permitted = &self.public.permitted;
         let outside: Vec<String> =
-            order.names.iter().filter(|n| !permitted.allows(n)).map(AltName::to_string).collect();
+            names.iter().filter(|n| !permitted.allows(n)).map(AltName::to_string).collect();
         if outside.is_empty() {
             return Ok(());
         }
         Err(Error::NamesOutside { names: outside, permitted: permitted.entries() })
+    }
+
+    fn crl_address(&self) -> Option<String> {
+        Some(format!("{}{}", self.policy.crl_url.as_deref()?, crl_path(self.public.issuer())?))
     }
 
     /// A day back, for clocks that differ a little; further, up to 30 days, for a device whose clock is behind;
@@ -101,27 +127,26 @@ impl Authority {
     fn validity(
         &self,
         order: &Order<'_>,
+        days: i64,
         now: OffsetDateTime,
     ) -> Result<(OffsetDateTime, OffsetDateTime), Error> {
-        let (Days::Exactly(days) | Days::AtMost(days)) = order.days;
-        if !(1..=MAX_LEAF_DAYS).contains(&days) {
-            return Err(Error::Days { days, limit: MAX_LEAF_DAYS });
-        }
-        let root = &self.public.root;
-        let root_ends = root.not_after().date();
-        if root.not_after() - now < Duration::DAY {
-            return Err(Error::RootEnds { root_ends });
+        let issuer = self.public.issuer();
+        let issuer_ends = issuer.not_after().date();
+        if issuer.not_after() - now < Duration::DAY {
+            return Err(Error::IssuerEnds { issuer_ends });
         }
         let length = Duration::days(days);
         let behind = order.clock_behind.clamp(Duration::ZERO, Duration::days(29));
         let back = (Duration::DAY + behind).min(length / 10);
-        let not_before = now - back;
+        // Whole seconds, as in the certificate.
+        let now = now.replace_nanosecond(0).unwrap_or(now);
+        let not_before = (now - back).max(issuer.not_before());
         let mut not_after = not_before + length - Duration::SECOND;
         if let Days::AtMost(_) = order.days {
-            not_after = not_after.min(root.not_after());
+            not_after = not_after.min(issuer.not_after());
         }
-        if not_after > root.not_after() || not_before < root.not_before() {
-            return Err(Error::OutlivesRoot { root_ends });
+        if not_after > issuer.not_after() {
+            return Err(Error::OutlivesIssuer { issuer_ends });
         }
         Ok((not_before, not_after))
     }

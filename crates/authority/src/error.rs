@@ -17,10 +17,6 @@ pub enum Error {
     Days { days: i64, limit: i64 },
     #[error("{name:?} is not a name for people of at most {limit} characters")]
     CommonName { name: String, limit: usize },
-    #[error("the certificate would outlive the root, which ends on {root_ends}")]
-    OutlivesRoot { root_ends: time::Date },
-    #[error("the root ends on {root_ends}")]
-    RootEnds { root_ends: time::Date },
     #[error("policy.toml, line {line}: {mistake}")]
     PolicyFile { line: usize, mistake: Mistake },
     #[error("{file} cannot be read: {reason}")]
@@ -35,6 +31,18 @@ pub enum Error {
     PolicyKey { profile: String, key: String, allowed: Vec<String> },
     #[error("the policy's profile {profile} allows {limit} days and not {days}")]
     PolicyDays { profile: String, days: i64, limit: i64 },
+    #[error("the certificate would outlive its issuer, which ends on {issuer_ends}")]
+    OutlivesIssuer { issuer_ends: time::Date },
+    #[error("the authority ends on {issuer_ends}")]
+    IssuerEnds { issuer_ends: time::Date },
+    #[error("the key of {authority} is not on this machine")]
+    KeyElsewhere { authority: String },
+    #[error("no certificate has the serial number {serial}")]
+    UnknownSerial { serial: String },
+    #[error("the authority has one tier")]
+    OneTier,
+    #[error("the key is not that of {root}")]
+    OtherRootKey { root: String },
     #[serde(untagged)]
     #[error(transparent)]
     Pki(#[from] pki::Error),

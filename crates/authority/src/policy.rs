@@ -4,39 +4,17 @@
 use std::path::PathBuf;
 
 use domain::AltName;
-use pki::{KeyKind, Permitted, PublicKey, profile::MAX_LEAF_DAYS};
+use pki::{KeyKind, Permitted, Profile, PublicKey, profile::MAX_LEAF_DAYS};
 
 use crate::Error;
-
-/// The purposes that a certificate can be issued for; each has a table in the policy.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Leaf {
-    /// A device's web server.
-    Device,
-    /// A device that is also a TLS client.
-    DeviceDual,
-    /// Another server of the house.
-    Server,
-}
-
-impl Leaf {
-    /// As in the policy file and in the ledger.
-    pub fn name(self) -> &'static str {
-        match self {
-            Leaf::Device => "device",
-            Leaf::DeviceDual => "device-dual",
-            Leaf::Server => "server",
-        }
-    }
-}
 
 /// What may be issued, and what belongs to the authority's running. Without a file it is [`Policy::default`].
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Policy {
     pub(crate) names: Names,
-    pub(crate) device: Profile,
-    pub(crate) device_dual: Profile,
-    pub(crate) server: Profile,
+    pub(crate) device: Rules,
+    pub(crate) device_dual: Rules,
+    pub(crate) server: Rules,
     /// The http address at which the lists of revoked certificates are published, without a slash at its end;
     /// certificates name it only if it is given.
     pub crl_url: Option<String>,
@@ -65,7 +43,7 @@ pub(crate) struct Names {
 
 /// The rules of one profile; its names narrow what the whole policy allows.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Profile {
+pub(crate) struct Rules {
     pub(crate) days: i64,
     pub(crate) keys: Vec<KeyKind>,
     pub(crate) names: Names,
@@ -75,35 +53,50 @@ pub(crate) struct Profile {
 pub(crate) const KEYS: [KeyKind; 5] =
     [KeyKind::Rsa2048, KeyKind::Rsa3072, KeyKind::Rsa4096, KeyKind::P256, KeyKind::P384];
 
-impl Default for Profile {
-    fn default() -> Profile {
-        Profile { days: MAX_LEAF_DAYS, keys: KEYS.to_vec(), names: Names::default() }
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules { days: MAX_LEAF_DAYS, keys: KEYS.to_vec(), names: Names::default() }
     }
 }
 
 impl Policy {
     /// Whether a certificate with these effective names may be issued, for this key and so many days. What the
     /// root itself may speak for is asked elsewhere, and always. A denied name is denied whatever permits it.
-    pub fn permits(&self, leaf: Leaf, names: &[AltName], key: &PublicKey, days: i64) -> Result<(), Error> {
-        let profile = match leaf {
-            Leaf::Device => &self.device,
-            Leaf::DeviceDual => &self.device_dual,
-            Leaf::Server => &self.server,
-        };
+    pub fn permits(
+        &self,
+        profile: Profile,
+        names: &[AltName],
+        key: &PublicKey,
+        days: i64,
+    ) -> Result<(), Error> {
+        let rules = self.rules(profile);
         let tables =
-            [("[names]".to_owned(), &self.names), (format!("[profile.{}]", leaf.name()), &profile.names)];
+            [("[names]".to_owned(), &self.names), (format!("[profile.{}]", profile.name()), &rules.names)];
         denied(&tables, names)?;
         permitted(&tables, names)?;
 
-        let leaf = leaf.name().to_owned();
-        if !profile.takes(key) {
-            let allowed = profile.keys.iter().map(KeyKind::to_string).collect();
-            return Err(Error::PolicyKey { profile: leaf, key: key.name().to_owned(), allowed });
+        let profile = profile.name().to_owned();
+        if !rules.takes(key) {
+            let allowed = rules.keys.iter().map(KeyKind::to_string).collect();
+            return Err(Error::PolicyKey { profile, key: key.name().to_owned(), allowed });
         }
-        if days > profile.days {
-            return Err(Error::PolicyDays { profile: leaf, days, limit: profile.days });
+        if days > rules.days {
+            return Err(Error::PolicyDays { profile, days, limit: rules.days });
         }
         Ok(())
+    }
+
+    /// The longest validity, days.
+    pub(crate) fn max_days(&self, profile: Profile) -> i64 {
+        self.rules(profile).days
+    }
+
+    fn rules(&self, profile: Profile) -> &Rules {
+        match profile {
+            Profile::Device => &self.device,
+            Profile::DeviceDual => &self.device_dual,
+            Profile::Server => &self.server,
+        }
     }
 }
 
@@ -133,7 +126,7 @@ fn permitted(tables: &[(String, &Names)], names: &[AltName]) -> Result<(), Error
     if refused.is_empty() { Ok(()) } else { Err(Error::PolicyPermits { names: refused, lists }) }
 }
 
-impl Profile {
+impl Rules {
     /// A listed kind, or RSA of at least the smallest listed size: a device may have made 2500 bits.
     fn takes(&self, key: &PublicKey) -> bool {
         let bits = |name: &str| name.strip_prefix("rsa-").and_then(|bits| bits.parse::<u32>().ok());
@@ -163,7 +156,7 @@ mod tests {
     #[test]
     fn without_a_file_all_is_left_to_the_root() {
         let everything = names(&["8.8.8.8", "::1", "bank.com", "gate.lan"]);
-        for leaf in [Leaf::Device, Leaf::DeviceDual, Leaf::Server] {
+        for leaf in [Profile::Device, Profile::DeviceDual, Profile::Server] {
             for kind in [KeyKind::Rsa2048, KeyKind::P384] {
                 assert_eq!(Policy::default().permits(leaf, &everything, &key(kind), 824), Ok(()));
             }
@@ -186,12 +179,12 @@ mod tests {
         let p256 = key(KeyKind::P256);
         let ask = |leaf, list: &[&str]| policy.permits(leaf, &names(list), &p256, 30);
 
-        assert_eq!(ask(Leaf::Device, &["192.168.1.1", "gate.lan", "lan", "fd00::1"]), Ok(()));
-        assert_eq!(ask(Leaf::Server, &["192.168.1.1", "srv.lan"]), Ok(()));
+        assert_eq!(ask(Profile::Device, &["192.168.1.1", "gate.lan", "lan", "fd00::1"]), Ok(()));
+        assert_eq!(ask(Profile::Server, &["192.168.1.1", "srv.lan"]), Ok(()));
         let denied =
             |list: &[&str]| Err(Error::PolicyDenies { names: list.iter().map(|n| (*n).into()).collect() });
         assert_eq!(
-            ask(Leaf::Device, &["192.168.7.1", "192.168.1.1", "pc.office.lan", "office.lan", "8.8.8.8"]),
+            ask(Profile::Device, &["192.168.7.1", "192.168.1.1", "pc.office.lan", "office.lan", "8.8.8.8"]),
             denied(&[
                 "IP:192.168.7.1 ([names] deny: 192.168.7.0/24)",
                 "DNS:pc.office.lan ([names] deny: office.lan)",
@@ -199,14 +192,14 @@ mod tests {
             ])
         );
         assert_eq!(
-            ask(Leaf::Server, &["192.168.7.1"]),
+            ask(Profile::Server, &["192.168.7.1"]),
             denied(&[
                 "IP:192.168.7.1 ([names] deny: 192.168.7.0/24)",
                 "IP:192.168.7.1 ([profile.server] deny: 192.168.7.1/32)",
             ])
         );
         assert_eq!(
-            ask(Leaf::Server, &["gate.lan", "8.8.8.8", "srv.lan"]),
+            ask(Profile::Server, &["gate.lan", "8.8.8.8", "srv.lan"]),
             Err(Error::PolicyPermits {
                 names: ["IP:8.8.8.8 ([names] permit)", "DNS:gate.lan ([profile.server] permit)"]
                     .into_iter()
@@ -224,9 +217,10 @@ mod tests {
     #[test]
     fn an_empty_list_of_what_is_permitted_permits_nothing() {
         let policy = Policy::parse("[profile.server]\npermit = []").unwrap();
-        let refused = policy.permits(Leaf::Server, &names(&["a.lan"]), &key(KeyKind::P256), 1).unwrap_err();
+        let refused =
+            policy.permits(Profile::Server, &names(&["a.lan"]), &key(KeyKind::P256), 1).unwrap_err();
         assert!(matches!(refused, Error::PolicyPermits { .. }), "{refused:?}");
-        assert_eq!(policy.permits(Leaf::Device, &names(&["a.lan"]), &key(KeyKind::P256), 1), Ok(()));
+        assert_eq!(policy.permits(Profile::Device, &names(&["a.lan"]), &key(KeyKind::P256), 1), Ok(()));
     }
 
     #[test]
@@ -243,10 +237,10 @@ mod tests {
             (KeyKind::P256, false),
             (KeyKind::P384, true),
         ] {
-            assert_eq!(ask(Leaf::Device, kind, 90).is_ok(), fits, "{kind}");
+            assert_eq!(ask(Profile::Device, kind, 90).is_ok(), fits, "{kind}");
         }
         assert_eq!(
-            ask(Leaf::DeviceDual, KeyKind::Rsa4096, 90),
+            ask(Profile::DeviceDual, KeyKind::Rsa4096, 90),
             Err(Error::PolicyKey {
                 profile: "device-dual".into(),
                 key: "rsa-4096".into(),
@@ -254,10 +248,10 @@ mod tests {
             })
         );
         assert_eq!(
-            ask(Leaf::Device, KeyKind::P384, 91),
+            ask(Profile::Device, KeyKind::P384, 91),
             Err(Error::PolicyDays { profile: "device".into(), days: 91, limit: 90 })
         );
-        assert_eq!(ask(Leaf::Server, KeyKind::Rsa2048, 824), Ok(()));
+        assert_eq!(ask(Profile::Server, KeyKind::Rsa2048, 824), Ok(()));
     }
 
     /// Entries, each with the names of `NAMES` that it covers.
@@ -295,7 +289,7 @@ mod tests {
             );
             let policy = Policy::parse(&text).unwrap();
             let covers = |list: &[(&str, &[usize])]| list.iter().any(|(_, names)| names.contains(&name));
-            let result = policy.permits(Leaf::Device, &names(&NAMES[name..=name]), &P256.with(Clone::clone), 1);
+            let result = policy.permits(Profile::Device, &names(&NAMES[name..=name]), &P256.with(Clone::clone), 1);
             let inside = [permit, own_permit].iter().flatten().all(|list| covers(list));
             if covers(&deny) || covers(&own_deny) {
                 prop_assert!(matches!(result, Err(Error::PolicyDenies { .. })), "{text}{result:?}");

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::{
     BackupPlan, Error, Policy,
-    policy::{KEYS, Names, Profile},
+    policy::{KEYS, Names, Rules},
 };
 
 /// The name of the file in the data directory.
@@ -153,15 +153,14 @@ fn read_names(text: &str, permit: Option<List>, deny: List) -> Result<Names, Err
     Ok(Names { permit: permit.map(|p| list("permit", p)).transpose()?, deny: list("deny", deny)? })
 }
 
-fn read_profile(text: &str, written: WrittenProfile) -> Result<Profile, Error> {
+fn read_profile(text: &str, written: WrittenProfile) -> Result<Rules, Error> {
     let kind = |key: Spanned<String>| {
         key.get_ref().parse::<KeyKind>().map_err(|_| {
             let allowed = KEYS.iter().map(KeyKind::to_string).collect();
             mistake(text, key.span().start, Mistake::PolicyKeyKind { key: short(key.get_ref()), allowed })
         })
     };
-    let mut profile =
-        Profile { names: read_names(text, written.permit, written.deny)?, ..Profile::default() };
+    let mut profile = Rules { names: read_names(text, written.permit, written.deny)?, ..Rules::default() };
     if let Some(days) = written.days {
         profile.days = number(text, "days", &days, MAX_LEAF_DAYS)?;
     }

@@ -1,16 +1,19 @@
 //! The one door from outside: what comes through it, and what does not.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use authority::{Authority, BY_HAND_DAYS, Days, Error, Founding, Issued, MANAGED_DAYS, Order, Public, Wish};
+use authority::{
+    Authority, BY_HAND_DAYS, Days, Error, Founding, Issued, MANAGED_DAYS, New, Order, Public, Wish,
+};
 use domain::AltName;
-use pki::{KeyKind, Permitted, PrivateKey};
-use store::{NewSite, Store};
+use pki::{KeyKind, Permitted, PrivateKey, Profile};
+use store::{AuthorityState, NewAuthority, NewSite, Store};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
 const FOUNDED: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
 
 fn founding(site: &str) -> Founding {
-    Founding { site: site.into(), key: KeyKind::P256, permitted: Permitted::local(None), constrained: true }
+    let permitted = Permitted::local(None);
+    Founding { site: site.into(), key: KeyKind::P256, permitted, constrained: true, two_tier: false }
 }
 
 async fn store() -> (tempfile::TempDir, Store) {
@@ -23,14 +26,23 @@ async fn issue(authority: &Authority, days: Days, now: OffsetDateTime) -> Result
     let key = PrivateKey::generate(KeyKind::P256).unwrap().public_key().unwrap();
     let names = ["192.168.1.64".parse().unwrap(), "gate.lan".parse().unwrap()];
     let clock_behind = Duration::ZERO;
-    let order = Order { key: &key, common_name: None, names: &names, days, clock_behind, device_id: None };
+    let order = Order {
+        profile: Profile::Device,
+        key: &key,
+        common_name: None,
+        names: &names,
+        days,
+        clock_behind,
+        device_id: None,
+    };
     authority.issue(&order, now).await
 }
 
 #[tokio::test]
 async fn near_the_end_of_the_root_only_what_was_asked_for_is_refused() {
     let (_folder, store) = store().await;
-    let (authority, _) = Authority::found(&store, founding("Shop"), "words", FOUNDED).await.unwrap();
+    let new = New::make(founding("Shop"), "words", FOUNDED).await.unwrap();
+    let (authority, _) = new.found(&store).await.unwrap();
     let end = authority.public().root.not_after();
     let early = issue(&authority, Days::AtMost(MANAGED_DAYS), FOUNDED).await.unwrap().certificate;
     assert_eq!(early.not_after(), FOUNDED + Duration::days(MANAGED_DAYS - 1) - Duration::SECOND);
@@ -40,22 +52,21 @@ async fn near_the_end_of_the_root_only_what_was_asked_for_is_refused() {
             let leaf = issue(&authority, Days::AtMost(days), now).await.unwrap().certificate;
             assert_eq!(leaf.not_after(), end);
             let refused = issue(&authority, Days::Exactly(days), now).await.unwrap_err();
-            assert_eq!(refused, Error::OutlivesRoot { root_ends: end.date() });
+            assert_eq!(refused, Error::OutlivesIssuer { issuer_ends: end.date() });
         }
     }
     for days in [Days::AtMost(MANAGED_DAYS), Days::Exactly(1)] {
         for left in [Duration::DAY - Duration::SECOND, Duration::ZERO, -Duration::DAY] {
             let refused = issue(&authority, days, end - left).await.unwrap_err();
-            assert_eq!(refused, Error::RootEnds { root_ends: end.date() });
+            assert_eq!(refused, Error::IssuerEnds { issuer_ends: end.date() });
         }
     }
 }
 
 #[tokio::test]
 async fn a_site_has_a_name_that_can_be_shown() {
-    let (_folder, store) = store().await;
     for name in ["", "  ", "a\nb", "a\u{7f}", "\u{1b}[31m", &"x".repeat(41)] {
-        let refused = Authority::found(&store, founding(name), "words", FOUNDED).await.err().unwrap();
+        let refused = New::make(founding(name), "words", FOUNDED).await.err().unwrap();
         assert_eq!(refused, Error::SiteName { limit: 40 }, "{name:?}");
     }
 }
@@ -63,10 +74,14 @@ async fn a_site_has_a_name_that_can_be_shown() {
 #[tokio::test]
 async fn a_damaged_root_is_stored_data() {
     let (_folder, store) = store().await;
-    let (vault, permitted) = ("{}", "[]");
-    let site =
-        NewSite { name: "Shop", vault, certificate: b"x", sealed_key: b"", permitted, constrained: true };
-    store.found_site(&site).await.unwrap();
+    let authority = NewAuthority {
+        certificate: b"x",
+        key: None,
+        permitted: "[]",
+        constrained: true,
+        state: AuthorityState::Active,
+    };
+    store.found_site(&NewSite { name: "Shop", vault: "{}", authority: &[authority] }).await.unwrap();
     let error = Public::read(&store).await.unwrap_err();
     assert!(matches!(error, Error::Store(store::Error::StoredData { .. })), "{error:?}");
 }

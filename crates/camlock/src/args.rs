@@ -56,6 +56,14 @@ pub enum Command {
     /// Makes key and certificate in one PEM, to upload by hand
     #[command(after_help = "Example:\n  camlock issue --name Gate --ip 192.168.1.65")]
     Issue(Issue),
+    /// Revokes a certificate; the list of revoked ones is signed anew
+    #[command(after_help = "Example:\n  camlock revoke 5f3a... --reason key-compromise")]
+    Revoke(Revoke),
+    /// What is wrong with this installation, and what to do
+    #[command(
+        after_help = "Example:\n  camlock doctor\n\nWith a passphrase it also begins what is due: the next root."
+    )]
+    Doctor,
     /// What there is
     #[command(after_help = "Example:\n  camlock list certificates --expiring 30d")]
     List(List),
@@ -95,6 +103,12 @@ pub struct Init {
     /// Whether the root itself says what it may speak for
     #[arg(long, value_enum, default_value_t = Constraints::Default)]
     pub constraints: Constraints,
+    /// An issuer signs for the devices, and the root's key leaves this machine as an encrypted file
+    #[arg(long)]
+    pub two_tier: bool,
+    /// Where that file goes [default: SITE-root-key.age]
+    #[arg(long, value_name = "FILE", requires = "two_tier")]
+    pub root_key_file: Option<PathBuf>,
 }
 
 /// Kinds of root keys.
@@ -143,9 +157,59 @@ pub struct Authority {
 /// What to do with the authority.
 #[derive(Debug, Subcommand)]
 pub enum AuthorityAction {
-    /// Shows the root and what it may speak for
+    /// Shows the root, what it may speak for, and what depends on earlier ones
     #[command(after_help = "Example:\n  camlock authority show")]
     Show,
+    /// Makes the next root; with --confirm, moves to it
+    #[command(
+        after_help = "Example:\n  camlock authority rollover\n  camlock trust export --out roots.pem   (to every computer)\n  camlock authority rollover --confirm\n  camlock secure ADDRESS...              (each device moves)"
+    )]
+    Rollover(Rollover),
+    /// With two tiers: puts a new issuer in the place of the present one
+    #[command(
+        after_help = "Example:\n  camlock authority issuer --root-key shop-root-key.age --recovery-key-file paper.txt"
+    )]
+    Issuer(Issuer),
+}
+
+/// `authority rollover`
+#[derive(Debug, clap::Args)]
+pub struct Rollover {
+    /// The new root is on the computers: everything is issued under it from now on
+    #[arg(long, conflicts_with_all = ["cancel", "key", "permit", "constraints", "two_tier"])]
+    pub confirm: bool,
+    /// Forgets the next root, which has issued nothing
+    #[arg(long, conflicts_with_all = ["key", "permit", "constraints", "two_tier"])]
+    pub cancel: bool,
+    /// The kind of the next root's key
+    #[arg(long, value_enum, default_value_t = RootKey::Rsa3072)]
+    pub key: RootKey,
+    /// A further range, address or domain, beside those of the present root
+    #[arg(long, value_name = "CIDR-or-NAME")]
+    pub permit: Vec<String>,
+    /// Whether the root itself says what it may speak for
+    #[arg(long, value_enum, default_value_t = Constraints::Default)]
+    pub constraints: Constraints,
+    /// An issuer signs for the devices, and the root's key leaves this machine as an encrypted file
+    #[arg(long)]
+    pub two_tier: bool,
+    /// Where that file goes [default: SITE-root-key.age]
+    #[arg(long, value_name = "FILE", requires = "two_tier")]
+    pub root_key_file: Option<PathBuf>,
+}
+
+/// `authority issuer`
+#[derive(Debug, clap::Args)]
+pub struct Issuer {
+    /// The file with the root's key
+    #[arg(long, value_name = "FILE")]
+    pub root_key: PathBuf,
+    /// A file whose first line is the recovery key [default: asked for]
+    #[arg(long, value_name = "FILE")]
+    pub recovery_key_file: Option<PathBuf>,
+    /// The kind of the issuer's key
+    #[arg(long, value_enum, default_value_t = RootKey::Rsa3072)]
+    pub key: RootKey,
 }
 
 /// `check`
@@ -223,6 +287,33 @@ pub struct Issue {
     /// Where the package goes [default: NAME.pem]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// `revoke`
+#[derive(Debug, clap::Args)]
+pub struct Revoke {
+    /// The certificate's serial number, hexadecimal
+    pub serial: String,
+    /// Why
+    #[arg(long, value_enum, default_value_t = Reason::Unspecified)]
+    pub reason: Reason,
+}
+
+/// Why a certificate is revoked (RFC 5280, section 5.3.1).
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Reason {
+    /// No reason is given
+    Unspecified,
+    /// Somebody else has or may have the key
+    KeyCompromise,
+    /// The device belongs to somebody else now
+    AffiliationChanged,
+    /// Another certificate has taken its place
+    Superseded,
+    /// The device is out of use
+    CessationOfOperation,
+    /// It may no longer be what the certificate says
+    PrivilegeWithdrawn,
 }
 
 /// `list`

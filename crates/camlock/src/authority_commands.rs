@@ -1,13 +1,18 @@
 //! `init`, `authority show`, `trust export`.
 
-use std::io::IsTerminal;
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+};
 
-use authority::{Authority, Founding, Public};
-use pki::{KeyKind, Permitted};
+use authority::{Founding, New, Public};
+use domain::slug;
+use pki::{Certificate, KeyKind, Permitted};
 use qrcode::{QrCode, render::unicode};
 use serde_json::json;
 use store::Store;
 use time::OffsetDateTime;
+use vault::RecoveryKey;
 use words::Words;
 use zeroize::Zeroizing;
 
@@ -22,6 +27,8 @@ use crate::{
 
 /// Fewer characters than this are said to be few.
 const SHORT_PASSPHRASE: usize = 12;
+/// So many things that depend on an old root are shown by name.
+const SHOWN: usize = 20;
 
 pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     let mut permitted = Permitted::local(host::name().as_deref());
@@ -55,33 +62,57 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     }
     let founding = Founding {
         site: init.site.clone(),
-        key: match init.key {
-            RootKey::Rsa3072 => KeyKind::Rsa3072,
-            RootKey::Rsa4096 => KeyKind::Rsa4096,
-            RootKey::P256 => KeyKind::P256,
-            RootKey::P384 => KeyKind::P384,
-        },
+        key: kind(init.key),
         permitted,
         constrained: init.constraints == Constraints::Default,
+        two_tier: init.two_tier,
     };
-    let store = Store::create(&directory).await?;
-    let (authority, recovery) =
-        Authority::found(&store, founding, &passphrase, OffsetDateTime::now_utc()).await?;
-    let public = authority.public().clone();
-    // Now, while the authority is open: `serve` can then begin locked.
-    PageCertificate::issue(&authority, &page_certificate::names(&public, None)).await?.save(&directory)?;
-    store.close().await;
+    let root_key = two_tier_file(init.two_tier, init.root_key_file.as_deref(), &init.site)?;
+    let new = New::make(founding, &passphrase, OffsetDateTime::now_utc()).await?;
+    // What is stored nowhere goes out first, so that no crash leaves an authority without it.
+    if let (Some(file), Some(armored)) = (&root_key, &new.offline_root) {
+        files::write_new(file, armored.as_bytes(), 0o600)?;
+    }
+    if !setting.json {
+        show_recovery_key(&new.recovery);
+    }
+    let founded = found(new, &directory).await;
+    if let (Err(_), Some(file)) = (&founded, &root_key) {
+        // Of no use without its authority.
+        let _ = std::fs::remove_file(file);
+    }
+    let (public, recovery) = founded?;
 
     if setting.json {
         let mut shown = description(&public);
         shown["data"] = json!(directory.display().to_string());
         shown["recovery_key"] = json!(recovery.text());
+        shown["root_key_file"] = json!(root_key.map(|f| f.display().to_string()));
         print_json(&shown);
         return Ok(true);
     }
     print(&format!("Made the authority in {}", directory.display()));
     describe(&public);
+    if let Some(file) = root_key {
+        print("");
+        print(&said("root-key-written", &file));
+    }
     print("");
+    print("Next: camlock trust export --out root.pem, and camlock secure ADDRESS --user admin");
+    Ok(true)
+}
+
+async fn found(new: New, directory: &Path) -> Result<(Public, RecoveryKey), Failure> {
+    let store = Store::create(directory).await?;
+    let (authority, recovery) = new.found(&store).await?;
+    let public = authority.public().clone();
+    // Now, while the authority is open: `serve` can then begin locked.
+    PageCertificate::issue(&authority, &page_certificate::names(&public, None)).await?.save(directory)?;
+    store.close().await;
+    Ok((public, recovery))
+}
+
+fn show_recovery_key(recovery: &RecoveryKey) {
     print(&paint("1", "Recovery key: print this and keep it away from this machine. It is shown only now."));
     print(&format!("  {}", recovery.text()));
     if std::io::stdout().is_terminal()
@@ -91,8 +122,34 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
         print(&picture);
     }
     print("");
-    print("Next: camlock trust export --out root.pem, and camlock secure ADDRESS --user admin");
-    Ok(true)
+}
+
+/// Where the key of an offline root goes; asked before anything is made.
+pub fn two_tier_file(two_tier: bool, named: Option<&Path>, site: &str) -> Result<Option<PathBuf>, Failure> {
+    if !two_tier {
+        return Ok(None);
+    }
+    let name = match slug(site) {
+        empty if empty.is_empty() => "camlock".to_owned(),
+        slug => slug,
+    };
+    let file = named.map_or_else(|| PathBuf::from(format!("{name}-root-key.age")), Path::to_owned);
+    files::must_be_new(&file)?;
+    Ok(Some(file))
+}
+
+/// The sentence of a code about a file.
+pub fn said(code: &str, file: &Path) -> String {
+    Words::english().say(&json!({"code": code, "file": file.display().to_string()})).text
+}
+
+pub fn kind(key: RootKey) -> KeyKind {
+    match key {
+        RootKey::Rsa3072 => KeyKind::Rsa3072,
+        RootKey::Rsa4096 => KeyKind::Rsa4096,
+        RootKey::P256 => KeyKind::P256,
+        RootKey::P384 => KeyKind::P384,
+    }
 }
 
 pub async fn show(setting: &Setting) -> Result<bool, Failure> {
@@ -108,22 +165,26 @@ pub async fn show(setting: &Setting) -> Result<bool, Failure> {
 pub async fn trust(trust: &Trust, setting: &Setting) -> Result<bool, Failure> {
     let TrustAction::Export { out } = &trust.action;
     let public = Public::read(&setting.store().await?).await?;
+    let roots = public.trusted();
+    let pem: String = roots.iter().map(Certificate::to_pem).collect();
     let file = match out {
         Some(file) if !files::is_standard(file) => {
-            files::write_new(file, public.root.to_pem().as_bytes(), 0o644)?;
+            files::write_new(file, pem.as_bytes(), 0o644)?;
             say(&json!({"code": "root-written", "file": file.display().to_string()}));
-            tell(&format!("SHA-256 {}", grouped(&public.root.sha256())));
+            for root in &roots {
+                tell(&format!("SHA-256 {}  {}", grouped(&root.sha256()), root.subject()));
+            }
             vec![file.display().to_string()]
         }
         _ if setting.json => Vec::new(),
         _ => {
-            print(public.root.to_pem().trim_end());
+            print(pem.trim_end());
             return Ok(true);
         }
     };
     if setting.json {
         let mut shown = description(&public);
-        shown["pem"] = json!(public.root.to_pem());
+        shown["pem"] = json!(pem);
         shown["files"] = json!(file);
         print_json(&shown);
     }
@@ -135,16 +196,52 @@ fn description(public: &Public) -> serde_json::Value {
     shown["site"] = json!(public.site);
     shown["constrained"] = json!(public.constrained);
     shown["permitted"] = json!(public.permitted.entries());
+    shown["issuers"] = json!(public.issuers.iter().map(Certificate::summary).collect::<Vec<_>>());
+    shown["next"] = json!(public.next.as_ref().map(Certificate::summary));
+    shown["old"] = json!(
+        public
+            .old
+            .iter()
+            .map(|old| json!({
+                "root": old.root.summary(),
+                "devices": old.dependents.devices,
+                "certificates": old.dependents.by_hand,
+            }))
+            .collect::<Vec<_>>()
+    );
     shown
 }
 
 fn describe(public: &Public) {
     print(&format!("  site         {}", public.site));
-    print(&format!("  root         {} ({})", public.root.subject(), public.root.key_name()));
-    print(&format!("  valid until  {}", public.root.not_after().date()));
-    print(&format!("  SHA-256      {}", grouped(&public.root.sha256())));
+    describe_root("root", &public.root);
+    for issuer in &public.issuers {
+        print(&format!("  issuer       {} ({})", issuer.subject(), issuer.key_name()));
+        print(&format!("  valid until  {}", issuer.not_after().date()));
+    }
     print(&format!("  issues for   {}", public.permitted));
     if !public.constrained {
         print(&format!("  {}", Words::english().say(&json!({"code": "no-constraints"})).text));
     }
+    if let Some(next) = &public.next {
+        print("");
+        describe_root("next root", next);
+        print(&format!("  {}", Words::english().say(&json!({"code": "next-root-waits"})).text));
+    }
+    for old in &public.old {
+        print("");
+        describe_root("old root", &old.root);
+        for (kind, names) in [("device", &old.dependents.devices), ("by hand", &old.dependents.by_hand)] {
+            names.iter().take(SHOWN).for_each(|name| print(&format!("  {kind:12} {name}")));
+            if names.len() > SHOWN {
+                print(&format!("  {kind:12} and {} more", names.len() - SHOWN));
+            }
+        }
+    }
+}
+
+fn describe_root(word: &str, root: &Certificate) {
+    print(&format!("  {word:12} {} ({})", root.subject(), root.key_name()));
+    print(&format!("  valid until  {}", root.not_after().date()));
+    print(&format!("  SHA-256      {}", grouped(&root.sha256())));
 }

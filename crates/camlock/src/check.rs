@@ -42,7 +42,7 @@ async fn roots(check: &Check, setting: &Setting) -> Result<Vec<Certificate>, Fai
     // Without an authority no root is trusted; `check` never needs a data directory.
     let Ok(directory) = setting.directory() else { return Ok(Vec::new()) };
     let Ok(store) = Store::open(&directory).await else { return Ok(Vec::new()) };
-    Ok(Public::read(&store).await.map(|p| vec![p.root]).unwrap_or_default())
+    Ok(Public::read(&store).await.map(|p| p.roots()).unwrap_or_default())
 }
 
 fn as_json(report: &Report, words: &Words) -> serde_json::Value {

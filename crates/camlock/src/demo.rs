@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use authority::{Authority, Founding};
+use authority::{Authority, Founding, New};
 use camera_sim::{Camera, Model, Options};
 use comfy_table::{Cell, Table, presets::UTF8_FULL_CONDENSED};
 use devices::Credentials;
@@ -131,9 +131,16 @@ async fn plug_in(count: u8, password: &str) -> Result<Vec<(String, Camera)>, Fai
 async fn found(store: &Store) -> Result<Authority, Failure> {
     let mut permitted = Permitted::local(None);
     permitted.permit("127.0.0.1")?;
-    let founding = Founding { site: "Demo".into(), key: KeyKind::Rsa3072, permitted, constrained: true };
+    let founding = Founding {
+        site: "Demo".into(),
+        key: KeyKind::Rsa3072,
+        permitted,
+        constrained: true,
+        two_tier: false,
+    };
     let passphrase = Zeroizing::new(random()?);
-    Ok(Authority::found(store, founding, &passphrase, OffsetDateTime::now_utc()).await?.0)
+    let new = New::make(founding, &passphrase, OffsetDateTime::now_utc()).await?;
+    Ok(new.found(store).await?.0)
 }
 
 fn document(root: &Path, page: Option<&str>, shown: &[Shown<'_>]) -> serde_json::Value {

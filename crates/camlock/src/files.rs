@@ -8,7 +8,7 @@ use std::{
 
 use authority::{BY_HAND_DAYS, Change, Days, Issued, Order, Wish, effective};
 use domain::{AltName, slug};
-use pki::{KeyKind, MAX_REQUEST, PrivateKey, Request, package};
+use pki::{KeyKind, MAX_REQUEST, PrivateKey, Profile, Request, package};
 use serde_json::json;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use words::Words;
@@ -32,6 +32,7 @@ pub async fn sign(sign: &Sign, setting: &Setting) -> Result<bool, Failure> {
 
     let (_store, authority) = setting.authority().await?;
     let order = Order {
+        profile: Profile::Device,
         key: &request.key,
         common_name: effective.common_name.as_deref(),
         names: &effective.names,
@@ -75,6 +76,7 @@ pub async fn issue(issue: &Issue, setting: &Setting) -> Result<bool, Failure> {
     };
     let key = PrivateKey::generate(kind)?;
     let order = Order {
+        profile: Profile::Device,
         key: &key.public_key()?,
         common_name: effective.common_name.as_deref(),
         names: &effective.names,
@@ -161,7 +163,7 @@ pub fn is_standard(path: &Path) -> bool {
 }
 
 /// Asked before anything is issued, so that no certificate is made for nothing.
-fn must_be_new(path: &Path) -> Result<(), Failure> {
+pub fn must_be_new(path: &Path) -> Result<(), Failure> {
     match path.symlink_metadata() {
         Ok(_) => Err(Failure::refused("file-exists", "file", &path.display().to_string())),
         Err(_) => Ok(()),

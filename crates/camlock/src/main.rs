@@ -4,11 +4,14 @@ mod args;
 mod authority_commands;
 mod check;
 mod demo;
+mod doctor;
 mod failure;
 mod files;
 mod host;
 mod list;
 mod page_certificate;
+mod revoke;
+mod rollover;
 mod secure;
 mod serve;
 mod setting;
@@ -16,7 +19,7 @@ mod talk;
 
 use std::process::ExitCode;
 
-use args::{Args, Command};
+use args::{Args, AuthorityAction, Command};
 use clap::Parser;
 use failure::Failure;
 use setting::Setting;
@@ -40,7 +43,13 @@ async fn run(args: Args) -> Result<bool, Failure> {
     match args.command {
         Command::Demo(demo) => demo::run(&demo, setting.json).await,
         Command::Init(init) => authority_commands::init(&init, &setting).await,
-        Command::Authority(_) => authority_commands::show(&setting).await,
+        Command::Authority(authority) => match &authority.action {
+            AuthorityAction::Show => authority_commands::show(&setting).await,
+            AuthorityAction::Rollover(rollover) => rollover::run(rollover, &setting).await,
+            AuthorityAction::Issuer(issuer) => rollover::issuer(issuer, &setting).await,
+        },
+        Command::Revoke(revoke) => revoke::run(&revoke, &setting).await,
+        Command::Doctor => doctor::run(&setting).await,
         Command::Trust(trust) => authority_commands::trust(&trust, &setting).await,
         Command::Check(check) => check::run(&check, &setting).await,
         Command::Secure(secure) => secure::run(&secure, &setting).await,

@@ -3,9 +3,9 @@
 
 use std::{net::IpAddr, path::Path, sync::Arc};
 
-use authority::{Authority, Days, MANAGED_DAYS, Order, Public};
+use authority::{Authority, Days, MANAGED_DAYS, Order, PAGE_NAME, Public};
 use domain::AltName;
-use pki::{Certificate, KeyKind, PrivateKey, chain, package};
+use pki::{Certificate, KeyKind, PrivateKey, Profile, chain, package};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -30,8 +30,9 @@ impl PageCertificate {
     pub async fn issue(authority: &Authority, names: &[AltName]) -> Result<PageCertificate, Failure> {
         let key = PrivateKey::generate(KeyKind::P256)?;
         let order = Order {
+            profile: Profile::Server,
             key: &key.public_key()?,
-            common_name: Some("Camlock"),
+            common_name: Some(PAGE_NAME),
             names,
             days: Days::AtMost(MANAGED_DAYS),
             clock_behind: Duration::ZERO,
@@ -78,10 +79,11 @@ impl PageCertificate {
     pub fn is_good(&self, public: &Public, names: &[AltName], days: i64) -> bool {
         let now = OffsetDateTime::now_utc();
         let held = self.leaf.alt_names();
-        chain::verify(self.leaf.der(), &[], std::slice::from_ref(&public.root), now).is_ok()
+        let issuers: Vec<Vec<u8>> = public.issuers.iter().map(|i| i.der().to_vec()).collect();
+        chain::verify(self.leaf.der(), &issuers, std::slice::from_ref(&public.root), now).is_ok()
             && names.iter().all(|n| held.contains(n))
             && (self.leaf.not_after() - now > Duration::days(days)
-                || self.leaf.not_after() == public.root.not_after())
+                || self.leaf.not_after() == public.issuer().not_after())
     }
 }
 

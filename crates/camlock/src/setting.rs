@@ -73,6 +73,14 @@ impl Setting {
         Ok(Some(Authority::open(store, &secret).await?))
     }
 
+    /// The authority of an open ledger if its passphrase is in a file; nobody is asked for it.
+    pub async fn authority_if_file(&self, store: &Store) -> Result<Option<Authority>, Failure> {
+        match &self.passphrase_file {
+            Some(file) => Ok(Some(Authority::open(store, &first_line(file)?).await?)),
+            None => Ok(None),
+        }
+    }
+
     /// The passphrase, from its file or the terminal.
     pub fn passphrase(&self, prompt: &str) -> Result<Zeroizing<String>, Failure> {
         match &self.passphrase_file {

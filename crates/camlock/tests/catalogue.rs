@@ -44,6 +44,13 @@ fn codes_in_quotes() -> Vec<String> {
     after.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).filter(|code| code != "?").collect()
 }
 
+/// The codes of rules for certificates, each between its condition and its source.
+fn lints() -> Vec<String> {
+    let sources = sources();
+    let codes = sources.split("=> \"lint-").skip(1);
+    codes.filter_map(|rest| Some(format!("lint-{}", rest.split_once('"')?.0))).collect()
+}
+
 /// What the sources give beside each mention of a code: the fields of the variant, or what follows its text.
 fn mentions(sources: &str, code: &str) -> Vec<String> {
     let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
@@ -55,8 +62,10 @@ fn mentions(sources: &str, code: &str) -> Vec<String> {
     let fields = after(&format!("{variant} {{"), '}');
     let no_fields = after(&format!("{variant},"), ',').into_iter().map(|_| String::new());
     let texts = after(&format!("\"{code}\""), ';');
+    // A lint says where its rule comes from.
+    let rules = after(&format!("=> \"{code}\""), ';').into_iter().map(|_| "source".into());
     let files = after(&format!("Failure::file(\"{code}\""), ';').into_iter().map(|_| "file reason".into());
-    fields.into_iter().chain(no_fields).chain(texts).chain(files).collect()
+    fields.into_iter().chain(no_fields).chain(texts).chain(files).chain(rules).collect()
 }
 
 #[test]
@@ -95,6 +104,8 @@ fn every_code_has_a_sentence() {
         codes::<vault::Error>(),
         codes::<store::Error>(),
         codes::<authority::Change>(),
+        codes::<authority::Ailment>(),
+        codes::<authority::Flaw>(),
         codes::<authority::Mistake>(),
         codes::<fleet::Said>(),
         // Enums that pass on the errors of others list no codes; these are their own.
@@ -111,8 +122,12 @@ fn every_code_has_a_sentence() {
             "names-outside",
             "days",
             "common-name",
-            "outlives-root",
-            "root-ends",
+            "outlives-issuer",
+            "issuer-ends",
+            "key-elsewhere",
+            "unknown-serial",
+            "one-tier",
+            "other-root-key",
             "policy-file",
             "policy-unreadable",
             "policy-too-large",
@@ -124,12 +139,16 @@ fn every_code_has_a_sentence() {
             "passphrase-missing",
             "password-missing",
             "user-missing",
+            "recovery-key-missing",
+            "revoked",
+            "already-revoked",
             "serving",
             "serving-locked",
         ]
         .map(str::to_owned)
         .to_vec(),
         codes_in_quotes(),
+        lints(),
     ]
     .concat();
     assert!(all.len() > 90, "{all:?}");

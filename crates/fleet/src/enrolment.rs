@@ -5,7 +5,7 @@ use std::time::Duration;
 use authority::{Days, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
 use devices::{Before, Driver, Endpoint, Found, Package};
 use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Target, Verdict, slug};
-use pki::{Certificate, KeyKind, PrivateKey, PublicKey, Request, Serial, package};
+use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
 use serde::Serialize;
 use store::NewDevice;
 use time::OffsetDateTime;
@@ -80,6 +80,7 @@ impl Run<'_> {
         self.outcome.before = contact.report.verdict;
         if let Some(ours) = contact.ours.clone()
             && days_left(&ours) >= RENEW_DAYS
+            && self.fleet.authority.stands_behind(&ours.row)
         {
             return self.already_secure(contact, ours).await;
         }
@@ -224,6 +225,7 @@ impl Run<'_> {
         let people = self.outcome.model.clone();
         let common_name = people.as_deref().filter(|n| !n.contains(['.', ':']) && n.chars().count() <= 64);
         let order = CertificateOrder {
+            profile: Profile::Device,
             key: &public,
             common_name,
             names: &names,
@@ -281,12 +283,8 @@ impl Run<'_> {
     fn names(&self) -> Result<Vec<AltName>, Error> {
         let wish = Wish { names: vec![self.order.target.host.clone()], common_name: None };
         let names = effective(None, &wish)?.names;
-        let permitted = &self.fleet.authority.public().permitted;
-        if names.iter().all(|n| permitted.allows(n)) {
-            return Ok(names);
-        }
-        let outside = names.iter().filter(|n| !permitted.allows(n)).map(AltName::to_string).collect();
-        Err(authority::Error::NamesOutside { names: outside, permitted: permitted.entries() }.into())
+        self.fleet.authority.may_speak_for(&names)?;
+        Ok(names)
     }
 
     /// The key: the device makes it if it can, else it is made here.

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use authority::{Authority, Founding};
+use authority::{Founding, New};
 use camera_sim::{Camera, Fault, Model, Options};
 use devices::{Before, Credentials, DeviceInfo};
 use domain::{AltName, EnrolmentState, Finding, KeyTransport, StepState, Verdict};
@@ -27,9 +27,16 @@ impl Site {
         let store = Store::create(folder.path()).await.unwrap();
         let mut permitted = Permitted::local(None);
         permitted.permit("127.0.0.1").unwrap();
-        let founding = Founding { site: "Test".into(), key: KeyKind::P256, permitted, constrained: true };
+        let founding = Founding {
+            site: "Test".into(),
+            key: KeyKind::P256,
+            permitted,
+            constrained: true,
+            two_tier: false,
+        };
         let now = OffsetDateTime::now_utc();
-        let (authority, _) = Authority::found(&store, founding, "a passphrase", now).await.unwrap();
+        let new = New::make(founding, "a passphrase", now).await.unwrap();
+        let (authority, _) = new.found(&store).await.unwrap();
         let limits = Limits { verify: Duration::from_secs(5), ..Limits::default() };
         Site { folder, fleet: Fleet { store, authority, limits } }
     }

@@ -72,9 +72,12 @@ impl Words {
         match value {
             Value::Number(n) => FluentValue::from(n.as_f64().unwrap_or_default()),
             Value::Array(items) => {
-                let items: Vec<String> =
-                    items.iter().map(|i| i.as_str().map_or_else(|| i.to_string(), str::to_owned)).collect();
-                FluentValue::from(items.join(", "))
+                let item = |item: &Value| match item {
+                    Value::String(text) => text.clone(),
+                    reason if reason.get("code").is_some() => self.say(reason).text,
+                    other => other.to_string(),
+                };
+                FluentValue::from(items.iter().map(item).collect::<Vec<_>>().join(", "))
             }
             Value::String(s) => FluentValue::from(s.clone()),
             Value::Null => FluentValue::from(""),

@@ -1,0 +1,81 @@
+use domain::Severity;
+use pki::Lint;
+use serde::{Deserialize, Serialize};
+use store::{AuthorityState, Store};
+use time::{Date, Duration, OffsetDateTime};
+
+use crate::{Error, Public, ROLLOVER_DAYS, stored_certificate};
+
+/// A list that ends sooner than this should have been signed anew long ago.
+const CRL_LATE: Duration = Duration::days(7);
+/// An issuer below an offline root that ends sooner shortens what is issued.
+const ISSUER_LATE: Duration = Duration::days(crate::BY_HAND_DAYS);
+
+/// What an examination of the authority found.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Ailment {
+    RolloverDue { root: String, ends: Date },
+    RootEnded { root: String, ends: Date },
+    NextRoot { root: String },
+    OldRoot { root: String, devices: usize, certificates: usize },
+    IssuerEndsSoon { issuer: String, ends: Date },
+    CrlLate { issuer: String, ends: Date },
+    Unconstrained { root: String },
+    RootLint { root: String, reason: Lint },
+}
+
+impl Ailment {
+    /// How much it weighs.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Ailment::RootEnded { .. } | Ailment::CrlLate { .. } => Severity::Error,
+            Ailment::NextRoot { .. } | Ailment::OldRoot { .. } => Severity::Info,
+            _ => Severity::Warning,
+        }
+    }
+}
+
+/// Looks at roots, issuers and lists. No key is needed for it.
+pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>, Error> {
+    let public = Public::read(store).await?;
+    let mut found = Vec::new();
+    let (root, ends) = (public.root.subject(), public.root.not_after().date());
+    if public.root.not_after() < now {
+        found.push(Ailment::RootEnded { root: root.clone(), ends });
+    } else if public.root.not_after() - now < Duration::days(ROLLOVER_DAYS) && public.next.is_none() {
+        found.push(Ailment::RolloverDue { root: root.clone(), ends });
+    }
+    if !public.constrained {
+        found.push(Ailment::Unconstrained { root: root.clone() });
+    }
+    let lints = public.root.lint_as_root()?;
+    found.extend(lints.into_iter().map(|reason| Ailment::RootLint { root: root.clone(), reason }));
+    for issuer in public.issuers.iter().filter(|i| i.not_after() - now < ISSUER_LATE) {
+        found.push(Ailment::IssuerEndsSoon { issuer: issuer.subject(), ends: issuer.not_after().date() });
+    }
+    found.extend(public.next.iter().map(|next| Ailment::NextRoot { root: next.subject() }));
+    found.extend(public.old.iter().map(|old| Ailment::OldRoot {
+        root: old.root.subject(),
+        devices: old.dependents.devices.len(),
+        certificates: old.dependents.by_hand.len(),
+    }));
+    found.extend(late_lists(store, now).await?);
+    Ok(found)
+}
+
+async fn late_lists(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>, Error> {
+    let mut late = Vec::new();
+    for row in store.site().await?.authorities {
+        let issuer = stored_certificate(&row)?;
+        if matches!(row.state, AuthorityState::Active | AuthorityState::Old)
+            && issuer.not_after() > now
+            && let Some((_, end)) = store.crl(row.id).await?
+            && end - now < CRL_LATE
+        {
+            late.push(Ailment::CrlLate { issuer: issuer.subject(), ends: end.date() });
+        }
+    }
+    Ok(late)
+}

@@ -1,0 +1,97 @@
+use pki::{Certificate, Permitted};
+use store::{AuthorityRow, AuthorityState, Dependents, Site, Store};
+use time::OffsetDateTime;
+
+use crate::{Error, PAGE_NAME, stored_certificate};
+
+/// What everybody may know of the authority: no passphrase is needed for it.
+#[derive(Clone, Debug)]
+pub struct Public {
+    /// The site's name.
+    pub site: String,
+    /// The root of what is issued now.
+    pub root: Certificate,
+    /// The issuers between the root and the leaves: none with one tier.
+    pub issuers: Vec<Certificate>,
+    /// What it may speak for.
+    pub permitted: Permitted,
+    /// Whether the root says so.
+    pub constrained: bool,
+    /// The root that is to come, and waits to be introduced to the computers.
+    pub next: Option<Certificate>,
+    /// Earlier authorities that something still depends on.
+    pub old: Vec<Old>,
+}
+
+/// An earlier authority, and what still depends on it.
+#[derive(Clone, Debug)]
+pub struct Old {
+    /// Its root.
+    pub root: Certificate,
+    /// What has a certificate of it, neither past its end nor revoked.
+    pub dependents: Dependents,
+}
+
+impl Public {
+    /// Reads it from the ledger.
+    pub async fn read(store: &Store) -> Result<Public, Error> {
+        let site = store.site().await?;
+        let in_state = |state| site.authorities.iter().filter(move |a| a.state == state);
+        let active = in_state(AuthorityState::Active).next().ok_or(store::Error::NoAuthority)?;
+        let certificate = stored_certificate(active)?;
+        let (root, issuers) = match active.root_id {
+            None => (certificate, Vec::new()),
+            Some(_) => (root_of(&site, active)?, vec![certificate]),
+        };
+        let next = in_state(AuthorityState::Next).next().map(|a| root_of(&site, a)).transpose()?;
+        let mut old = Vec::new();
+        for row in in_state(AuthorityState::Old) {
+            let dependents = store.dependents(row.id, PAGE_NAME).await?;
+            let root = root_of(&site, row)?;
+            let in_use = !dependents.devices.is_empty() || !dependents.by_hand.is_empty();
+            if in_use && root.not_after() > OffsetDateTime::now_utc() {
+                old.push(Old { root, dependents });
+            }
+        }
+        Ok(Public {
+            root,
+            issuers,
+            permitted: serde_json::from_str(&active.permitted).map_err(store::Error::from)?,
+            constrained: active.constrained,
+            next,
+            old,
+            site: site.name,
+        })
+    }
+
+    /// Who signs leaves.
+    pub fn issuer(&self) -> &Certificate {
+        self.issuers.last().unwrap_or(&self.root)
+    }
+
+    /// The roots that the site's devices are verified by: of what is issued now, and of what was issued before.
+    pub fn roots(&self) -> Vec<Certificate> {
+        let mut roots = vec![self.root.clone()];
+        for old in &self.old {
+            if !roots.contains(&old.root) {
+                roots.push(old.root.clone());
+            }
+        }
+        roots
+    }
+
+    /// The roots that a computer is to trust: those of the devices, and the one to come.
+    pub fn trusted(&self) -> Vec<Certificate> {
+        self.roots().into_iter().chain(self.next.clone()).collect()
+    }
+}
+
+pub(crate) fn root_of(site: &Site, row: &AuthorityRow) -> Result<Certificate, Error> {
+    match row.root_id {
+        None => stored_certificate(row),
+        Some(id) => {
+            let gone = || store::Error::StoredData { detail: "an issuer's root is gone".into() };
+            stored_certificate(site.authorities.iter().find(|a| a.id == id).ok_or_else(gone)?)
+        }
+    }
+}

@@ -1,0 +1,82 @@
+use pki::{Certificate, crl};
+use store::{AuthorityRow, AuthorityState, Reason};
+use time::{Duration, OffsetDateTime};
+
+use crate::{Authority, Error, stored_certificate, unseal};
+
+/// How long a list is valid, days. The next one is signed when half of it is over, so that a service that is locked for
+/// two weeks still has one.
+pub const CRL_DAYS: i64 = 31;
+
+/// The path of an authority's list below the address at which the site publishes lists. `None` for one without a key
+/// identifier (some imported ones).
+pub fn crl_path(authority: &Certificate) -> Option<String> {
+    Some(format!("/crl/{}.crl", authority.key_id()?))
+}
+
+impl Authority {
+    /// Revokes a certificate and signs its issuer's list anew. `false` if it was revoked already.
+    pub async fn revoke(&self, serial: &str, reason: Reason, now: OffsetDateTime) -> Result<bool, Error> {
+        let unknown = || Error::UnknownSerial { serial: serial.to_owned() };
+        let row = self.store.certificate(serial).await?.filter(|r| r.der.is_some()).ok_or_else(unknown)?;
+        let done = self.store.revoke(serial, reason).await?;
+        // Also if it was revoked before: a crash may have come between the two.
+        self.sign_crl(row.authority_id, now).await?;
+        Ok(done)
+    }
+
+    /// Signs the lists that are missing or more than half over, if the site publishes them; how many.
+    pub async fn refresh_crls(&self, now: OffsetDateTime) -> Result<usize, Error> {
+        let mut signed = 0;
+        let site = self.store.site().await?;
+        for row in site.authorities.iter().filter(|a| publishes(a)) {
+            let next_update = self.store.crl(row.id).await?.map(|(_, next_update)| next_update);
+            let wanted = next_update.is_some() || self.policy.crl_url.is_some();
+            if wanted && next_update.is_none_or(|end| end - now < Duration::days(CRL_DAYS) / 2) {
+                self.sign_crl(row.id, now).await?;
+                signed += 1;
+            }
+        }
+        Ok(signed)
+    }
+
+    async fn sign_crl(&self, authority_id: i64, now: OffsetDateTime) -> Result<(), Error> {
+        let site = self.store.site().await?;
+        let gone = || store::Error::StoredData { detail: "a certificate's authority is gone".into() };
+        let row = site.authorities.iter().find(|a| a.id == authority_id).ok_or_else(gone)?;
+        let (issuer, key) = (stored_certificate(row)?, unseal(self.vault(), row)?);
+        let number = self.store.take_crl_number(authority_id).await?;
+        let revoked = self.store.revocations(authority_id).await?;
+        let entries: Vec<crl::Entry> = revoked
+            .into_iter()
+            .map(|r| crl::Entry { serial: r.serial, at: r.at, reason: reason(r.reason) })
+            .collect();
+        // Never past the end of who signed it.
+        let next_update = (now + Duration::days(CRL_DAYS)).min(issuer.not_after());
+        let list = crl::List {
+            number: number.unsigned_abs(),
+            // For computers whose clock is a little behind.
+            this_update: now - Duration::HOUR,
+            next_update,
+            entries: &entries,
+        };
+        let der = crl::sign(&list, &issuer, &key)?;
+        Ok(self.store.save_crl(authority_id, number, next_update, &der).await?)
+    }
+}
+
+/// Whether this authority's list can be signed here.
+fn publishes(row: &AuthorityRow) -> bool {
+    matches!(row.state, AuthorityState::Active | AuthorityState::Old) && row.sealed_key.is_some()
+}
+
+fn reason(reason: Reason) -> crl::Reason {
+    match reason {
+        Reason::Unspecified => crl::Reason::Unspecified,
+        Reason::KeyCompromise => crl::Reason::KeyCompromise,
+        Reason::AffiliationChanged => crl::Reason::AffiliationChanged,
+        Reason::Superseded => crl::Reason::Superseded,
+        Reason::CessationOfOperation => crl::Reason::CessationOfOperation,
+        Reason::PrivilegeWithdrawn => crl::Reason::PrivilegeWithdrawn,
+    }
+}

@@ -1,0 +1,106 @@
+//! `doctor`: what is wrong with this installation, and what to do.
+
+use authority::{Ailment, Authority, Founding, Public, check, examine};
+use domain::Severity;
+use pki::KeyKind;
+use serde::Serialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use words::{Sentence, Words};
+
+use crate::{
+    failure::Failure,
+    setting::Setting,
+    talk::{self, print, print_json},
+};
+
+/// So many flaws of stored certificates are shown one by one.
+const SHOWN: usize = 50;
+
+pub async fn run(setting: &Setting) -> Result<bool, Failure> {
+    let store = setting.store().await?;
+    let now = OffsetDateTime::now_utc();
+    let mut report = Report::new();
+    let ailments = examine(&store, now).await?;
+    let due = ailments.iter().any(|a| matches!(a, Ailment::RolloverDue { .. }));
+    let one_tier = Public::read(&store).await?.issuers.is_empty();
+    for ailment in ailments {
+        report.add(ailment.severity(), &ailment);
+    }
+    // With two tiers the root's key has to be carried away, so a person has to be there.
+    if due
+        && one_tier
+        && let Some(authority) = setting.authority_if_file(&store).await?
+    {
+        let root = begin_rollover(&authority, &store, now).await?;
+        report.add(Severity::Info, &json!({"code": "rollover-begun", "root": root}));
+    }
+
+    let (count, flaws) = check(&store, now).await?;
+    for flaw in flaws.iter().take(SHOWN) {
+        report.add(Severity::Error, flaw);
+    }
+    if flaws.len() > SHOWN {
+        report.add(Severity::Error, &json!({"code": "more-flaws", "count": flaws.len() - SHOWN}));
+    }
+    report.add(Severity::Info, &json!({"code": "certificates-checked", "count": count}));
+
+    if setting.json {
+        print_json(&report.json());
+        return Ok(report.holds);
+    }
+    for (severity, said) in &report.said {
+        talk::finding(*severity, said);
+    }
+    if report.holds {
+        print(&report.words.say(&json!({"code": "nothing-wrong"})).text);
+    }
+    Ok(report.holds)
+}
+
+/// The next root as the present one is; nothing moves to it before the operator confirms.
+async fn begin_rollover(
+    authority: &Authority,
+    store: &store::Store,
+    now: OffsetDateTime,
+) -> Result<String, Failure> {
+    let public = authority.public();
+    let founding = Founding {
+        site: public.site.clone(),
+        key: match public.root.key_name().parse() {
+            Ok(KeyKind::Rsa2048) | Err(_) => KeyKind::Rsa3072,
+            Ok(kind) => kind,
+        },
+        permitted: public.permitted.clone(),
+        constrained: public.constrained,
+        two_tier: false,
+    };
+    let next = authority.make_next(founding, now).await?;
+    next.store(store).await?;
+    Ok(next.root().subject())
+}
+
+/// What was found, in the order of looking.
+struct Report {
+    said: Vec<(Severity, Sentence)>,
+    holds: bool,
+    words: Words,
+}
+
+impl Report {
+    fn new() -> Report {
+        Report { said: Vec::new(), holds: true, words: Words::english() }
+    }
+
+    fn add(&mut self, severity: Severity, thing: &impl Serialize) {
+        self.holds &= severity == Severity::Info;
+        self.said.push((severity, self.words.say(thing)));
+    }
+
+    fn json(&self) -> Value {
+        let findings = self.said.iter().map(|(severity, said)| {
+            json!({"code": said.code, "severity": severity, "text": said.text, "fix": said.fix})
+        });
+        json!({"holds": self.holds, "findings": findings.collect::<Vec<_>>()})
+    }
+}

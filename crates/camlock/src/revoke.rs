@@ -1,0 +1,39 @@
+//! `revoke`
+
+use serde_json::json;
+use time::OffsetDateTime;
+
+use crate::{
+    args::{Reason, Revoke},
+    failure::Failure,
+    setting::Setting,
+    talk::{print_json, say, warn},
+};
+
+pub async fn run(revoke: &Revoke, setting: &Setting) -> Result<bool, Failure> {
+    // As people copy it: from openssl in capitals, from a browser with colons.
+    let serial = revoke.serial.replace([':', ' '], "").to_ascii_lowercase();
+    let reason = match revoke.reason {
+        Reason::Unspecified => store::Reason::Unspecified,
+        Reason::KeyCompromise => store::Reason::KeyCompromise,
+        Reason::AffiliationChanged => store::Reason::AffiliationChanged,
+        Reason::Superseded => store::Reason::Superseded,
+        Reason::CessationOfOperation => store::Reason::CessationOfOperation,
+        Reason::PrivilegeWithdrawn => store::Reason::PrivilegeWithdrawn,
+    };
+    let (store, authority) = setting.authority().await?;
+    let new = authority.revoke(&serial, reason, OffsetDateTime::now_utc()).await?;
+    say(&json!({"code": if new { "revoked" } else { "already-revoked" }, "serial": serial}));
+    if authority.policy().crl_url.is_none() {
+        warn(&json!({"code": "crl-not-published"}));
+    }
+    if setting.json {
+        let row = store.certificate(&serial).await?;
+        print_json(&json!({
+            "serial": serial,
+            "revoked_at": row.and_then(|r| r.revoked_at).map(OffsetDateTime::unix_timestamp),
+            "published": authority.policy().crl_url,
+        }));
+    }
+    Ok(true)
+}
