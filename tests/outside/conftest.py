@@ -46,12 +46,12 @@ def start_camera(tmp_path: Path) -> Iterator[StartCamera]:
 class Site:
     """An authority in a data directory of its own, made by `camlock init`."""
 
-    def __init__(self, home: Path, key: str = "p256") -> None:
+    def __init__(self, home: Path, key: str = "p256", *options: str) -> None:
         home.mkdir(parents=True)
         self.home = home
         (home / "passphrase").write_text("outside tests of camlock\n")
         self.root = home / "root.pem"
-        self.camlock("init", "--site", "Outside", "--permit", "127.0.0.1", "--key", key)
+        self.camlock("init", "--site", "Outside", "--permit", "127.0.0.1", "--key", key, *options)
         self.camlock("trust", "export", "--out", self.root)
 
     def camlock(self, *words: Any, status: int = 0) -> Any:
