@@ -186,6 +186,16 @@ impl PrivateKey {
             PrivateKey::Ec(k, _) => Ok(k.sign(&rng, message).map_err(failed)?.as_ref().to_vec()),
         }
     }
+
+    /// Whether the signature is this key's.
+    pub(crate) fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        let (algorithm, public): (&dyn VerificationAlgorithm, &[u8]) = match self {
+            PrivateKey::Rsa(k) => (&signature::RSA_PKCS1_2048_8192_SHA256, k.public_key().as_ref()),
+            PrivateKey::Ec(k, KeyKind::P384) => (&signature::ECDSA_P384_SHA384_ASN1, k.public_key().as_ref()),
+            PrivateKey::Ec(k, _) => (&signature::ECDSA_P256_SHA256_ASN1, k.public_key().as_ref()),
+        };
+        algorithm.verify_sig(public, message, signature).is_ok()
+    }
 }
 
 impl fmt::Debug for PrivateKey {

@@ -9,6 +9,7 @@ use x509_cert::{
         AuthorityKeyIdentifier, BasicConstraints, CrlDistributionPoints, ExtendedKeyUsage, KeyUsage,
         NameConstraints, SubjectAltName, SubjectKeyIdentifier, name::GeneralName,
     },
+    spki::AlgorithmIdentifierOwned,
 };
 
 use crate::{
@@ -23,12 +24,15 @@ use crate::{
 /// it; it cannot be copied.
 #[derive(Debug)]
 #[must_use]
-pub struct Linted(Vec<u8>);
+pub struct Linted {
+    tbs: Vec<u8>,
+    algorithm: AlgorithmIdentifierOwned,
+}
 
 impl Linted {
     /// Signs the linted bytes, and checks the signature before anyone sees it.
     pub fn sign(self, key: &PrivateKey) -> Result<Certificate, Error> {
-        tbs::sign(&self.0, key)
+        Certificate::from_der(&tbs::signed(&self.tbs, self.algorithm, key)?)
     }
 }
 
@@ -45,13 +49,13 @@ impl Unsigned {
     /// Lints an authority that signs for itself.
     pub fn lint_root(self) -> Result<Linted, Error> {
         let tbs = Tbs::from_der(&self.0)?;
-        self.pass(root_lints(&tbs))
+        self.pass(root_lints(&tbs), tbs)
     }
 
     /// Lints an authority below a root.
     pub fn lint_issuer(self, root: &Certificate) -> Result<Linted, Error> {
         let tbs = Tbs::from_der(&self.0)?;
-        self.pass(issuer_lints(&tbs, root))
+        self.pass(issuer_lints(&tbs, root), tbs)
     }
 
     /// Lints a leaf against its profile, its issuer and the names that the authority may speak for.
@@ -62,11 +66,15 @@ impl Unsigned {
         permitted: &Permitted,
     ) -> Result<Linted, Error> {
         let tbs = Tbs::from_der(&self.0)?;
-        self.pass(leaf_lints(&tbs, profile, issuer, permitted))
+        self.pass(leaf_lints(&tbs, profile, issuer, permitted), tbs)
     }
 
-    fn pass(self, findings: Vec<Lint>) -> Result<Linted, Error> {
-        if findings.is_empty() { Ok(Linted(self.0)) } else { Err(Error::LintFailed { findings }) }
+    fn pass(self, findings: Vec<Lint>, tbs: Tbs) -> Result<Linted, Error> {
+        if findings.is_empty() {
+            Ok(Linted { tbs: self.0, algorithm: tbs.signature })
+        } else {
+            Err(Error::LintFailed { findings })
+        }
     }
 }
 
@@ -175,7 +183,7 @@ fn authority_rules(tbs: &Tbs, findings: &mut Vec<Lint>) {
 
 fn leaf_rules(tbs: &Tbs, profile: Profile, findings: &mut Vec<Lint>) {
     const SECONDS: i64 = 86_400;
-    let rsa = PublicKey::new(tbs.subject_public_key_info.clone()).is_ok_and(|k| k.is_rsa());
+    let rsa = key::describe(&tbs.subject_public_key_info).starts_with("rsa-");
     let known = [
         BasicConstraints::OID,
         KeyUsage::OID,

@@ -15,7 +15,7 @@ use x509_cert::{
     time::Time,
 };
 
-use crate::{Certificate, Error, PrivateKey, hex};
+use crate::{Error, PrivateKey, hex};
 
 /// A serial number: 127 bits from the system's random source, never zero or negative, always 16 octets.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -102,12 +102,6 @@ struct Signed<'a> {
     signature: BitString,
 }
 
-/// Signs exactly `tbs`.
-pub(crate) fn sign(tbs: &[u8], key: &PrivateKey) -> Result<Certificate, Error> {
-    let algorithm = Tbs::from_der(tbs)?.signature;
-    Certificate::from_der(&signed(tbs, algorithm, key)?)
-}
-
 /// The SEQUENCE of `tbs`, algorithm and signature that certificates and CRLs are. The signature is checked with the
 /// issuer's public key before anyone sees it: one that went wrong in the machine can give the RSA key away (Boneh,
 /// DeMillo, Lipton 1997).
@@ -120,7 +114,7 @@ pub(crate) fn signed(
         return Err(Error::Crypto { operation: "signing with another key than the profile names".into() });
     }
     let signature = key.sign(tbs)?;
-    if !key.public_key()?.verify(&algorithm, tbs, &signature)? {
+    if !key.has_signed(tbs, &signature) {
         return Err(Error::Crypto { operation: "checking the signature just made".into() });
     }
     let signed =

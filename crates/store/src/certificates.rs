@@ -2,7 +2,10 @@ use domain::AltName;
 use sqlx::{Row, sqlite::SqliteRow};
 use time::OffsetDateTime;
 
-use crate::{Error, Store, pattern, writer::Write};
+use crate::{
+    Error, Store, pattern,
+    writer::{NewCertificate, NewIntent},
+};
 
 /// What is about to be signed. Stored first, so that no crash leaves a certificate without a trace.
 #[derive(Debug)]
@@ -70,7 +73,7 @@ macro_rules! select {
 impl Store {
     /// Stores an intent, durably. A serial that was used before is refused by the primary key.
     pub async fn intend(&self, intent: &Intent<'_>) -> Result<(), Error> {
-        let write = Write::Intent {
+        let intent = NewIntent {
             serial: intent.serial.to_owned(),
             authority_id: intent.authority_id,
             device_id: intent.device_id,
@@ -80,14 +83,13 @@ impl Store {
             not_before: intent.not_before.unix_timestamp(),
             not_after: intent.not_after.unix_timestamp(),
         };
-        self.queue.write(write).await
+        self.intents.write(intent).await
     }
 
     /// Completes an intent with the signed certificate, durably.
     pub async fn record_certificate(&self, serial: &str, sha256: &str, der: &[u8]) -> Result<(), Error> {
-        let write =
-            Write::Certificate { serial: serial.to_owned(), sha256: sha256.to_owned(), der: der.to_owned() };
-        self.queue.write(write).await
+        let (serial, sha256, der) = (serial.to_owned(), sha256.to_owned(), der.to_owned());
+        self.certificates.write(NewCertificate { serial, sha256, der }).await
     }
 
     /// The issued certificate with this fingerprint, if the authority made it.

@@ -20,7 +20,7 @@ use std::{
 };
 
 use sqlx::{
-    Executor,
+    Connection, Executor,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -32,7 +32,7 @@ pub use error::Error;
 pub use lease::Lease;
 pub use revocations::{Reason, Revocation};
 pub use site::{NewSite, Site};
-use writer::Writer;
+use writer::{NewCertificate, NewIntent, Writer};
 
 const FILE: &str = "camlock.db";
 /// Each takes a ledger from the version before to its own; none is ever changed.
@@ -45,7 +45,8 @@ pub struct Store {
     directory: PathBuf,
     writer: SqlitePool,
     readers: SqlitePool,
-    queue: Writer,
+    intents: Writer<NewIntent>,
+    certificates: Writer<NewCertificate>,
 }
 
 impl Store {
@@ -77,7 +78,13 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5));
         // The writer has one connection, so that two writes of this process never meet inside SQLite.
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .test_before_acquire(false)
+            // Where the disk fails, SQLite itself ends the transaction, and sqlx believes for ever that it goes on.
+            .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
+            .connect_with(options.clone())
+            .await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&writer).await?;
         match version {
             SCHEMA_VERSION => {}
@@ -88,8 +95,8 @@ impl Store {
             .min_connections(0)
             .max_connections(4)
             .connect_lazy_with(options.read_only(true));
-        let queue = Writer::start(writer.clone());
-        Ok(Store { directory: directory.to_owned(), writer, readers, queue })
+        let (intents, certificates) = (Writer::start(writer.clone()), Writer::start(writer.clone()));
+        Ok(Store { directory: directory.to_owned(), writer, readers, intents, certificates })
     }
 
     async fn make_schema(writer: &SqlitePool) -> Result<(), Error> {
@@ -125,7 +132,6 @@ impl Store {
 async fn begin(
     connection: &mut sqlx::SqliteConnection,
 ) -> Result<sqlx::Transaction<'_, sqlx::Sqlite>, sqlx::Error> {
-    use sqlx::Connection;
     connection.begin_with("BEGIN IMMEDIATE").await
 }
 

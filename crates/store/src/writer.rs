@@ -1,56 +1,68 @@
-//! Group commit: what queued while the last commit ran is written in one transaction, and each writer is answered when
+//! Group commit: what queued while the last commit ran is written in one statement, and each writer is answered when
 //! that is on the disk. No timer: alone, a write is committed at once.
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, SqliteConnection, SqlitePool, error::ErrorKind, sqlite::SqliteQueryResult};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Error, begin, now};
+use crate::{Error, now};
 
 /// So many writes may wait; the next one waits for its place.
 const WAITING: usize = 1024;
-/// So many go into one transaction at most, so that none is kept for long.
-const TOGETHER: usize = 256;
+/// So many are written together at most, so that none is kept for long. Each number of rows is a statement of its own,
+/// which its connection keeps.
+const TOGETHER: usize = 32;
 
 /// What is written in groups: what every issued certificate needs.
-#[derive(Debug)]
-pub(crate) enum Write {
-    Intent {
-        serial: String,
-        authority_id: i64,
-        device_id: Option<i64>,
-        profile: String,
-        name: Option<String>,
-        names: String,
-        not_before: i64,
-        not_after: i64,
-    },
-    Certificate {
-        serial: String,
-        sha256: String,
-        der: Vec<u8>,
-    },
+pub(crate) trait Write: Send + Sync + Sized + 'static {
+    /// Writes all of them, in one statement, which SQLite makes a transaction. Where one cannot be written, a constraint
+    /// fails or fewer rows are affected.
+    fn write(
+        group: &[Self],
+        connection: &mut SqliteConnection,
+    ) -> impl Future<Output = Result<SqliteQueryResult, sqlx::Error>> + Send;
 }
 
-type Waiting = (Write, oneshot::Sender<Result<(), Error>>);
+type Waiting<T> = (T, oneshot::Sender<Result<(), Error>>);
 
 /// The way to the task that writes. It ends with the last of these.
-#[derive(Clone, Debug)]
-pub(crate) struct Writer(mpsc::Sender<Waiting>);
+#[derive(Debug)]
+pub(crate) struct Writer<T>(mpsc::Sender<Waiting<T>>);
 
-impl Writer {
-    pub(crate) fn start(pool: SqlitePool) -> Writer {
-        let (sender, mut receiver) = mpsc::channel(WAITING);
+impl<T> Clone for Writer<T> {
+    fn clone(&self) -> Writer<T> {
+        Writer(self.0.clone())
+    }
+}
+
+impl<T: Write> Writer<T> {
+    pub(crate) fn start(pool: SqlitePool) -> Writer<T> {
+        let (sender, mut receiver) = mpsc::channel::<Waiting<T>>(WAITING);
         tokio::spawn(async move {
-            let mut group = Vec::new();
-            while receiver.recv_many(&mut group, TOGETHER).await > 0 {
-                commit(&pool, &mut group).await;
+            while let Some((first, answer)) = receiver.recv().await {
+                let (mut group, mut answers) = (vec![first], vec![answer]);
+                let connection = pool.acquire().await;
+                // What came until it was its turn. So those that wait for one kind of write come together.
+                while group.len() < TOGETHER
+                    && let Ok((next, answer)) = receiver.try_recv()
+                {
+                    group.push(next);
+                    answers.push(answer);
+                }
+                let results = match connection {
+                    Ok(mut connection) => commit(&group, &mut connection).await,
+                    Err(e) => vec![Err(e.into()); group.len()],
+                };
+                for (answer, result) in answers.into_iter().zip(results) {
+                    // Whoever asked may have gone; the write stands.
+                    let _ = answer.send(result);
+                }
             }
         });
         Writer(sender)
     }
 
     /// Returns when the write is durable, or says why it is not.
-    pub(crate) async fn write(&self, write: Write) -> Result<(), Error> {
+    pub(crate) async fn write(&self, write: T) -> Result<(), Error> {
         let gone = || Error::Database { reason: "the writer has ended".into() };
         let (answer, answered) = oneshot::channel();
         self.0.send((write, answer)).await.map_err(|_| gone())?;
@@ -58,64 +70,91 @@ impl Writer {
     }
 }
 
-/// A write that fails by itself (a serial used twice) leaves the others alone; if the commit fails, all have failed.
-async fn commit(pool: &SqlitePool, group: &mut Vec<Waiting>) {
-    let mut results = Vec::with_capacity(group.len());
-    let committed = async {
-        let mut connection = pool.acquire().await?;
-        let mut transaction = begin(&mut connection).await?;
-        for (write, _) in group.iter() {
-            results.push(apply(&mut transaction, write).await);
-        }
-        transaction.commit().await
+/// Where one of a group cannot be written, each is written by itself, so that it leaves the others alone.
+async fn commit<T: Write>(group: &[T], connection: &mut SqliteConnection) -> Vec<Result<(), Error>> {
+    let error = match T::write(group, connection).await {
+        Ok(done) if done.rows_affected() == group.len() as u64 => return vec![Ok(()); group.len()],
+        Ok(_) => Error::StoredData { detail: "a certificate has no open intent".into() },
+        Err(e) => match e.as_database_error().map(|e| e.kind()) {
+            None | Some(ErrorKind::Other) => return vec![Err(e.into()); group.len()],
+            Some(ErrorKind::NotNullViolation) => Error::NotTheIssuer,
+            Some(_) => e.into(),
+        },
     };
-    let committed = committed.await.map_err(Error::from);
-    let mut results = results.into_iter();
-    for (_, answer) in group.drain(..) {
-        let result = committed.clone().and_then(|()| results.next().unwrap_or(Ok(())));
-        // Whoever asked may have gone; the write stands.
-        let _ = answer.send(result);
+    if group.len() == 1 {
+        return vec![Err(error)];
+    }
+    let mut results = Vec::new();
+    for one in group {
+        results.extend(Box::pin(commit(std::slice::from_ref(one), connection)).await);
+    }
+    results
+}
+
+/// A certificate that is about to be signed.
+#[derive(Debug)]
+pub(crate) struct NewIntent {
+    pub(crate) serial: String,
+    pub(crate) authority_id: i64,
+    pub(crate) device_id: Option<i64>,
+    pub(crate) profile: String,
+    pub(crate) name: Option<String>,
+    pub(crate) names: String,
+    pub(crate) not_before: i64,
+    pub(crate) not_after: i64,
+}
+
+impl Write for NewIntent {
+    async fn write(
+        group: &[NewIntent],
+        connection: &mut SqliteConnection,
+    ) -> Result<SqliteQueryResult, sqlx::Error> {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO certificate
+             (serial, device_id, profile, name, names, not_before, not_after, intended_at, authority_id) ",
+        );
+        query.push_values(group, |mut row, intent| {
+            row.push_bind(&intent.serial)
+                .push_bind(intent.device_id)
+                .push_bind(&intent.profile)
+                .push_bind(&intent.name)
+                .push_bind(&intent.names)
+                .push_bind(intent.not_before)
+                .push_bind(intent.not_after)
+                .push_bind(now())
+                // Another process may have put another authority in its place meanwhile: then this is NULL.
+                .push("(SELECT id FROM authority WHERE state = 'active' AND id = ")
+                .push_bind_unseparated(intent.authority_id)
+                .push_unseparated(")");
+        });
+        query.build().execute(connection).await
     }
 }
 
-async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<(), Error> {
-    match write {
-        Write::Intent { serial, authority_id, device_id, profile, name, names, not_before, not_after } => {
-            // Another process may have put another authority in its place meanwhile.
-            let done = sqlx::query(
-                "INSERT INTO certificate
-                 (serial, authority_id, device_id, profile, name, names, not_before, not_after, intended_at)
-                 SELECT $1, id, $3, $4, $5, $6, $7, $8, $9 FROM authority WHERE id = $2 AND state = 'active'",
-            )
-            .bind(serial)
-            .bind(authority_id)
-            .bind(device_id)
-            .bind(profile)
-            .bind(name)
-            .bind(names)
-            .bind(not_before)
-            .bind(not_after)
-            .bind(now())
-            .execute(connection)
-            .await?;
-            if done.rows_affected() != 1 {
-                return Err(Error::NotTheIssuer);
-            }
-        }
-        Write::Certificate { serial, sha256, der } => {
-            let done = sqlx::query(
-                "UPDATE certificate SET issued_at = $1, sha256 = $2, der = $3 WHERE serial = $4 AND der IS NULL",
-            )
-            .bind(now())
-            .bind(sha256)
-            .bind(der)
-            .bind(serial)
-            .execute(connection)
-            .await?;
-            if done.rows_affected() != 1 {
-                return Err(Error::StoredData { detail: format!("no open intent for serial {serial}") });
-            }
-        }
+/// A certificate that was signed.
+#[derive(Debug)]
+pub(crate) struct NewCertificate {
+    pub(crate) serial: String,
+    pub(crate) sha256: String,
+    pub(crate) der: Vec<u8>,
+}
+
+impl Write for NewCertificate {
+    async fn write(
+        group: &[NewCertificate],
+        connection: &mut SqliteConnection,
+    ) -> Result<SqliteQueryResult, sqlx::Error> {
+        let mut query = QueryBuilder::new(
+            "UPDATE certificate SET issued_at = v.column2, sha256 = v.column3, der = v.column4 FROM (",
+        );
+        query.push_values(group, |mut row, certificate| {
+            row.push_bind(&certificate.serial)
+                .push_bind(now())
+                .push_bind(&certificate.sha256)
+                .push_bind(&certificate.der);
+        });
+        // The same again is in order: it may be written with others and then by itself.
+        query.push(") v WHERE serial = v.column1 AND (der IS NULL OR der = v.column4)");
+        query.build().execute(connection).await
     }
-    Ok(())
 }
