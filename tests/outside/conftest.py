@@ -51,7 +51,8 @@ class Site:
         self.home = home
         (home / "passphrase").write_text("outside tests of camlock\n")
         self.root = home / "root.pem"
-        self.camlock("init", "--site", "Outside", "--permit", "127.0.0.1", "--key", key, *options)
+        founded = self.camlock("init", "--site", "Outside", "--permit", "127.0.0.1", "--key", key, *options)
+        self.recovery_key: str = founded["recovery_key"]
         self.camlock("trust", "export", "--out", self.root)
 
     def camlock(self, *words: Any, status: int = 0) -> Any:

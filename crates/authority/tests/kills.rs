@@ -1,0 +1,171 @@
+//! `kill -9` while certificates are issued: what was handed out is in the ledger, what was not is known.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{
+    collections::HashSet,
+    fs::{self, File, OpenOptions},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use authority::{Flaw, Founding, New, check};
+use pki::{Certificate, KeyKind, Permitted};
+use store::Store;
+use time::OffsetDateTime;
+
+/// A certificate as its receiver saw it: serial number and fingerprint.
+type Seen = (String, String);
+
+/// A founded site, and all that was handed out there.
+struct Site {
+    folder: tempfile::TempDir,
+    seen: Vec<Seen>,
+}
+
+impl Site {
+    async fn founded() -> Site {
+        let site = Site { folder: tempfile::tempdir().unwrap(), seen: Vec::new() };
+        let store = Store::create(&site.path("data")).await.unwrap();
+        let permitted = Permitted::local(None);
+        let founding = Founding {
+            site: "Shop".into(),
+            key: KeyKind::P256,
+            permitted,
+            constrained: true,
+            two_tier: false,
+        };
+        let new = New::make(founding, "words", OffsetDateTime::now_utc()).await.unwrap();
+        // With the recovery key it opens at once, so that more kills meet the door.
+        fs::write(site.path("secret"), new.recovery.text()).unwrap();
+        new.found(&store).await.unwrap();
+        store.close().await;
+        File::create(site.path("seen")).unwrap();
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts the example `door`, which cargo builds with the tests of this crate.
+    fn issuing(&self, words: &[&str]) -> Child {
+        let tests = std::env::current_exe().unwrap();
+        let door = tests.parent().and_then(Path::parent).unwrap().join("examples/door");
+        let seen = OpenOptions::new().append(true).open(self.path("seen")).unwrap();
+        let mut command = Command::new(door);
+        command.arg("issue").arg(self.path("data")).arg(self.path("secret")).args(words);
+        command.stdin(Stdio::null()).stdout(seen).spawn().unwrap()
+    }
+
+    /// What was handed out since the last look.
+    fn look(&mut self) -> Vec<Seen> {
+        let text = fs::read_to_string(self.path("seen")).unwrap();
+        let seen: Vec<Seen> = text
+            .lines()
+            .map(|line| line.split_once(' ').unwrap())
+            .map(|(serial, sha256)| (serial.to_owned(), sha256.to_owned()))
+            .collect();
+        let new = seen[self.seen.len()..].to_vec();
+        self.seen = seen;
+        new
+    }
+
+    /// What was just handed out is stored, to the byte.
+    async fn holds(&self, new: &[Seen]) {
+        let store = Store::open(&self.path("data")).await.unwrap();
+        for (serial, sha256) in new {
+            let row = store.certificate(serial).await.unwrap().unwrap();
+            let certificate = Certificate::from_der(&row.der.unwrap()).unwrap();
+            assert_eq!((&certificate.serial(), &certificate.sha256()), (serial, sha256));
+        }
+        store.close().await;
+    }
+
+    /// Whatever has no certificate is reported, nothing else is, and nobody saw it; how many those are.
+    async fn all_is_known(&self) -> usize {
+        let store = Store::open(&self.path("data")).await.unwrap();
+        let (mut open, mut last) = (HashSet::new(), String::new());
+        loop {
+            let rows = store.certificates_after(&last, 100).await.unwrap();
+            let Some(end) = rows.last() else { break };
+            last = end.serial.clone();
+            open.extend(rows.into_iter().filter(|row| row.der.is_none()).map(|row| row.serial));
+        }
+        // So late that none can be under way.
+        let later = OffsetDateTime::now_utc() + Duration::from_secs(120);
+        let (count, flaws) = check(&store, later).await.unwrap();
+        store.close().await;
+        let reported: HashSet<String> = flaws
+            .into_iter()
+            .map(|flaw| match flaw {
+                Flaw::IntentWithoutCertificate { serial, .. } => serial,
+                flaw => panic!("{flaw:?}"),
+            })
+            .collect();
+        assert_eq!(reported, open);
+        let seen: HashSet<String> = self.seen.iter().map(|(serial, _)| serial.clone()).collect();
+        assert_eq!(seen.len(), self.seen.len(), "a serial number twice");
+        assert!(seen.is_disjoint(&open));
+        assert!(count >= seen.len() as u64);
+        open.len()
+    }
+}
+
+/// Numbers from a seed: the multiplier is Knuth's, for MMIX.
+struct Dice(u64);
+
+impl Dice {
+    fn seeded() -> Dice {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let given = std::env::var("CAMLOCK_SEED").ok().and_then(|s| s.parse().ok());
+        let seed = given.unwrap_or(now.as_nanos() as u64);
+        println!("CAMLOCK_SEED={seed}");
+        Dice(seed)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// Thirty kills with one request at once and with sixteen; five hundred where CAMLOCK_FULL is set.
+fn rounds() -> usize {
+    if std::env::var_os("CAMLOCK_FULL").is_some() { 500 } else { 30 }
+}
+
+async fn killed_at_random(at_once: &str) {
+    let mut site = Site::founded().await;
+    let mut dice = Dice::seeded();
+    let since = Instant::now();
+    assert!(site.issuing(&[at_once, "32"]).wait().unwrap().success());
+    let whole = since.elapsed().as_micros() as u64;
+    assert_eq!(site.look().len(), 32);
+    for round in 0..rounds() {
+        let after = Duration::from_micros(dice.below(whole));
+        let mut child = site.issuing(&[at_once]);
+        sleep(after);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let new = site.look();
+        println!("{at_once} at once, round {round}: killed after {after:?}, {} handed out", new.len());
+        site.holds(&new).await;
+    }
+    assert!(site.issuing(&[at_once, "32"]).wait().unwrap().success());
+    assert_eq!(site.look().len(), 32);
+    // Else no kill came between intent and certificate, and this has proven nothing.
+    assert_ne!(site.all_is_known().await, 0);
+}
+
+#[tokio::test]
+async fn killed_with_one_at_once() {
+    killed_at_random("1").await;
+}
+
+#[tokio::test]
+async fn killed_with_sixteen_at_once() {
+    killed_at_random("16").await;
+}
