@@ -23,6 +23,24 @@ pub enum Error {
     UnsupportedKey { key: String },
     #[error("not a certificate: {detail}")]
     NotACertificate { detail: String },
+    #[error("{bytes} bytes are too many for a key or a package")]
+    FileTooLarge { bytes: usize, limit: usize },
+    #[error("not a private key: {detail}")]
+    NotAPrivateKey { detail: String },
+    #[error("{count} private keys in one file")]
+    SeveralPrivateKeys { count: usize },
+    #[error("not a PKCS#12 package: {detail}")]
+    NotAPackage { detail: String },
+    #[error("the file is encrypted and no passphrase was given")]
+    FilePassphraseMissing,
+    #[error("the file's passphrase is wrong")]
+    FilePassphraseWrong,
+    #[error("unsupported encryption: {algorithm}")]
+    UnsupportedEncryption { algorithm: String },
+    #[error("the parameters of the file's encryption are damaged")]
+    EncryptionDamaged,
+    #[error("opening the file costs too much: {cost}")]
+    TooCostly { cost: String },
     #[error("{text:?} is neither a range of addresses nor a domain")]
     InvalidConstraint { text: String },
     #[error("the certificate would break rules: {findings:?}")]

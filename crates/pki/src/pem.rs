@@ -5,7 +5,13 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 /// Each block's label and content. A block that does not end, or whose content is not base64, is `None`.
-pub(crate) fn blocks(text: &str) -> Vec<(&str, Option<Vec<u8>>)> {
+pub(crate) fn blocks(text: &str) -> Vec<(&str, Option<Zeroizing<Vec<u8>>>)> {
+    raw_blocks(text).into_iter().map(|(label, body)| (label, body.and_then(decode))).collect()
+}
+
+/// Each block's label and body, as it stands there: headers (RFC 1421) and base64. `None` is a block that does not
+/// end.
+pub(crate) fn raw_blocks(text: &str) -> Vec<(&str, Option<&str>)> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find("-----BEGIN ") {
@@ -14,8 +20,7 @@ pub(crate) fn blocks(text: &str) -> Vec<(&str, Option<Vec<u8>>)> {
         let end = format!("-----END {label}-----");
         match body.split_once(end.as_str()) {
             Some((content, after)) => {
-                let base64: String = content.split_ascii_whitespace().collect();
-                found.push((label, STANDARD.decode(base64).ok()));
+                found.push((label, Some(content)));
                 rest = after;
             }
             None => {
@@ -25,6 +30,13 @@ pub(crate) fn blocks(text: &str) -> Vec<(&str, Option<Vec<u8>>)> {
         }
     }
     found
+}
+
+/// Base64 with any white space in it.
+pub(crate) fn decode(body: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut base64 = Zeroizing::new(Vec::with_capacity(body.len()));
+    base64.extend(body.bytes().filter(|b| !b.is_ascii_whitespace()));
+    STANDARD.decode(&base64).ok().map(Zeroizing::new)
 }
 
 /// One block, lines of 64 characters. Written in place, once, since the content may be a private key.
@@ -53,7 +65,8 @@ mod tests {
         assert!(pem.lines().all(|l| l.len() <= 64));
         let crooked =
             format!("some text\r\n{}\n{}", pem.replace('\n', " \r\n"), block("OTHER", b"x").as_str());
-        assert_eq!(blocks(&crooked), [("THING", Some(der)), ("OTHER", Some(b"x".to_vec()))]);
+        let expected = [("THING", Some(der.into())), ("OTHER", Some(b"x".to_vec().into()))];
+        assert_eq!(blocks(&crooked), expected);
     }
 
     #[test]
