@@ -94,7 +94,7 @@ impl Authority {
 
 fn offline_key(root: &Certificate, armored: &str, recovery_key: &str) -> Result<PrivateKey, Error> {
     let pem = vault::decrypt_with_recovery_key(recovery_key, armored)?;
-    let key = PrivateKey::from_pem(std::str::from_utf8(&pem).unwrap_or_default())?;
+    let key = PrivateKey::read(&pem, None)?;
     if key.public_key()? != root.public_key()? {
         return Err(Error::OtherRootKey { root: root.subject() });
     }

@@ -53,8 +53,10 @@ pub enum Command {
     /// Signs a certificate request made elsewhere
     #[command(after_help = "Example:\n  camlock sign camera.csr --ip 192.168.1.64")]
     Sign(Sign),
-    /// Makes key and certificate in one PEM, to upload by hand
-    #[command(after_help = "Example:\n  camlock issue --name Gate --ip 192.168.1.65")]
+    /// Makes key and certificate as a package, to upload by hand
+    #[command(
+        after_help = "Example:\n  camlock issue --name Gate --ip 192.168.1.65\n  camlock issue --name Gate --ip 192.168.1.65 --order separate --key-form traditional\n  camlock issue --name Gate --ip 192.168.1.65 --format p12 --package-passphrase-file secret"
+    )]
     Issue(Issue),
     /// Revokes a certificate; the list of revoked ones is signed anew
     #[command(after_help = "Example:\n  camlock revoke 5f3a... --reason key-compromise")]
@@ -135,6 +137,17 @@ pub enum LeafKey {
     Rsa4096,
     P256,
     P384,
+}
+
+/// What a leaf is for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Profile {
+    /// A device's web page: TLS server
+    Device,
+    /// A device that also shows its certificate to others (802.1X, a recorder): TLS server and client
+    DeviceDual,
+    /// A NAS, a recorder, a web page: TLS server
+    Server,
 }
 
 /// Name constraints in the root.
@@ -255,6 +268,9 @@ pub struct Sign {
     /// A host name of the device
     #[arg(long)]
     pub dns: Vec<String>,
+    /// What the certificate is for
+    #[arg(long, value_enum, default_value_t = Profile::Device)]
+    pub profile: Profile,
     /// A name for people
     #[arg(long)]
     pub name: Option<String>,
@@ -278,13 +294,35 @@ pub struct Issue {
     /// A host name of the device
     #[arg(long)]
     pub dns: Vec<String>,
+    /// What the certificate is for
+    #[arg(long, value_enum, default_value_t = Profile::Device)]
+    pub profile: Profile,
     /// The kind of key
     #[arg(long, value_enum, default_value_t = LeafKey::Rsa2048)]
     pub key: LeafKey,
     /// Validity [default: 730, less if the root ends before]
     #[arg(long)]
     pub days: Option<i64>,
-    /// Where the package goes [default: NAME.pem]
+    /// The form that the device takes
+    #[arg(long, value_enum, default_value_t = Format::Pem)]
+    pub format: Format,
+    /// Where key and certificate stand in PEM [default: key-first]
+    #[arg(long, value_enum)]
+    pub order: Option<Order>,
+    /// How the key is written in PEM and DER [default: pkcs8]
+    #[arg(long, value_enum)]
+    pub key_form: Option<KeyForm>,
+    /// A file whose first line is the passphrase of the PKCS#12 package
+    #[arg(long, value_name = "FILE")]
+    pub package_passphrase_file: Option<PathBuf>,
+    /// The root goes into the package, too: for firmware that demands it
+    #[arg(long)]
+    pub with_root: bool,
+    /// The certificate goes without its issuers, for firmware that stumbles over them
+    #[arg(long, conflicts_with = "with_root")]
+    pub no_chain: bool,
+    /// Where the package goes; of several files the certificate, with the key beside it in .key [default: NAME with
+    /// .pem, .crt, .p12 or .der]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -314,6 +352,39 @@ pub enum Reason {
     CessationOfOperation,
     /// It may no longer be what the certificate says
     PrivilegeWithdrawn,
+}
+
+/// Forms of packages.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Format {
+    /// Text, what most devices take
+    Pem,
+    /// PKCS#12 (.p12, .pfx), AES-256
+    P12,
+    /// PKCS#12 with triple DES and SHA-1, for old firmware and Windows
+    P12Legacy,
+    /// Binary, key and certificate in a file each
+    Der,
+}
+
+/// Orders in PEM.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Order {
+    /// One file: the key, its certificate, the issuers
+    KeyFirst,
+    /// One file: the certificate, the issuers, the key
+    CertificateFirst,
+    /// Certificates and key in a file each
+    Separate,
+}
+
+/// How a key is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum KeyForm {
+    /// BEGIN PRIVATE KEY
+    Pkcs8,
+    /// BEGIN RSA PRIVATE KEY or BEGIN EC PRIVATE KEY, for old firmware
+    Traditional,
 }
 
 /// `list`

@@ -9,7 +9,7 @@ pub struct Failure {
 }
 
 /// Codes of wrong use: the command line itself must change.
-const WRONG_USE: [&str; 9] = [
+const WRONG_USE: [&str; 13] = [
     "invalid-target",
     "invalid-scheme",
     "credentials-in-url",
@@ -19,6 +19,10 @@ const WRONG_USE: [&str; 9] = [
     "passphrase-empty",
     "no-names",
     "not-a-certificate",
+    "not-a-private-key",
+    "not-a-package",
+    "file-passphrase-missing",
+    "file-passphrase-wrong",
 ];
 
 /// Codes of a machine or data that is not in order.

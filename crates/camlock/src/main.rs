@@ -9,6 +9,7 @@ mod failure;
 mod files;
 mod host;
 mod list;
+mod packages;
 mod page_certificate;
 mod revoke;
 mod rollover;

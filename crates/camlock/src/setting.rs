@@ -91,12 +91,20 @@ impl Setting {
 
     /// A new passphrase: on the terminal it is asked for twice.
     pub fn new_passphrase(&self) -> Result<Zeroizing<String>, Failure> {
-        let first = self.passphrase("New passphrase: ")?;
-        if self.passphrase_file.is_none() && *ask("The same again: ", "passphrase-missing")? != *first {
-            return Err(Failure::usage("passphrases-differ"));
+        match &self.passphrase_file {
+            Some(file) => first_line(file),
+            None => ask_twice("New passphrase: ", "passphrase-missing"),
         }
-        Ok(first)
     }
+}
+
+/// Asks on the terminal for what nobody could find out later if it was mistyped.
+pub fn ask_twice(prompt: &str, missing: &str) -> Result<Zeroizing<String>, Failure> {
+    let first = ask(prompt, missing)?;
+    if *ask("The same again: ", missing)? != *first {
+        return Err(Failure::usage("passphrases-differ"));
+    }
+    Ok(first)
 }
 
 /// Asks on the terminal for what is no secret; without one, what is missing is wrong use.

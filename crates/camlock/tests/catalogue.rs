@@ -137,6 +137,7 @@ fn every_code_has_a_sentence() {
             "policy-days",
             // Named by a variable.
             "passphrase-missing",
+            "package-passphrase-missing",
             "password-missing",
             "user-missing",
             "recovery-key-missing",

@@ -135,13 +135,6 @@ impl PrivateKey {
         }
     }
 
-    /// Reads unencrypted PKCS#8 in PEM.
-    pub fn from_pem(text: &str) -> Result<PrivateKey, Error> {
-        let key = pem::blocks(text).into_iter().find(|(label, _)| *label == "PRIVATE KEY");
-        let der = Zeroizing::new(key.and_then(|(_, der)| der).unwrap_or_default());
-        PrivateKey::from_pkcs8(&der)
-    }
-
     /// Unencrypted PKCS#8 in PEM.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, Error> {
         Ok(pem::block("PRIVATE KEY", &self.to_pkcs8()?))
