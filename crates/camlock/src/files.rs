@@ -1,6 +1,7 @@
 //! `sign` and `issue`: certificates as files, carried to the device by a person.
 
 use std::{
+    fs::File,
     io::{Read, Write},
     net::IpAddr,
     path::{Path, PathBuf},
@@ -12,6 +13,7 @@ use pki::{KeyKind, MAX_REQUEST, PrivateKey, Request, package};
 use serde_json::json;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use words::Words;
+use zeroize::Zeroizing;
 
 use crate::{
     args::{Issue, LeafKey, Profile, Sign},
@@ -151,20 +153,23 @@ fn names(ips: &[IpAddr], dns: &[String]) -> Result<Vec<AltName>, Failure> {
     Ok(names)
 }
 
-/// At most a little more than a request may have, so that its reader can say that it is too large.
-fn read_request(path: &Path) -> Result<Vec<u8>, Failure> {
+/// At most a little more than a request may have, so that its reader can say that it is too large. There may be a
+/// private key in it.
+fn read_request(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let failed = |e| Failure::file("file-unreadable", path, &e);
-    if is_standard(path) {
-        let mut bytes = Vec::new();
-        let limit = MAX_REQUEST as u64 + 1;
-        std::io::stdin().take(limit).read_to_end(&mut bytes).map_err(failed)?;
-        return Ok(bytes);
-    }
-    let length = std::fs::metadata(path).map_err(failed)?.len();
-    if length > MAX_REQUEST as u64 {
-        return Err(pki::Error::RequestTooLarge { bytes: length as usize, limit: MAX_REQUEST }.into());
-    }
-    std::fs::read(path).map_err(failed)
+    let file: Box<dyn Read> = if is_standard(path) {
+        Box::new(std::io::stdin())
+    } else {
+        let file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        if length > MAX_REQUEST as u64 {
+            return Err(pki::Error::RequestTooLarge { bytes: length as usize, limit: MAX_REQUEST }.into());
+        }
+        Box::new(file)
+    };
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_REQUEST + 1));
+    file.take(MAX_REQUEST as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 fn default_name(csr: &Path) -> PathBuf {

@@ -13,12 +13,28 @@ pub enum Error {
     RequestTooLarge { bytes: usize, limit: usize },
     #[error("{count} requests in one file")]
     SeveralRequests { count: usize },
+    #[error("{count} names in one request")]
+    TooManyNames { count: usize, limit: usize },
+    #[error("{count} extensions in one request")]
+    TooManyExtensions { count: usize, limit: usize },
+    #[error("the request asks for the extension {extension} more than once")]
+    RepeatedExtension { extension: String },
+    #[error("a private key and no request")]
+    PrivateKeyAlone,
     #[error("the request's signature does not fit its public key")]
     BadRequestSignature,
     #[error("the request is signed with an unsupported algorithm {algorithm}")]
     UnsupportedSignature { algorithm: String },
     #[error("{key} is too weak")]
     KeyTooWeak { key: String },
+    #[error("{key} with a public exponent that is even, below 3 or above 32 bits")]
+    KeyExponent { key: String },
+    #[error("{factor} divides the modulus of {key}")]
+    KeySmallFactor { key: String, factor: u64 },
+    #[error("the primes of {key} are too close to each other")]
+    KeyClosePrimes { key: String },
+    #[error("{key} was made by the defective generator of CVE-2017-15361")]
+    KeyRoca { key: String },
     #[error("unsupported key: {key}")]
     UnsupportedKey { key: String },
     #[error("not a certificate: {detail}")]

@@ -24,6 +24,7 @@ mod pkcs12;
 pub mod profile;
 mod request;
 mod tbs;
+mod weak;
 
 pub use certificate::{Certificate, hex};
 pub use constraints::Permitted;
