@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use der::{Decode, Encode, ErrorKind, asn1::AnyRef};
 use pki::pem;
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, CrlDistributionPoint, CustomExtension, DnType, DnValue,
@@ -17,6 +18,9 @@ const MAX_FILE: usize = 4096;
 fn main() {
     for case in fuzz::requests::cases() {
         write("request", case.name, &case.bytes);
+        if let Ok(wishes) = wishes(&case.bytes) {
+            write("wishes", case.name, &wishes);
+        }
         if case.bytes.windows(5).any(|w| w == b"-----") {
             write("pem", case.name, &case.bytes);
         }
@@ -36,6 +40,16 @@ fn write(corpus: &str, name: &str, bytes: &[u8]) {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(domain::slug(name)), bytes).unwrap();
     }
+}
+
+/// As [`fuzz::requests::wishing`] takes them.
+fn wishes(request: &[u8]) -> Result<Vec<u8>, der::Error> {
+    let outer: Vec<AnyRef<'_>> = Vec::from_der(request)?;
+    let info: Vec<AnyRef<'_>> = outer.first().ok_or(ErrorKind::Failed)?.decode_as()?;
+    let [_, subject, _, attributes] = info[..] else { return Err(ErrorKind::Failed.into()) };
+    let subject = subject.to_der()?;
+    let length = u16::try_from(subject.len()).map_err(|_| ErrorKind::Overlength)?;
+    Ok([&length.to_be_bytes()[..], &subject, attributes.value()].concat())
 }
 
 /// A certificate with one thing special about it.

@@ -12,7 +12,8 @@ use pki::{Certificate, Request, pem};
 pub type Target = fn(&[u8]);
 
 /// Each target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 3] = [("certificate", certificate), ("pem", pem), ("request", request)];
+pub const TARGETS: [(&str, Target); 4] =
+    [("certificate", certificate), ("pem", pem), ("request", request), ("wishes", wishes)];
 
 /// A certificate, as a device serves it: everything that is told of one.
 pub fn certificate(bytes: &[u8]) {
@@ -52,4 +53,9 @@ pub fn request(bytes: &[u8]) {
     for text in shown.chain(&request.unusable_names).chain(&request.extensions) {
         assert!(text.len() <= 80 * 10 && !text.contains(char::is_control), "{text:?}");
     }
+}
+
+/// What a request asks for, which is only read once its signature fits: [`requests::wishing`] signs it.
+pub fn wishes(bytes: &[u8]) {
+    request(&requests::wishing(bytes));
 }

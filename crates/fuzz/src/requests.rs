@@ -2,6 +2,8 @@
 //! refused for something else than their signature, are signed as they should be.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)] // Used by tests alone.
 
+use std::sync::LazyLock;
+
 use aws_lc_rs::{
     rand::SystemRandom,
     rsa::{KeyPair as RsaKeyPair, KeySize},
@@ -41,6 +43,17 @@ pub fn cases() -> Vec<Case> {
         .flatten()
         .map(|(name, bytes, outcome)| Case { name, bytes, outcome })
         .collect()
+}
+
+/// A request that is signed as it should be, with a subject and attributes of any bytes. The first two are the
+/// length of the subject.
+pub fn wishing(bytes: &[u8]) -> Vec<u8> {
+    static SIGNERS: LazyLock<Signers> = LazyLock::new(Signers::new);
+    let (length, rest) = bytes.split_at(bytes.len().min(2));
+    let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+    let (subject, attributes) = rest.split_at(length.min(rest.len()));
+    let draft = Draft { subject: subject.to_vec(), attributes: attributes.to_vec(), ..Draft::default() };
+    draft.signed(&SIGNERS)
 }
 
 type Row = (&'static str, Vec<u8>, Outcome);
