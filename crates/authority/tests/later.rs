@@ -89,7 +89,7 @@ async fn an_offline_root_is_needed_for_a_new_issuer_alone() {
     let root = site.authority.public().root.clone();
     let first = site.authority.public().issuer().clone();
     let issued = issue(&site.authority).await.unwrap();
-    assert_eq!(issued.issuers, [first.clone()]);
+    assert_eq!(issued.issuers, std::slice::from_ref(&first));
     assert!(holds(&issued, &root));
     let rows = site.store.site().await.unwrap().authorities;
     assert_eq!(rows.iter().map(|r| r.sealed_key.is_some()).collect::<Vec<_>>(), [false, true]);

@@ -33,8 +33,8 @@ impl Certificate {
 
     /// Reads every certificate of a file: PEM with one or more, or one in DER.
     pub fn read_all(bytes: &[u8]) -> Result<Vec<Certificate>, Error> {
-        let text = std::str::from_utf8(bytes).unwrap_or_default();
-        let blocks = pem::blocks(text);
+        let text = pem::text(bytes);
+        let blocks = pem::blocks(&text);
         if blocks.is_empty() {
             return Ok(vec![Certificate::from_der(bytes)?]);
         }
