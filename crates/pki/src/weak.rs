@@ -23,17 +23,16 @@ const ROCA_PRIMES_TO: u64 = 167;
 pub(crate) fn check(modulus: &[u8], key: &str) -> Result<(), Error> {
     let n = BigUint::from_bytes_be(modulus);
     let key = key.to_owned();
-    if n.bit(0) {
-        let residues = small_residues(&n);
-        if let Some((factor, _)) = residues.iter().find(|(_, residue)| *residue == 0) {
-            return Err(Error::KeySmallFactor { key, factor: *factor });
-        }
-        let mut roca = residues.iter().take_while(|(prime, _)| *prime <= ROCA_PRIMES_TO);
-        if roca.all(|(prime, residue)| is_power_of_65537(*residue, *prime)) {
-            return Err(Error::KeyRoca { key });
-        }
-    } else {
+    if !n.bit(0) {
         return Err(Error::KeySmallFactor { key, factor: 2 });
+    }
+    let residues = small_residues(&n);
+    if let Some((factor, _)) = residues.iter().find(|(_, residue)| *residue == 0) {
+        return Err(Error::KeySmallFactor { key, factor: *factor });
+    }
+    let mut roca = residues.iter().take_while(|(prime, _)| *prime <= ROCA_PRIMES_TO);
+    if roca.all(|(prime, residue)| is_power_of_65537(*residue, *prime)) {
+        return Err(Error::KeyRoca { key });
     }
     if has_close_primes(&n) { Err(Error::KeyClosePrimes { key }) } else { Ok(()) }
 }
@@ -65,7 +64,10 @@ fn small_residues(n: &BigUint) -> Vec<(u64, u64)> {
     let rest = n % &*PRODUCT;
     let mut residues = Vec::with_capacity(SMALL_PRIMES_BELOW as usize / 4);
     for group in GROUPS.iter() {
-        let rest = (&rest % group.product).iter_u64_digits().next().unwrap_or(0);
+        // By hand, because num-bigint would make a number of its own for each.
+        let longer =
+            |rest, digit| ((u128::from(rest) << 64 | u128::from(digit)) % u128::from(group.product)) as u64;
+        let rest = rest.iter_u64_digits().rev().fold(0, longer);
         residues.extend(group.primes.iter().map(|prime| (*prime, rest % prime)));
     }
     residues
@@ -100,7 +102,7 @@ fn has_close_primes(n: &BigUint) -> bool {
     ];
     const PRODUCT: u64 = 64 * 63 * 65 * 11 * 17 * 19;
 
-    let root = n.sqrt();
+    let root = root(n);
     let first = if &root * &root == *n { root } else { root + 1_u64 };
     let word = |n: BigUint| n.iter_u64_digits().next().unwrap_or(0);
     let (n_rest, first_rest) = (word(n % PRODUCT), word(&first % PRODUCT));
@@ -114,6 +116,23 @@ fn has_close_primes(n: &BigUint) -> bool {
             &root * &root == rest
         }
     })
+}
+
+/// The root, rounded down. Newton's method from above, begun with the root of the upper half of the number, which has
+/// half of the digits right; num-bigint's own begins with 53 bits and takes twice as long.
+fn root(n: &BigUint) -> BigUint {
+    if n.bits() <= 512 {
+        return n.sqrt();
+    }
+    let quarter = n.bits() / 4;
+    let mut root = (root(&(n >> (2 * quarter))) + 1_u64) << quarter;
+    loop {
+        let next = (&root + n / &root) >> 1_u32;
+        if next >= root {
+            return root;
+        }
+        root = next;
+    }
 }
 
 const fn squares(modulus: u64) -> u128 {
@@ -184,6 +203,18 @@ mod tests {
         assert!(small_residues(&all).iter().all(|(_, residue)| *residue == 0));
         for (prime, residue) in residues {
             assert_eq!(number(ROCA) % prime, residue.into());
+        }
+    }
+
+    #[test]
+    fn roots_are_rounded_down() {
+        for bits in [2, 511, 512, 513, 1023, 2047, 2048, 2049, 4095, 8192] {
+            let all = (BigUint::from(1_u64) << bits) - 1_u64;
+            let cut: BigUint = number(ROCA).pow(4) >> (4 * 2048 - bits);
+            let square = cut.sqrt().pow(2);
+            for n in [&all + 1_u64, all, cut, &square - 1_u64, square] {
+                assert_eq!(root(&n), n.sqrt(), "{bits}: {n}");
+            }
         }
     }
 
