@@ -19,6 +19,7 @@ use crate::{
     failure::Failure,
     files::write_all_new,
     setting::{ask_twice, first_line},
+    talk::warn,
 };
 
 /// Endings that the key's file has in place of its own.
@@ -89,6 +90,9 @@ impl Plan {
         };
         if passphrase.is_empty() {
             return Err(vault::Error::PassphraseEmpty.into());
+        }
+        if !passphrase.is_ascii() {
+            warn(&json!({"code": "package-passphrase-not-ascii"}));
         }
         Ok(passphrase)
     }
