@@ -5,6 +5,7 @@
 //! function returns.
 
 mod authorities;
+mod backup;
 mod certificates;
 mod devices;
 mod enrolments;
@@ -25,6 +26,7 @@ use sqlx::{
 };
 
 pub use authorities::{AuthorityRow, AuthorityState, Dependents, NewAuthority};
+pub use backup::{BackupRow, Snapshot};
 pub use certificates::{CertificateRow, Intent};
 pub use devices::{DeviceRow, NewDevice};
 pub use enrolments::{EnrolmentRow, StepRow, StoredStep};

@@ -57,4 +57,15 @@ impl Store {
             authorities: self.authorities().await?,
         })
     }
+
+    /// Replaces the master key's wrappings, only if they are still `read`: of two commands at once one is told, and
+    /// neither undoes the other.
+    pub async fn replace_vault(&self, read: &str, new: &str) -> Result<(), Error> {
+        let done = sqlx::query("UPDATE site SET vault = $1 WHERE id = 1 AND vault = $2")
+            .bind(new)
+            .bind(read)
+            .execute(&self.writer)
+            .await?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::SecretsChanged) }
+    }
 }
