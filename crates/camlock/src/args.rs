@@ -16,7 +16,7 @@ pub struct Args {
     /// The data directory [default: the platform's]
     #[arg(long, global = true, env = "CAMLOCK_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// A file whose first line is the passphrase (or the recovery key)
+    /// A file whose first line is the passphrase (or the recovery key); a key file does, too
     #[arg(long, global = true, env = "CAMLOCK_PASSPHRASE_FILE", value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// Yes to what would be asked: nothing more is added by init, and secure may overwrite a certificate for good
@@ -77,6 +77,19 @@ pub enum Command {
     /// The root, for browsers
     #[command(after_help = "Example:\n  camlock trust export --out root.pem")]
     Trust(Trust),
+    /// What opens the authority: passphrase, recovery key, key file
+    #[command(after_help = "Example:\n  camlock vault show\n  camlock vault passphrase")]
+    Vault(Vault),
+    /// Everything in one file, encrypted to the recovery key; needs no passphrase
+    #[command(
+        after_help = "Example:\n  camlock backup /mnt/usb/camlock.tar.age\n\nOnly the recovery key opens it: camlock restore, or the age tool alone:\n  age --decrypt -i RECOVERY-KEY-FILE camlock.tar.age | tar x"
+    )]
+    Backup(Backup),
+    /// Puts a backup into a data directory without an authority, with the recovery key
+    #[command(
+        after_help = "Example:\n  camlock restore /mnt/usb/camlock.tar.age\n  camlock restore camlock.tar.age --recovery-key-file recovery-key"
+    )]
+    Restore(Restore),
 }
 
 /// `demo`
@@ -438,6 +451,65 @@ pub enum TrustAction {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+}
+
+/// `vault`
+#[derive(Debug, clap::Args)]
+pub struct Vault {
+    /// What to do with the secrets
+    #[command(subcommand)]
+    pub action: VaultAction,
+}
+
+/// What to do with the secrets.
+#[derive(Debug, Subcommand)]
+pub enum VaultAction {
+    /// Shows which secrets open the authority; needs none of them
+    #[command(after_help = "Example:\n  camlock vault show")]
+    Show,
+    /// Another passphrase; the one before opens nothing from then on
+    #[command(
+        after_help = "Example:\n  camlock vault passphrase\n  camlock vault passphrase --passphrase-file old --new-passphrase-file new"
+    )]
+    Passphrase {
+        /// A file whose first line is the new passphrase [default: asked for]
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+    },
+    /// Another recovery key, shown once; the one before opens only the backups made before
+    #[command(after_help = "Example:\n  camlock vault recovery-key")]
+    RecoveryKey,
+    /// A file that opens the authority, so that the service starts without anybody
+    #[command(
+        after_help = "Example:\n  camlock vault key-file /mnt/usb/camlock.key\n  camlock serve --passphrase-file /mnt/usb/camlock.key\n  camlock vault key-file --remove"
+    )]
+    KeyFile {
+        /// Where the key goes: a new file, for its owner alone
+        #[arg(value_name = "FILE", required_unless_present = "remove")]
+        file: Option<PathBuf>,
+        /// No key file opens the authority from then on
+        #[arg(long, conflicts_with = "file")]
+        remove: bool,
+    },
+}
+
+/// `backup`
+#[derive(Debug, clap::Args)]
+pub struct Backup {
+    /// Where it goes: a new file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// `restore`
+#[derive(Debug, clap::Args)]
+pub struct Restore {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// A file whose first line is the recovery key [default: the passphrase file if it holds one, else asked for]
+    #[arg(long, value_name = "FILE")]
+    pub recovery_key_file: Option<PathBuf>,
 }
 
 fn days(text: &str) -> Result<i64, String> {

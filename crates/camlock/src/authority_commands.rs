@@ -8,25 +8,23 @@ use std::{
 use authority::{Founding, New, Public};
 use domain::slug;
 use pki::{Certificate, KeyKind, Permitted};
-use qrcode::{QrCode, render::unicode};
 use serde_json::json;
 use store::Store;
 use time::OffsetDateTime;
 use vault::RecoveryKey;
 use words::Words;
-use zeroize::Zeroizing;
 
 use crate::{
     args::{Constraints, Init, RootKey, Trust, TrustAction},
     failure::Failure,
     files, host,
     page_certificate::{self, PageCertificate},
+    restore,
     setting::{self, Setting},
-    talk::{grouped, paint, print, print_json, say, tell, warn},
+    talk::{grouped, print, print_json, say, tell, warn},
+    vault_commands,
 };
 
-/// Fewer characters than this are said to be few.
-const SHORT_PASSPHRASE: usize = 12;
 /// So many things that depend on an old root are shown by name.
 const SHOWN: usize = 20;
 
@@ -42,6 +40,7 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     {
         return Err(store::Error::AuthorityExists { site: site.name }.into());
     }
+    restore::must_not_be_unfinished(&directory)?;
     if init.permit.is_empty() && !setting.yes && std::io::stdin().is_terminal() {
         // Now, because constraints cannot be widened later.
         let question = format!("{} ", Words::english().say(&json!({"code": "ask-permit"})).text);
@@ -50,13 +49,7 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
             permitted.permit(text)?;
         }
     }
-    let passphrase = setting.new_passphrase()?;
-    if passphrase.is_empty() {
-        return Err(vault::Error::PassphraseEmpty.into());
-    }
-    if passphrase.chars().count() < SHORT_PASSPHRASE {
-        warn(&json!({"code": "passphrase-short"}));
-    }
+    let passphrase = setting.first_passphrase()?;
     if init.constraints == Constraints::None {
         warn(&json!({"code": "no-constraints"}));
     }
@@ -74,7 +67,8 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
         files::write_new(file, armored.as_bytes(), 0o600)?;
     }
     if !setting.json {
-        show_recovery_key(&new.recovery);
+        vault_commands::show_recovery_key("Recovery key", &new.recovery);
+        print("");
     }
     let founded = found(new, &directory).await;
     if let (Err(_), Some(file)) = (&founded, &root_key) {
@@ -110,18 +104,6 @@ async fn found(new: New, directory: &Path) -> Result<(Public, RecoveryKey), Fail
     PageCertificate::issue(&authority, &page_certificate::names(&public, None)).await?.save(directory)?;
     store.close().await;
     Ok((public, recovery))
-}
-
-fn show_recovery_key(recovery: &RecoveryKey) {
-    print(&paint("1", "Recovery key: print this and keep it away from this machine. It is shown only now."));
-    print(&format!("  {}", recovery.text()));
-    if std::io::stdout().is_terminal()
-        && let Ok(code) = QrCode::new(recovery.text())
-    {
-        let picture = Zeroizing::new(code.render::<unicode::Dense1x2>().build());
-        print(&picture);
-    }
-    print("");
 }
 
 /// Where the key of an offline root goes; asked before anything is made.
@@ -191,7 +173,7 @@ pub async fn trust(trust: &Trust, setting: &Setting) -> Result<bool, Failure> {
     Ok(true)
 }
 
-fn description(public: &Public) -> serde_json::Value {
+pub fn description(public: &Public) -> serde_json::Value {
     let mut shown = json!(public.root.summary());
     shown["site"] = json!(public.site);
     shown["constrained"] = json!(public.constrained);
@@ -212,7 +194,7 @@ fn description(public: &Public) -> serde_json::Value {
     shown
 }
 
-fn describe(public: &Public) {
+pub fn describe(public: &Public) {
     print(&format!("  site         {}", public.site));
     describe_root("root", &public.root);
     for issuer in &public.issuers {

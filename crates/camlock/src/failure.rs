@@ -9,7 +9,7 @@ pub struct Failure {
 }
 
 /// Codes of wrong use: the command line itself must change.
-const WRONG_USE: [&str; 13] = [
+const WRONG_USE: [&str; 14] = [
     "invalid-target",
     "invalid-scheme",
     "credentials-in-url",
@@ -17,6 +17,7 @@ const WRONG_USE: [&str; 13] = [
     "invalid-constraint",
     "site-name",
     "passphrase-empty",
+    "passphrase-is-key",
     "no-names",
     "not-a-certificate",
     "not-a-private-key",
@@ -26,7 +27,7 @@ const WRONG_USE: [&str; 13] = [
 ];
 
 /// Codes of a machine or data that is not in order.
-const BROKEN: [&str; 14] = [
+const BROKEN: [&str; 16] = [
     "no-data-directory",
     "data-directory",
     "other-version",
@@ -35,8 +36,10 @@ const BROKEN: [&str; 14] = [
     "no-authority",
     "wrong-passphrase",
     "wrong-recovery-key",
+    "wrong-key-file",
     "vault-damaged",
     "vault-crypto",
+    "escrow-damaged",
     "crypto",
     "policy-file",
     "policy-unreadable",
@@ -61,6 +64,11 @@ impl Failure {
             said: json!({"code": code, "file": file.display().to_string(), "reason": reason.to_string()}),
             exit,
         }
+    }
+
+    /// A file or folder that is not the command line's cannot be read.
+    pub fn broken_file(file: &std::path::Path, reason: &std::io::Error) -> Failure {
+        Failure { exit: 3, ..Failure::file("file-unreadable", file, reason) }
     }
 
     /// Something broke.

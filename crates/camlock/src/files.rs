@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -200,10 +200,11 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
 /// Writes files that were not there, each with its mode: all of them or none, and never over another.
 pub fn write_all_new(files: &[(&Path, &[u8], u32)]) -> Result<(), Failure> {
     files.iter().try_for_each(|(path, ..)| must_be_new(path))?;
-    let written: Vec<_> = files
-        .iter()
-        .map(|(path, bytes, mode)| written_beside(path, bytes, *mode))
-        .collect::<Result<_, _>>()?;
+    let write = |(path, bytes, mode): &(&Path, &[u8], u32)| {
+        written_beside(path, *mode, |file| file.write_all(bytes))
+            .map_err(|e| Failure::file("file-unwritable", path, &e))
+    };
+    let written: Vec<_> = files.iter().map(write).collect::<Result<_, _>>()?;
     for (done, file) in written.into_iter().enumerate() {
         let path = files[done].0;
         if let Err(e) = file.persist_noclobber(path) {
@@ -214,29 +215,59 @@ pub fn write_all_new(files: &[(&Path, &[u8], u32)]) -> Result<(), Failure> {
             return Err(Failure::file("file-unwritable", path, &e.error));
         }
     }
+    files.iter().for_each(|(path, ..)| sync_folder(folder_of(path)));
+    Ok(())
+}
+
+/// As [`write_new`], for what is too large for memory.
+pub fn write_new_with(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), Failure> {
+    must_be_new(path)?;
+    let failed = |e| Failure::file("file-unwritable", path, &e);
+    let file = written_beside(path, mode, write).map_err(failed)?;
+    file.persist_noclobber(path).map_err(|e| failed(e.error))?;
+    sync_folder(folder_of(path));
     Ok(())
 }
 
 /// Writes a file of Camlock's own over the one before: whole or not at all.
 pub fn write_over(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
-    let file = written_beside(path, bytes, mode)?;
-    file.persist(path).map(drop).map_err(|e| Failure::file("file-unwritable", path, &e.error))
+    let failed = |e| Failure::file("file-unwritable", path, &e);
+    let file = written_beside(path, mode, |file| file.write_all(bytes)).map_err(failed)?;
+    file.persist(path).map(drop).map_err(|e| failed(e.error))
 }
 
-fn written_beside(path: &Path, bytes: &[u8], mode: u32) -> Result<tempfile::NamedTempFile, Failure> {
-    let folder = match path.parent() {
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    let failed = |e| Failure::file("file-unwritable", path, &e);
+    }
+}
+
+/// A new name in a folder outlives a power cut only once the folder itself is on the disk. Some file systems cannot
+/// do that, and Windows does not; what was written is there all the same.
+pub fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+fn written_beside(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
     #[cfg(not(unix))]
     let _ = mode;
-    let mut file = builder.prefix(".camlock-").tempfile_in(folder).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
+    let mut file = builder.prefix(".camlock-").tempfile_in(folder_of(path))?;
+    write(file.as_file_mut())?;
+    file.as_file().sync_all()?;
     Ok(file)
 }
 

@@ -2,6 +2,7 @@
 
 mod args;
 mod authority_commands;
+mod backup;
 mod check;
 mod demo;
 mod doctor;
@@ -11,12 +12,14 @@ mod host;
 mod list;
 mod packages;
 mod page_certificate;
+mod restore;
 mod revoke;
 mod rollover;
 mod secure;
 mod serve;
 mod setting;
 mod talk;
+mod vault_commands;
 
 use std::process::ExitCode;
 
@@ -58,5 +61,8 @@ async fn run(args: Args) -> Result<bool, Failure> {
         Command::Issue(issue) => files::issue(&issue, &setting).await,
         Command::Serve(serve) => serve::run(&serve, &setting).await,
         Command::List(list) => list::run(&list, &setting).await,
+        Command::Vault(vault) => vault_commands::run(&vault, &setting).await,
+        Command::Backup(backup) => backup::run(&backup, &setting).await,
+        Command::Restore(restore) => restore::run(&restore, &setting).await,
     }
 }

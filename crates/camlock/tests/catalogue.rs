@@ -138,6 +138,7 @@ fn every_code_has_a_sentence() {
             // Named by a variable.
             "passphrase-missing",
             "package-passphrase-missing",
+            "new-passphrase-missing",
             "password-missing",
             "user-missing",
             "recovery-key-missing",

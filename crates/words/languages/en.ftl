@@ -307,10 +307,16 @@ passphrase-empty = The passphrase is empty.
     .fix = Choose one of several words.
 wrong-passphrase = The passphrase is wrong.
     .fix = Try again, or give the recovery key in its place (AGE-SECRET-KEY-1...).
+passphrase-is-key = The new passphrase has the form of a recovery key or of a key file, and would be taken for one.
+    .fix = Choose one of several words.
 wrong-recovery-key = This recovery key does not belong to this authority.
     .fix = Check every letter against the print.
+wrong-key-file = This key file does not open the authority (any more).
+    .fix = Give the passphrase or the recovery key in its place; camlock vault key-file makes a new one.
 vault-damaged = The stored keys are damaged ({ $detail }).
-    .fix = Restore a backup of the data directory.
+    .fix = Restore a backup: camlock restore, into another data directory.
+escrow-damaged = What was encrypted to the recovery key is damaged ({ $detail }).
+    .fix = Use another copy of it.
 vault-crypto = The system's cryptography failed ({ $operation }).
 no-data-directory = There is no authority in { $directory }.
     .fix = Make one with camlock init, or name its place with --data.
@@ -321,9 +327,11 @@ other-version = The data was written by another version of Camlock ({ $found }; 
 database = The database failed: { $reason }.
     .fix = Check the disk's free space and health.
 stored-data = Stored data is damaged: { $detail }.
-    .fix = Restore a backup of the data directory.
+    .fix = Restore a backup: camlock restore, into another data directory.
 authority-exists = There is an authority already, for the site { $site }; it was not touched.
     .fix = Name another data directory with --data to make a second one.
+secrets-changed = Another command changed the passphrase, the recovery key or the key file at this moment; nothing was changed by this one.
+    .fix = Run it again. A recovery key that was just shown here does not hold.
 no-authority = There is no authority yet.
     .fix = Make one with camlock init.
 
@@ -364,6 +372,10 @@ nothing-wrong = Nothing is wrong.
 
 passphrase-missing = The passphrase is needed, and there is no terminal to ask for it.
     .fix = Give it in a file: --passphrase-file FILE, or CAMLOCK_PASSPHRASE_FILE.
+new-passphrase-missing = The new passphrase is needed, and there is no terminal to ask for it.
+    .fix = Give it in a file: --new-passphrase-file FILE.
+recovery-key-missing = The recovery key is needed, and there is no terminal to ask for it.
+    .fix = Give it in a file: --recovery-key-file FILE.
 passphrases-differ = The two passphrases differ.
 package-passphrase-missing = The package's passphrase is needed, and there is no terminal to ask for it. There is no default one.
     .fix = Give it in a file: --package-passphrase-file FILE.
@@ -376,16 +388,41 @@ password-missing = The device's password is needed, and there is no terminal to 
 user-missing = The device's user name is needed, and there is no terminal to ask for it.
     .fix = Give it: --user NAME.
 file-exists = { $file } is there already and was not touched.
-    .fix = Name another file with --out.
+    .fix = Name another file.
 file-unreadable = { $file } cannot be read: { $reason }.
 file-unwritable = { $file } cannot be written: { $reason }.
 key-to-terminal = A private key is not written to a terminal or a pipe.
-    .fix = Name a file with --out.
+    .fix = Name a file.
 no-home = There is no home directory for the data.
     .fix = Name a data directory with --data, or CAMLOCK_DATA.
 cannot-start = The program could not start: { $reason }.
     .fix = The system may be short of memory; end something and try again.
 demo-failed = The demonstration could not run: { $reason }.
+
+## Secrets, backup and restore
+
+passphrase-changed = The new passphrase holds; the one before opens nothing any more. A copy of the data directory from before is still opened by the old one.
+recovery-key-changed = From now on this recovery key holds, and the one before opens only what was encrypted to it: keep the old print for as long as you keep backups from before.
+key-file-written = The key file is { $file }. Unattended start: camlock serve --passphrase-file { $file }
+key-file-thief = Whoever takes this machine together with { $file } has everything without a passphrase: the authority's key, and with it certificates for every name that the root may speak for.
+    .fix = Keep it on a medium that does not leave with the machine, or start by hand: camlock vault key-file --remove. After a theft make a new authority and remove the old root from the computers.
+key-file-removed = No key file opens the authority any more; a file that is left can be deleted. A copy of the data directory from before is still opened by it.
+backup-running = Another backup of { $directory } is being made at this moment.
+    .fix = Wait until it has ended, then try again.
+backup-written = wrote the backup { $file }
+backup-other-key = This recovery key does not open { $file }.
+    .fix = Check every letter against the print; a backup is opened by the recovery key that held when it was made.
+backup-damaged = The backup { $file } is damaged, or a part of it is missing: { $reason }. Nothing was restored.
+    .fix = Use another copy, or an earlier backup.
+not-a-backup = { $file } is no backup of Camlock: { $detail }. Nothing was restored.
+    .fix = Name a file that camlock backup made.
+restore-running = Another restore into { $directory } runs at this moment.
+    .fix = Wait until it has ended.
+restore-unfinished = A restore into { $directory } was interrupted.
+    .fix = Run camlock restore again, or delete what is in that directory.
+restore-not-empty = { $file } is there already, so this is no empty data directory. Nothing was restored.
+    .fix = Move it away, or name another data directory with --data.
+restored = Next: compare the fingerprint above with the root that your computers trust. The passphrase is the one of that day; if nobody knows it, set another with the recovery key: camlock vault passphrase. Then start camlock serve. What was issued after { $at } is not in the ledger: renew those cameras (camlock secure).
 
 ## The service
 
