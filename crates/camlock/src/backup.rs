@@ -7,7 +7,7 @@ use std::{
     time::Duration as StdDuration,
 };
 
-use authority::Public;
+use authority::{BackupPlan, Public};
 use domain::slug;
 use serde_json::json;
 use store::{Site, Store};
@@ -41,17 +41,6 @@ const LOOK: StdDuration = StdDuration::from_secs(3600);
 const EARLY: Duration = Duration::minutes(30);
 /// What ends the name of a backup of the service's.
 const SUFFIX: &str = ".tar.age";
-
-/// What the service backs up by itself.
-#[derive(Clone, Debug)]
-pub struct BackupPlan {
-    /// Where to; it must be there, since it may be a disk that is not mounted.
-    pub folder: PathBuf,
-    /// From one backup to the next.
-    pub days: u32,
-    /// So many stay.
-    pub keep: u32,
-}
 
 pub async fn run(backup: &args::Backup, setting: &Setting) -> Result<bool, Failure> {
     let store = setting.store().await?;
@@ -173,7 +162,7 @@ keys/          the authority's private keys, each encrypted once more:
     )
 }
 
-/// The backups that the service makes.
+/// The backups that the service makes. Their folder must be there: it may be a disk that is not mounted.
 pub struct Schedule {
     store: Store,
     directory: PathBuf,

@@ -267,3 +267,118 @@ fn damaged(file: &Path, reason: impl std::fmt::Display) -> Failure {
 fn unwritable(path: &Path, reason: &io::Error) -> Failure {
     Failure::file("file-unwritable", path, reason)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tar::EntryType;
+
+    use super::*;
+
+    const LENGTH: u64 = 1 << 20;
+
+    /// An archive as nobody's tool would write it.
+    fn archive(entries: &[(&str, EntryType, &[u8])]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, kind, content) in entries {
+            let mut header = tar::Header::new_ustar();
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_entry_type(*kind);
+            header.set_size(content.len() as u64);
+            header.set_mtime(1_800_000_000);
+            header.set_cksum();
+            builder.append(&header, *content).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    /// What comes of it, and what was unpacked; never anything beside the folder.
+    fn unpacked(bytes: &[u8]) -> (Result<OffsetDateTime, String>, Vec<String>) {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("data").join(FOLDER);
+        std::fs::create_dir_all(&folder).unwrap();
+        let done = unpack(bytes, Path::new("x.tar.age"), &folder, LENGTH);
+        let names = |folder: &Path| {
+            let entries = std::fs::read_dir(folder).unwrap();
+            let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(
+            (names(home.path()), names(&home.path().join("data"))),
+            (vec!["data".into()], vec![FOLDER.into()])
+        );
+        (done.map_err(|f| f.said["code"].as_str().unwrap().to_owned()), names(&folder))
+    }
+
+    const WHOLE: [(&str, EntryType, &[u8]); 5] = [
+        (README, EntryType::Regular, b"read me"),
+        (ROOT, EntryType::Regular, b"root"),
+        ("keys/home-2026.pem.age", EntryType::Regular, b"key"),
+        (PAGE, EntryType::Regular, b"page"),
+        (LEDGER, EntryType::Regular, &[7; 5000]),
+    ];
+
+    #[test]
+    fn what_belongs_into_the_data_directory_is_unpacked() {
+        let (done, names) = unpacked(&archive(&WHOLE));
+        assert_eq!(done.unwrap().unix_timestamp(), 1_800_000_000);
+        assert_eq!(names, [LEDGER, PAGE]);
+    }
+
+    #[test]
+    fn a_hostile_archive_is_refused() {
+        let huge = vec![0; SMALL as usize + 1];
+        let many: Vec<String> = (0..=MAX_FILES).map(|n| format!("keys/{n}.pem.age")).collect();
+        let many: Vec<_> = many.iter().map(|n| (n.as_str(), EntryType::Regular, &b""[..])).collect();
+        let mut absurd = archive(&WHOLE[4..]);
+        absurd[124..136].copy_from_slice(b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff");
+        let sum = absurd[..512].iter().enumerate();
+        let sum: u32 = sum.map(|(at, b)| if (148..156).contains(&at) { 32 } else { u32::from(*b) }).sum();
+        absurd[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let foreign = [
+            archive(&[("../camlock.db", EntryType::Regular, b"x")]),
+            archive(&[("/tmp/camlock.db", EntryType::Regular, b"x")]),
+            archive(&[("./camlock.db", EntryType::Regular, b"x")]),
+            archive(&[("keys/../../x.pem.age", EntryType::Regular, b"x")]),
+            archive(&[("passwd", EntryType::Regular, b"x")]),
+            archive(&[(LEDGER, EntryType::Symlink, b"")]),
+            archive(&[(PAGE, EntryType::Link, b"")]),
+            archive(&[(PAGE, EntryType::Directory, b"")]),
+            archive(&[(PAGE, EntryType::Char, b"")]),
+            archive(&[(LEDGER, EntryType::GNUSparse, b"x")]),
+            archive(&[("././@LongLink", EntryType::GNULongName, b"../../x")]),
+            archive(&[(PAGE, EntryType::XHeader, b"17 path=../../x\n")]),
+            archive(&[WHOLE[3], WHOLE[3]]),
+            archive(&[WHOLE[4], WHOLE[4]]),
+            archive(&[(PAGE, EntryType::Regular, &huge)]),
+            archive(&[(LEDGER, EntryType::Regular, &[huge.as_slice(), &huge].concat())]),
+            archive(&many),
+            archive(&WHOLE[..4]),
+            archive(&[]),
+            absurd,
+        ];
+        for (number, bytes) in foreign.iter().enumerate() {
+            assert_eq!(unpacked(bytes).0, Err("not-a-backup".into()), "{number}");
+        }
+        for length in [300, 512 + 300, 4 * 1024 + 700] {
+            assert_eq!(unpacked(&archive(&WHOLE)[..length]).0, Err("backup-damaged".into()), "{length}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is in it: an error or a whole ledger, and nothing beside the folder.
+        #[test]
+        fn no_archive_gets_out(at in 0_usize..8000, bytes in proptest::collection::vec(any::<u8>(), 1..600)) {
+            let mut changed = archive(&WHOLE);
+            let end = (at + bytes.len()).min(changed.len());
+            let at = at.min(end);
+            changed[at..end].copy_from_slice(&bytes[..end - at]);
+            for bytes in [bytes, changed] {
+                let (done, names) = unpacked(&bytes);
+                prop_assert!(names.iter().all(|name| PLACED.contains(&name.as_str())));
+                prop_assert!(done.is_err() || names.contains(&LEDGER.to_owned()));
+            }
+        }
+    }
+}

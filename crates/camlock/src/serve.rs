@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use authority::{Authority, Public};
+use authority::{Authority, Policy, Public};
 use domain::{Finding, KeyTransport, Scheme, Target, Verdict};
 use fleet::RENEW_DAYS;
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ use words::Words;
 
 use crate::{
     args,
+    backup::Schedule,
     failure::Failure,
     page_certificate::{self, PageCertificate},
     setting::Setting,
@@ -33,6 +34,7 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
     let directory = setting.directory()?;
     let store = setting.store().await?;
     let public = Public::read(&store).await?;
+    let plan = Policy::read(&directory)?.backup;
     let Some(_lease) = store.lease_service()? else {
         return Err(Failure::refused("already-serving", "directory", &directory.display().to_string()));
     };
@@ -43,7 +45,8 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
 
     let address = https.local_addr().map_err(cannot_serve)?;
     let named = Some(address.ip()).filter(|ip| !ip.is_unspecified());
-    let mut page = Page { directory, public, authority, named, certificate: None, complained: false };
+    let mut page =
+        Page { directory: directory.clone(), public, authority, named, certificate: None, complained: false };
     page.refresh().await?;
     let Some(certificate) = &page.certificate else {
         return Err(Failure::usage("page-certificate-missing"));
@@ -68,6 +71,7 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
         }),
     );
 
+    let backups = plan.map(|plan| tokio::spawn(Schedule::new(store.clone(), directory, plan).run()));
     let mut look = tokio::time::interval(LOOK);
     look.tick().await;
     tokio::select! {
@@ -86,6 +90,9 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
         } => {}
     }
     log(Level::Info, &json!({"code": "stopping"}));
+    if let Some(backups) = backups {
+        backups.abort();
+    }
     tokio::join!(server.stop(), trust.stop());
     store.close().await;
     Ok(true)
