@@ -60,12 +60,25 @@ def test_the_age_tool_opens_a_backup(site: Site) -> None:
     (out / "master.age").write_text(json.loads(stored)["by_recovery_key"])
     age(key, out / "master.age", out / "master")
     assert len((out / "master").read_bytes()) == 32
-    # And the keys in escrow are the authority's.
-    for escrowed in out.glob("keys/*.pem.age"):
-        plain = out / escrowed.stem
-        age(key, escrowed, plain)
-        public = openssl("x509", "-in", out / "root.pem", "-noout", "-pubkey")
-        assert openssl("pkey", "-in", plain, "-pubout") == public
+    # And the authority's key, with its certificate beside it: OpenSSL goes on with what Camlock began.
+    (escrowed,) = out.glob("keys/*.pem.age")
+    certificate = escrowed.with_name(escrowed.name.removesuffix(".pem.age") + ".crt")
+    assert certificate.read_text() == site.root.read_text()
+    plain = out / "authority.pem"
+    age(key, escrowed, plain)
+    public = openssl("x509", "-in", certificate, "-noout", "-pubkey")
+    assert openssl("pkey", "-in", plain, "-pubout") == public
+    request, leaf = out / "yard.csr", out / "yard.crt"
+    openssl(
+        *("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=Yard"),
+        *("-addext", "subjectAltName=IP:192.168.1.66,DNS:yard.home.arpa"),
+        *("-keyout", out / "yard.key", "-out", request),
+    )
+    openssl(
+        *("x509", "-req", "-in", request, "-CA", certificate, "-CAkey", plain),
+        *("-copy_extensions", "copy", "-days", "30", "-out", leaf),
+    )
+    openssl("verify", "-CAfile", site.root, leaf)
 
 
 def test_what_another_tool_packed_is_judged_like_a_backup(site: Site, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ impl Sealer<'_> {
     }
 
     fn for_recovery(&self, key: &PrivateKey) -> Result<String, Error> {
-        Ok(vault::encrypt_for_recovery(self.recipient, key.to_pem()?.as_bytes())?)
+        Ok(vault::escrow::encrypt_text(self.recipient, key.to_pem()?.as_bytes())?)
     }
 }
 

@@ -91,8 +91,7 @@ impl Authority {
     async fn keep_for_recovery(&self, site: &Site) -> Result<(), Error> {
         let missing = site.authorities.iter().filter(|a| a.sealed_key.is_some() && a.for_recovery.is_none());
         for row in missing {
-            let pem = unseal(&self.vault, row)?.to_pem()?;
-            let armored = vault::encrypt_for_recovery(&self.recovery_recipient, pem.as_bytes())?;
+            let armored = escrowed(&self.vault, row, &self.recovery_recipient)?;
             self.store.keep_for_recovery(row.id, &armored).await?;
         }
         Ok(())
@@ -137,6 +136,18 @@ fn unseal(vault: &Vault, row: &AuthorityRow) -> Result<PrivateKey, Error> {
     let subject = certificate.subject();
     let sealed = row.sealed_key.as_ref().ok_or(Error::KeyElsewhere { authority: subject })?;
     Ok(PrivateKey::from_pkcs8(&vault.unseal(&key_purpose(&certificate), sealed)?)?)
+}
+
+/// The keys on this machine encrypted to a recovery key, named by its public half, with the numbers of their
+/// authorities: what has to change together with the recovery key.
+pub fn keys_for_recovery(vault: &Vault, site: &Site, recipient: &str) -> Result<Vec<(i64, String)>, Error> {
+    let held = site.authorities.iter().filter(|a| a.sealed_key.is_some());
+    held.map(|row| Ok((row.id, escrowed(vault, row, recipient)?))).collect()
+}
+
+fn escrowed(vault: &Vault, row: &AuthorityRow, recipient: &str) -> Result<String, Error> {
+    let pem = unseal(vault, row)?.to_pem()?;
+    Ok(vault::escrow::encrypt_text(recipient, pem.as_bytes())?)
 }
 
 fn key_purpose(certificate: &Certificate) -> String {

@@ -93,7 +93,7 @@ impl Authority {
 }
 
 fn offline_key(root: &Certificate, armored: &str, recovery_key: &str) -> Result<PrivateKey, Error> {
-    let pem = vault::decrypt_with_recovery_key(recovery_key, armored)?;
+    let pem = vault::escrow::decrypt_text(recovery_key, armored)?;
     let key = PrivateKey::read(&pem, None)?;
     if key.public_key()? != root.public_key()? {
         return Err(Error::OtherRootKey { root: root.subject() });

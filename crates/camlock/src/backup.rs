@@ -9,6 +9,7 @@ use std::{
 
 use authority::{BackupPlan, Public};
 use domain::slug;
+use pki::Certificate;
 use serde_json::json;
 use store::{Site, Store};
 use time::{
@@ -32,8 +33,10 @@ pub const PAGE: &str = "page.pem";
 pub const POLICY: &str = "policy.toml";
 pub const ROOT: &str = "root.pem";
 pub const README: &str = "README.txt";
-/// The escrowed keys: `keys/NAME.pem.age`.
-pub const KEYS: (&str, &str) = ("keys/", ".pem.age");
+/// The authorities' keys, encrypted once more, and the certificate of each.
+pub const KEYS: &str = "keys/";
+pub const KEY: &str = ".pem.age";
+pub const CERTIFICATE: &str = ".crt";
 
 /// How often the service looks whether a backup is due, and how much earlier than due it may be: else a daily one
 /// would be an hour later each day.
@@ -70,20 +73,19 @@ struct Contents {
 }
 
 impl Contents {
-    /// `keys` are the escrowed keys of the authorities, by name: armored `age` files.
-    fn read(
-        site: &Site,
-        directory: &Path,
-        keys: &[(String, String)],
-        at: OffsetDateTime,
-    ) -> Result<Contents, Failure> {
+    fn read(public: &Public, site: &Site, directory: &Path, at: OffsetDateTime) -> Result<Contents, Failure> {
         let wrapping: Wrapping = serde_json::from_str(&site.vault).map_err(store::Error::from)?;
-        let root = pki::Certificate::from_der(&site.authority.certificate)?;
         let text = |text: String| Zeroizing::new(text.into_bytes());
+        let roots = public.trusted().iter().map(Certificate::to_pem).collect();
         let mut files =
-            vec![(README.to_owned(), text(readme(&site.name, at))), (ROOT.to_owned(), text(root.to_pem()))];
-        for (name, armored) in keys {
-            files.push((format!("{}{name}{}", KEYS.0, KEYS.1), text(armored.clone())));
+            vec![(README.to_owned(), text(readme(&site.name, at))), (ROOT.to_owned(), text(roots))];
+        for authority in &site.authorities {
+            if let Some(armored) = &authority.for_recovery {
+                let certificate = Certificate::from_der(&authority.certificate)?;
+                let name = format!("{KEYS}{}-{}", authority.id, slug(&certificate.subject()));
+                files.push((format!("{name}{KEY}"), text(armored.clone())));
+                files.push((format!("{name}{CERTIFICATE}"), text(certificate.to_pem())));
+            }
         }
         for name in [PAGE, POLICY] {
             let path = directory.join(name);
@@ -127,8 +129,7 @@ async fn write(store: &Store, directory: &Path, file: &Path, now: OffsetDateTime
     if store.site().await?.vault != before.vault {
         return Err(store::Error::SecretsChanged.into());
     }
-    // No key is in escrow yet.
-    let contents = Contents::read(&before, directory, &[], now)?;
+    let contents = Contents::read(&Public::read(store).await?, &before, directory, now)?;
     let recipient = contents.recipient.clone();
     let path = file.to_owned();
     let written = tokio::task::spawn_blocking(move || {
@@ -152,12 +153,12 @@ recovery key (AGE-SECRET-KEY-1...) alone into a file, here RECOVERY-KEY-FILE:
 
   age --decrypt -i RECOVERY-KEY-FILE FILE | tar x
 
-{ROOT}         the root certificate, PEM
-keys/          the authority's private keys, each encrypted once more:
-                 age --decrypt -i RECOVERY-KEY-FILE keys/NAME.pem.age > NAME.pem    (PKCS#8, PEM)
-{LEDGER}       the ledger: every certificate and device, an SQLite database
-{PAGE}         key and certificate of Camlock's own page
-{POLICY}      the policy, if there is one
+{ROOT}       the roots that computers trust, PEM
+{KEYS}          the authority's certificates (NAME{CERTIFICATE}) and private keys, each encrypted once more:
+                 age --decrypt -i RECOVERY-KEY-FILE {KEYS}NAME{KEY} > NAME.pem    (PKCS#8, PEM)
+{LEDGER}     the ledger: every certificate and device, an SQLite database
+{PAGE}       key and certificate of Camlock's own page
+{POLICY}    the policy, if there is one
 "
     )
 }
@@ -256,7 +257,7 @@ fn prefix(public: &Public) -> String {
 
 #[cfg(test)]
 mod tests {
-    use authority::{Authority, Founding};
+    use authority::{Founding, New};
     use pki::{KeyKind, Permitted};
 
     use super::*;
@@ -268,8 +269,10 @@ mod tests {
             key: KeyKind::P256,
             permitted: Permitted::local(None),
             constrained: true,
+            two_tier: false,
         };
-        Authority::found(&store, founding, "a passphrase", OffsetDateTime::now_utc()).await.unwrap();
+        let new = New::make(founding, "a passphrase", OffsetDateTime::now_utc()).await.unwrap();
+        new.found(&store).await.unwrap();
         store
     }
 
@@ -337,17 +340,5 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         assert!(schedule.look(now).await.unwrap().is_some());
         assert!(schedule.look(now).await.unwrap().is_none());
-    }
-
-    #[test]
-    fn escrowed_keys_are_files_of_their_own() {
-        let home = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let site =
-            runtime.block_on(async { authority(&home.path().join("data")).await.site().await.unwrap() });
-        let keys = [("home-2026".to_owned(), "armored".to_owned())];
-        let contents = Contents::read(&site, home.path(), &keys, OffsetDateTime::now_utc()).unwrap();
-        let held: Vec<_> = contents.files.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(held, [README, ROOT, "keys/home-2026.pem.age"]);
     }
 }

@@ -10,17 +10,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use authority::{Authority, Public};
+use authority::Public;
 use serde_json::json;
 use store::{Lease, Store};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use vault::escrow::{self, StreamReader};
+use vault::{
+    Vault, Wrapping,
+    escrow::{self, StreamReader},
+};
 use zeroize::Zeroizing;
 
 use crate::{
     args,
     authority_commands::{describe, description},
-    backup::{KEYS, LEDGER, PAGE, POLICY, README, ROOT},
+    backup::{CERTIFICATE, KEY, KEYS, LEDGER, PAGE, POLICY, README, ROOT},
     failure::Failure,
     files,
     setting::{self, Setting},
@@ -182,7 +185,7 @@ fn unpack(input: impl Read, file: &Path, folder: &Path, length: u64) -> Result<O
 }
 
 fn is_known(name: &str) -> bool {
-    let key = name.strip_prefix(KEYS.0).and_then(|n| n.strip_suffix(KEYS.1));
+    let key = name.strip_prefix(KEYS).and_then(|n| n.strip_suffix(KEY).or(n.strip_suffix(CERTIFICATE)));
     [README, ROOT, PAGE, POLICY, LEDGER].contains(&name) || key.is_some_and(|key| !key.contains(['/', '\\']))
 }
 
@@ -211,7 +214,7 @@ fn copy(input: &mut impl Read, size: u64, file: &Path, to: &Path) -> Result<(), 
 }
 
 /// Opens all that will be relied on: the ledger is whole and of a known version, the recovery key opens the vault in
-/// it, and the vault the authority's key.
+/// it, and the vault every key.
 async fn check(folder: &Path, key: &str, file: &Path, at: OffsetDateTime) -> Result<Public, Failure> {
     let unfit = |e: authority::Error| match e {
         authority::Error::Store(store::Error::OtherVersion { .. }) => e.into(),
@@ -221,12 +224,15 @@ async fn check(folder: &Path, key: &str, file: &Path, at: OffsetDateTime) -> Res
     let store = Store::open(folder).await.map_err(|e| unfit(e.into()))?;
     let checked = async {
         store.check_integrity().await?;
-        let authority = Authority::open(&store, key).await?;
+        let site = store.site().await?;
+        let wrapping: Wrapping = serde_json::from_str(&site.vault).map_err(store::Error::from)?;
+        let vault = Vault::open(&wrapping, key.trim())?;
+        authority::keys_for_recovery(&vault, &site, &wrapping.recovery_recipient)?;
         // It is the last one that this ledger can know of.
         store
             .record_backup(at, &shown(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned())))
             .await?;
-        Ok(authority.public().clone())
+        Public::read(&store).await
     };
     let public = checked.await.map_err(unfit);
     store.close().await;
@@ -243,6 +249,9 @@ fn place(folder: &Path, directory: &Path) -> io::Result<()> {
             tempfile::TempPath::try_from_path(from)?.persist_noclobber(to)?;
         } else if from.exists() {
             std::fs::rename(from, to)?;
+        } else if to.exists() {
+            // A killed restore of another backup left it.
+            std::fs::remove_file(to)?;
         }
     }
     files::sync_folder(directory);

@@ -5,9 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use authority::keys_for_recovery;
 use qrcode::{QrCode, render::unicode};
 use serde_json::{Value, json};
-use store::Store;
+use store::{Site, Store};
 use vault::{RecoveryKey, Vault, Wrapping};
 use zeroize::Zeroizing;
 
@@ -49,16 +50,16 @@ pub fn show_recovery_key(heading: &str, key: &RecoveryKey) {
 /// The wrappings of the master key, as they are stored and as they are to be.
 struct Secrets {
     store: Store,
-    stored: String,
+    site: Site,
     wrapping: Wrapping,
 }
 
 impl Secrets {
     async fn read(setting: &Setting) -> Result<Secrets, Failure> {
         let store = setting.store().await?;
-        let stored = store.site().await?.vault;
-        let wrapping = serde_json::from_str(&stored).map_err(store::Error::from)?;
-        Ok(Secrets { store, stored, wrapping })
+        let site = store.site().await?;
+        let wrapping = serde_json::from_str(&site.vault).map_err(store::Error::from)?;
+        Ok(Secrets { store, site, wrapping })
     }
 
     /// Opens the vault with any one of the present secrets.
@@ -67,10 +68,11 @@ impl Secrets {
         Ok(tokio::task::block_in_place(|| Vault::open(&self.wrapping, &secret))?)
     }
 
-    /// Stores what was changed, if what it was changed from is still there.
-    async fn save(self) -> Result<(), Failure> {
+    /// Stores what was changed, if what it was changed from is still there. A new recovery key comes with the `keys`
+    /// that it opens.
+    async fn save(self, keys: Option<&[(i64, String)]>) -> Result<(), Failure> {
         let changed = serde_json::to_string(&self.wrapping).map_err(store::Error::from)?;
-        self.store.replace_vault(&self.stored, &changed).await?;
+        self.store.replace_vault(&self.site.vault, &changed, keys).await?;
         self.store.close().await;
         Ok(())
     }
@@ -102,7 +104,7 @@ async fn passphrase(mut secrets: Secrets, new: Option<&Path>, setting: &Setting)
     let new = setting::new_passphrase(new, "new-passphrase-missing")?;
     tokio::task::block_in_place(|| vault.change_passphrase(&mut secrets.wrapping, &new))?;
     let description = secrets.description();
-    secrets.save().await?;
+    secrets.save(None).await?;
     say(&json!({"code": "passphrase-changed"}));
     if setting.json {
         print_json(&description);
@@ -114,6 +116,7 @@ async fn passphrase(mut secrets: Secrets, new: Option<&Path>, setting: &Setting)
 async fn recovery_key(mut secrets: Secrets, setting: &Setting) -> Result<(), Failure> {
     let vault = secrets.open(setting)?;
     let key = vault.change_recovery_key(&mut secrets.wrapping)?;
+    let escrowed = keys_for_recovery(&vault, &secrets.site, &secrets.wrapping.recovery_recipient)?;
     if setting.json {
         let mut shown = secrets.description();
         shown["recovery_key"] = json!(key.text());
@@ -121,7 +124,7 @@ async fn recovery_key(mut secrets: Secrets, setting: &Setting) -> Result<(), Fai
     } else {
         show_recovery_key("New recovery key", &key);
     }
-    secrets.save().await?;
+    secrets.save(Some(&escrowed)).await?;
     say(&json!({"code": "recovery-key-changed"}));
     Ok(())
 }
@@ -139,7 +142,7 @@ async fn key_file(mut secrets: Secrets, file: &PathBuf, setting: &Setting) -> Re
     line.extend([key.as_str(), "\n"]);
     files::write_new(file, line.as_bytes(), 0o600)?;
     let mut description = secrets.description();
-    if let Err(failure) = secrets.save().await {
+    if let Err(failure) = secrets.save(None).await {
         let _ = std::fs::remove_file(file);
         return Err(failure);
     }
@@ -157,7 +160,7 @@ async fn key_file(mut secrets: Secrets, file: &PathBuf, setting: &Setting) -> Re
 async fn remove_key_file(mut secrets: Secrets, setting: &Setting) -> Result<(), Failure> {
     secrets.wrapping.remove_key_file();
     let description = secrets.description();
-    secrets.save().await?;
+    secrets.save(None).await?;
     say(&json!({"code": "key-file-removed"}));
     if setting.json {
         print_json(&description);

@@ -76,7 +76,7 @@ fn another_recovery_key_holds_and_the_old_one_does_not() {
     let before = site.json(&["vault", "show"], 0)["recovery_recipient"].clone();
     let output = site.run(&["vault", "recovery-key", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(text(&output).contains("backups from before"), "{output:?}");
+    assert!(text(&output).contains("keep the old print"), "{output:?}");
     let shown = common::document(&output);
     std::fs::write(site.path("new-recovery"), shown["recovery_key"].as_str().unwrap()).unwrap();
     assert_eq!(issues(&site, "recovery"), Some(3));

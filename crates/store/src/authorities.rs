@@ -172,6 +172,24 @@ impl Store {
     }
 }
 
+/// All of them or none: an authority that was added meanwhile would keep a key for the old recovery key.
+pub(crate) async fn replace_for_recovery(
+    transaction: &mut Transaction<'_, Sqlite>,
+    keys: &[(i64, String)],
+) -> Result<(), Error> {
+    for (authority_id, armored) in keys {
+        sqlx::query("UPDATE authority_key SET for_recovery = $1 WHERE authority_id = $2")
+            .bind(armored)
+            .bind(authority_id)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    let there: Vec<i64> =
+        sqlx::query_scalar("SELECT authority_id FROM authority_key").fetch_all(&mut **transaction).await?;
+    let given = |id: &i64| keys.iter().any(|(key, _)| key == id);
+    if there.len() == keys.len() && there.iter().all(given) { Ok(()) } else { Err(Error::SecretsChanged) }
+}
+
 async fn count_next(transaction: &mut Transaction<'_, Sqlite>) -> Result<i64, Error> {
     let count = sqlx::query_scalar("SELECT count(*) FROM authority WHERE state = 'next'");
     Ok(count.fetch_one(&mut **transaction).await?)

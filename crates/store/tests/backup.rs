@@ -3,24 +3,24 @@
 
 use std::{path::Path, time::Duration};
 
-use store::{Error, Intent, NewSite, Store};
+use store::{AuthorityState, Error, Intent, NewAuthority, NewSite, Store};
 use time::OffsetDateTime;
 
 fn now() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
 }
 
+const ACTIVE: NewAuthority<'static> = NewAuthority {
+    certificate: b"root",
+    key: Some((b"sealed", "first")),
+    permitted: "[]",
+    constrained: true,
+    state: AuthorityState::Active,
+};
+
 async fn founded(directory: &Path) -> Store {
     let store = Store::create(directory).await.unwrap();
-    let site = NewSite {
-        name: "Shop",
-        vault: "first",
-        certificate: b"root",
-        sealed_key: b"sealed",
-        permitted: "[]",
-        constrained: true,
-    };
-    store.found_site(&site).await.unwrap();
+    store.found_site(&NewSite { name: "Shop", vault: "first", authority: &[ACTIVE] }).await.unwrap();
     store
 }
 
@@ -124,9 +124,35 @@ async fn the_last_backup_is_known() {
 async fn of_two_changes_of_the_secrets_one_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let store = founded(folder.path()).await;
-    let (one, two) = tokio::join!(store.replace_vault("first", "one"), store.replace_vault("first", "two"));
+    let (one, two) =
+        tokio::join!(store.replace_vault("first", "one", None), store.replace_vault("first", "two", None));
     let (held, other) = if one.is_ok() { ("one", two) } else { ("two", one) };
     assert_eq!(other.unwrap_err(), Error::SecretsChanged);
     assert_eq!(store.site().await.unwrap().vault, held);
-    store.replace_vault(held, "three").await.unwrap();
+    store.replace_vault(held, "three", None).await.unwrap();
+}
+
+/// With the recovery key all keys that it opens change, or nothing does.
+#[tokio::test]
+async fn a_new_recovery_key_takes_every_key_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = founded(folder.path()).await;
+    let keys = async || {
+        let site = store.site().await.unwrap();
+        let held = site.authorities.into_iter().filter_map(|a| a.for_recovery).collect::<Vec<_>>();
+        (site.vault, held)
+    };
+    let escrowed = |ids: &[i64]| ids.iter().map(|id| (*id, format!("second {id}"))).collect::<Vec<_>>();
+    store.replace_vault("first", "second", Some(&escrowed(&[1]))).await.unwrap();
+    assert_eq!(keys().await, ("second".into(), vec!["second 1".into()]));
+
+    // A root that another command added meanwhile.
+    store.add_next(&[NewAuthority { state: AuthorityState::Next, ..ACTIVE }]).await.unwrap();
+    for ids in [&[1][..], &[1, 3], &[]] {
+        let refused = store.replace_vault("second", "third", Some(&escrowed(ids))).await;
+        assert_eq!(refused, Err(Error::SecretsChanged));
+        assert_eq!(keys().await, ("second".into(), vec!["second 1".into(), "first".into()]));
+    }
+    store.replace_vault("second", "third", Some(&escrowed(&[1, 2]))).await.unwrap();
+    assert_eq!(keys().await.1, ["second 1", "second 2"]);
 }

@@ -87,10 +87,10 @@ pub fn decrypt_text(key: &str, armored: &str) -> Result<Zeroizing<Vec<u8>>, Erro
     Ok(plain)
 }
 
-/// Opens what [`encrypt_stream`] made, with the text of the recovery key. Reading fails where the file is damaged
+/// Opens what [`encrypt_stream`] made, with the text of the recovery key, spaces around it or not. Reading fails where the file is damaged
 /// (`InvalidData`) or ends too early (`UnexpectedEof`); what was read before that is authentic, but not all.
 pub fn decrypt_stream<R: BufRead>(key: &str, input: R) -> Result<StreamReader<R>, Error> {
-    let identity = Identity::from_str(key).map_err(|_| Error::WrongRecoveryKey)?;
+    let identity = Identity::from_str(key.trim()).map_err(|_| Error::WrongRecoveryKey)?;
     let opened = Decryptor::new_buffered(input)
         .and_then(|decryptor| decryptor.decrypt(iter::once(&identity as &dyn age::Identity)));
     opened.map_err(|e| match e {

@@ -374,8 +374,6 @@ passphrase-missing = The passphrase is needed, and there is no terminal to ask f
     .fix = Give it in a file: --passphrase-file FILE, or CAMLOCK_PASSPHRASE_FILE.
 new-passphrase-missing = The new passphrase is needed, and there is no terminal to ask for it.
     .fix = Give it in a file: --new-passphrase-file FILE.
-recovery-key-missing = The recovery key is needed, and there is no terminal to ask for it.
-    .fix = Give it in a file: --recovery-key-file FILE.
 passphrases-differ = The two passphrases differ.
 package-passphrase-missing = The package's passphrase is needed, and there is no terminal to ask for it. There is no default one.
     .fix = Give it in a file: --package-passphrase-file FILE.
@@ -402,7 +400,7 @@ demo-failed = The demonstration could not run: { $reason }.
 ## Secrets, backup and restore
 
 passphrase-changed = The new passphrase holds; the one before opens nothing any more. A copy of the data directory from before is still opened by the old one.
-recovery-key-changed = From now on this recovery key holds, and the one before opens only what was encrypted to it: keep the old print for as long as you keep backups from before.
+recovery-key-changed = From now on this recovery key holds, and the one before opens only what was encrypted to it: keep the old print for as long as you keep backups, or the file of an offline root's key, from before.
 key-file-written = The key file is { $file }. Unattended start: camlock serve --passphrase-file { $file }
 key-file-thief = Whoever takes this machine together with { $file } has everything without a passphrase: the authority's key, and with it certificates for every name that the root may speak for.
     .fix = Keep it on a medium that does not leave with the machine, or start by hand: camlock vault key-file --remove. After a theft make a new authority and remove the old root from the computers.
