@@ -20,6 +20,7 @@ pub enum Ailment {
     RootEnded { root: String, ends: Date },
     NextRoot { root: String },
     OldRoot { root: String, devices: usize, certificates: usize },
+    OldIssuer { root: String, devices: usize, certificates: usize },
     IssuerEndsSoon { issuer: String, ends: Date },
     CrlLate { issuer: String, ends: Date },
     Unconstrained { root: String },
@@ -31,7 +32,7 @@ impl Ailment {
     pub fn severity(&self) -> Severity {
         match self {
             Ailment::RootEnded { .. } | Ailment::CrlLate { .. } => Severity::Error,
-            Ailment::NextRoot { .. } | Ailment::OldRoot { .. } => Severity::Info,
+            Ailment::NextRoot { .. } | Ailment::OldRoot { .. } | Ailment::OldIssuer { .. } => Severity::Info,
             _ => Severity::Warning,
         }
     }
@@ -56,10 +57,12 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
         found.push(Ailment::IssuerEndsSoon { issuer: issuer.subject(), ends: issuer.not_after().date() });
     }
     found.extend(public.next.iter().map(|next| Ailment::NextRoot { root: next.subject() }));
-    found.extend(public.old.iter().map(|old| Ailment::OldRoot {
-        root: old.root.subject(),
-        devices: old.dependents.devices.len(),
-        certificates: old.dependents.by_hand.len(),
+    found.extend(public.old.iter().map(|old| {
+        let (devices, certificates) = (old.dependents.devices.len(), old.dependents.by_hand.len());
+        match old.root == public.root {
+            true => Ailment::OldIssuer { root: root.clone(), devices, certificates },
+            false => Ailment::OldRoot { root: old.root.subject(), devices, certificates },
+        }
     }));
     found.extend(late_lists(store, now).await?);
     Ok(found)
@@ -73,6 +76,8 @@ async fn late_lists(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>, 
             && issuer.not_after() > now
             && let Some((_, end)) = store.crl(row.id).await?
             && end - now < CRL_LATE
+            // A list does not go past the end of who signed it.
+            && end < issuer.not_after()
         {
             late.push(Ailment::CrlLate { issuer: issuer.subject(), ends: end.date() });
         }

@@ -33,7 +33,7 @@ pub use names::{Change, Effective, Wish, effective};
 pub use policy::{BackupPlan, Policy};
 pub use policy_file::Mistake;
 pub use public::Public;
-pub use revocation::{CRL_DAYS, crl_path};
+pub use revocation::{CRL_DAYS, crl_at, crl_path};
 pub use rollover::{Next, ROLLOVER_DAYS};
 
 /// The name in the certificate of Camlock's own page.

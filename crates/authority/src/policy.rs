@@ -86,6 +86,13 @@ impl Policy {
         Ok(())
     }
 
+    /// Whether a certificate of this profile may hold this name.
+    pub fn allows(&self, profile: Profile, name: &AltName) -> bool {
+        let tables = [(String::new(), &self.names), (String::new(), &self.rules(profile).names)];
+        let name = std::slice::from_ref(name);
+        denied(&tables, name).is_ok() && permitted(&tables, name).is_ok()
+    }
+
     /// The longest validity, days.
     pub(crate) fn max_days(&self, profile: Profile) -> i64 {
         self.rules(profile).days

@@ -1,5 +1,5 @@
 use pki::{Certificate, crl};
-use store::{AuthorityRow, AuthorityState, Reason};
+use store::{AuthorityRow, AuthorityState, Reason, Store};
 use time::{Duration, OffsetDateTime};
 
 use crate::{Authority, Error, stored_certificate, unseal};
@@ -12,6 +12,16 @@ pub const CRL_DAYS: i64 = 31;
 /// identifier (some imported ones).
 pub fn crl_path(authority: &Certificate) -> Option<String> {
     Some(format!("/crl/{}.crl", authority.key_id()?))
+}
+
+/// The list that is published at this path, if one is, and when the next one has to be there. No key is needed for it.
+pub async fn crl_at(store: &Store, path: &str) -> Result<Option<(Vec<u8>, OffsetDateTime)>, Error> {
+    for row in store.site().await?.authorities {
+        if crl_path(&stored_certificate(&row)?).as_deref() == Some(path) {
+            return Ok(store.crl(row.id).await?);
+        }
+    }
+    Ok(None)
 }
 
 impl Authority {
@@ -32,7 +42,10 @@ impl Authority {
         for row in site.authorities.iter().filter(|a| publishes(a)) {
             let next_update = self.store.crl(row.id).await?.map(|(_, next_update)| next_update);
             let wanted = next_update.is_some() || self.policy.crl_url.is_some();
-            if wanted && next_update.is_none_or(|end| end - now < Duration::days(CRL_DAYS) / 2) {
+            // No list goes past the end of who signs it: a last one, and none after that.
+            let last = stored_certificate(row)?.not_after();
+            let over = last < now || next_update.is_some_and(|end| end >= last);
+            if wanted && !over && next_update.is_none_or(|end| end - now < Duration::days(CRL_DAYS) / 2) {
                 self.sign_crl(row.id, now).await?;
                 signed += 1;
             }

@@ -101,7 +101,9 @@ async fn found(new: New, directory: &Path) -> Result<(Public, RecoveryKey), Fail
     let (authority, recovery) = new.found(&store).await?;
     let public = authority.public().clone();
     // Now, while the authority is open: `serve` can then begin locked.
-    PageCertificate::issue(&authority, &page_certificate::names(&public, None)).await?.save(directory)?;
+    PageCertificate::issue(&authority, &page_certificate::names(&public, authority.policy(), None))
+        .await?
+        .save(directory)?;
     store.close().await;
     Ok((public, recovery))
 }
@@ -212,7 +214,10 @@ pub fn describe(public: &Public) {
     }
     for old in &public.old {
         print("");
-        describe_root("old root", &old.root);
+        match old.root == public.root {
+            true => print("  below this root, of an earlier issuer:"),
+            false => describe_root("old root", &old.root),
+        }
         for (kind, names) in [("device", &old.dependents.devices), ("by hand", &old.dependents.by_hand)] {
             names.iter().take(SHOWN).for_each(|name| print(&format!("  {kind:12} {name}")));
             if names.len() > SHOWN {

@@ -19,6 +19,7 @@ mod secure;
 mod serve;
 mod setting;
 mod talk;
+mod upkeep;
 mod vault_commands;
 
 use std::process::ExitCode;

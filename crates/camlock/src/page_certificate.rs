@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, path::Path, sync::Arc};
 
-use authority::{Authority, Days, MANAGED_DAYS, Order, PAGE_NAME, Public};
+use authority::{Authority, Days, MANAGED_DAYS, Order, PAGE_NAME, Policy, Public};
 use domain::AltName;
 use pki::{Certificate, KeyKind, PrivateKey, Profile, chain, package};
 use rustls::{
@@ -87,9 +87,10 @@ impl PageCertificate {
     }
 }
 
-/// The names by which this machine is reached and for which the authority may issue: its host name, the same as a
-/// name of the local network (mDNS), its addresses, and the one that it was told to listen on.
-pub fn names(public: &Public, listen: Option<IpAddr>) -> Vec<AltName> {
+/// The names by which this machine is reached and for which authority and policy allow a certificate: its host name, the
+/// same as a name of the local network (mDNS), its addresses, and the one that it was told to listen on.
+pub fn names(public: &Public, policy: &Policy, listen: Option<IpAddr>) -> Vec<AltName> {
+    let allowed = |name: &AltName| public.permitted.allows(name) && policy.allows(Profile::Server, name);
     let host = host::name().and_then(|n| AltName::dns(&n).ok());
     let local = match &host {
         Some(AltName::Dns(name)) if !name.contains('.') => AltName::dns(&format!("{name}.local")).ok(),
@@ -98,12 +99,13 @@ pub fn names(public: &Public, listen: Option<IpAddr>) -> Vec<AltName> {
     let addresses = host::addresses().into_iter().chain(listen).map(|ip| AltName::Ip(ip.to_canonical()));
     let mut names = Vec::new();
     for name in host.into_iter().chain(local).chain(addresses) {
-        if public.permitted.allows(&name) && !names.contains(&name) && names.len() < MAX_NAMES {
+        if allowed(&name) && !names.contains(&name) && names.len() < MAX_NAMES {
             names.push(name);
         }
     }
     if !names.iter().any(|n| matches!(n, AltName::Dns(_)))
         && let Ok(name) = AltName::dns("camlock.home.arpa")
+        && allowed(&name)
     {
         names.push(name);
     }

@@ -6,7 +6,7 @@ use domain::{AltName, CertificateSummary};
 use time::OffsetDateTime;
 use x509_cert::{
     certificate::TbsCertificate,
-    ext::pkix::{SubjectAltName, SubjectKeyIdentifier, name::GeneralName},
+    ext::pkix::{NameConstraints, SubjectAltName, SubjectKeyIdentifier, name::GeneralName},
     name::Name,
 };
 
@@ -121,6 +121,11 @@ impl Certificate {
     pub(crate) fn subject_key_id(&self) -> Option<Vec<u8>> {
         let (_, ski) = self.tbs().get_extension::<SubjectKeyIdentifier>().ok()??;
         Some(ski.0.as_bytes().to_vec())
+    }
+
+    /// Whether it says itself what may stand below it.
+    pub fn has_name_constraints(&self) -> bool {
+        matches!(self.tbs().get_extension::<NameConstraints>(), Ok(Some(_)))
     }
 
     /// Serial number, lower-case hexadecimal.

@@ -346,6 +346,8 @@ next-root = { $root } waits to be on every computer.
     .fix = Bring it there (camlock trust export, or the trust page), then camlock authority rollover --confirm.
 old-root = { $root } is still needed: by devices ({ $devices }), by certificates carried by hand ({ $certificates }).
     .fix = Secure these devices anew (camlock secure) and replace what was carried by hand; camlock authority show lists them. After that, remove this root from the computers.
+old-issuer = Devices ({ $devices }) and certificates carried by hand ({ $certificates }) are of an earlier issuer below { $root }. Browsers take them as before.
+    .fix = Nothing, unless its key is in wrong hands: then revoke them, secure these devices anew (camlock secure) and replace what was carried by hand.
 issuer-ends-soon = The issuer { $issuer } ends on { $ends }, and shortens what it issues.
     .fix = Replace it: camlock authority issuer --root-key FILE.
 crl-late = The list of what { $issuer } revoked ends on { $ends } and was not signed anew.
@@ -434,8 +436,12 @@ page-certificate = The page's certificate cannot be used: { $reason }.
 page-certificate-missing = The page has no certificate yet, and the authority is locked.
     .fix = Start once with the passphrase: --passphrase-file FILE, or CAMLOCK_PASSPHRASE_FILE.
 page-certificate-issued = the page has a new certificate for { $names }, until { $until }
-page-certificate-old = The page's certificate (until { $until }) does not fit { $names } or ends soon, and the authority is locked.
+page-certificate-old = The page's certificate (until { $until }) does not fit { $names }, ends soon or is of an earlier root, and the authority is locked.
     .fix = Start once with the passphrase: --passphrase-file FILE, or CAMLOCK_PASSPHRASE_FILE.
+crls-signed = signed { $count } { $count ->
+        [one] list
+       *[other] lists
+    } of revoked certificates anew
 serving = serving the page at { $page } and the root at { $trust }
 serving-locked = serving the page at { $page } and the root at { $trust }; the authority is locked, so nothing is issued
 stopping = stopping
