@@ -48,14 +48,15 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
                 let names: Vec<String> = c.names.iter().map(AltName::to_string).collect();
                 let name = c.name.clone().or_else(|| c.device.clone()).unwrap_or_default();
                 let until = match c.revoked_at {
-                    Some(at) => format!("revoked {}", at.date()),
+                    Some(_) => format!("revoked {}", day(c.revoked_at)),
                     None => day(Some(c.not_after)),
                 };
                 table.add_row([name, names.join("\n"), until, c.serial.clone()]);
             }
             json!(certificates.iter().map(|c| json!({
                 "serial": c.serial, "name": c.name, "sans": c.names, "device": c.device,
-                "profile": c.profile, "revoked_at": date(c.revoked_at), "not_before": date(Some(c.not_before)), "not_after": date(Some(c.not_after)), "sha256": c.sha256,
+                "profile": c.profile, "not_before": date(Some(c.not_before)), "not_after": date(Some(c.not_after)), "sha256": c.sha256,
+                "revoked_at": date(c.revoked_at),
             })).collect::<Vec<_>>())
         }
     };

@@ -1,7 +1,7 @@
 //! `revoke`
 
 use serde_json::json;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     args::{Reason, Revoke},
@@ -31,7 +31,7 @@ pub async fn run(revoke: &Revoke, setting: &Setting) -> Result<bool, Failure> {
         let row = store.certificate(&serial).await?;
         print_json(&json!({
             "serial": serial,
-            "revoked_at": row.and_then(|r| r.revoked_at).map(OffsetDateTime::unix_timestamp),
+            "revoked_at": row.and_then(|r| r.revoked_at?.format(&Rfc3339).ok()),
             "published": authority.policy().crl_url,
         }));
     }

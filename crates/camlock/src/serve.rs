@@ -55,6 +55,8 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
     let trust = web::trust_router(shown.clone());
     let server = Server::start(https, tls, web::router(shown)).await.map_err(cannot_serve)?;
     let trust = Server::start_plain(http, trust).await.map_err(cannot_serve)?;
+    // Whoever reads that it serves may ask it to end at once.
+    let stopped = stopped();
     log(
         Level::Info,
         &json!({
@@ -73,7 +75,7 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
     let mut look = tokio::time::interval(LOOK);
     look.tick().await;
     tokio::select! {
-        () = stopped() => {}
+        () = stopped => {}
         () = async {
             loop {
                 look.tick().await;
@@ -244,18 +246,25 @@ fn root(root: &Certificate) -> web::Root {
     }
 }
 
-/// Until Ctrl-C, or the system asks it to end.
-pub async fn stopped() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+/// Until Ctrl-C, or the system asks it to end; what comes from this call on counts.
+#[cfg(unix)]
+pub fn stopped() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        match signals {
+            (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
-            }
-            return;
+            },
+            // Without a place for a signal its default ends the program.
+            _ => std::future::pending().await,
         }
     }
+}
+
+/// Until Ctrl-C.
+#[cfg(not(unix))]
+pub async fn stopped() {
     let _ = tokio::signal::ctrl_c().await;
 }

@@ -110,3 +110,84 @@ impl Upkeep {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use authority::{Founding, New};
+    use pki::{KeyKind, Permitted, Profile};
+
+    use super::*;
+
+    fn founding(two_tier: bool) -> Founding {
+        let permitted = Permitted::local(None);
+        Founding { site: "Shop".into(), key: KeyKind::P256, permitted, constrained: true, two_tier }
+    }
+
+    async fn upkeep(folder: &std::path::Path, two_tier: bool) -> Upkeep {
+        let store = Store::create(folder).await.unwrap();
+        let new = New::make(founding(two_tier), "words", OffsetDateTime::now_utc()).await.unwrap();
+        let (authority, _) = new.found(&store).await.unwrap();
+        Upkeep::new(store, Some(authority), None)
+    }
+
+    fn served(upkeep: &Upkeep) -> OffsetDateTime {
+        upkeep.certificate.as_ref().unwrap().not_after()
+    }
+
+    #[tokio::test]
+    async fn a_rollover_by_another_process_moves_the_page_at_the_next_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut upkeep = upkeep(folder.path(), false).await;
+        assert!(upkeep.look().await.is_some() && upkeep.look().await.is_none());
+
+        let store = upkeep.store.clone();
+        let other = upkeep.authority.as_ref().unwrap().reopened().await.unwrap();
+        other
+            .make_next(founding(true), OffsetDateTime::now_utc())
+            .await
+            .unwrap()
+            .store(&store)
+            .await
+            .unwrap();
+        assert!(upkeep.look().await.is_none(), "nothing moves before it is confirmed");
+        Authority::confirm_next(&store).await.unwrap();
+        assert!(upkeep.look().await.is_some());
+        let public = Public::read(&store).await.unwrap();
+        let names = page_certificate::names(&public, &Policy::default(), None);
+        assert!(upkeep.certificate.as_ref().unwrap().is_good(&public, &names, RENEW_DAYS));
+        // What a restart finds is the same one.
+        let again = Upkeep::new(store, None, None);
+        assert_eq!(served(&again), served(&upkeep));
+        assert!(again.certificate.unwrap().is_good(&public, &names, RENEW_DAYS));
+        assert!(upkeep.look().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_mistake_in_the_policy_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policy.toml");
+        let mut upkeep = upkeep(folder.path(), false).await;
+        upkeep.look().await;
+        std::fs::write(&file, "[crl]\nurl = \"http://nas.lan:8080\"\n").unwrap();
+        upkeep.look().await;
+        let crl = || async { upkeep.store.crl(1).await.unwrap().map(|(der, _)| der) };
+        let list = crl().await;
+        assert!(list.is_some(), "the site publishes lists from now on");
+
+        std::fs::write(&file, "[crl]\nurl = 7\n").unwrap();
+        assert!(upkeep.look().await.is_none());
+        let policy = upkeep.authority.as_ref().unwrap().policy();
+        assert_eq!(policy.crl_url.as_deref(), Some("http://nas.lan:8080"));
+        // A list that is good for long is not signed again.
+        assert_eq!(upkeep.store.crl(1).await.unwrap().map(|(der, _)| der), list);
+
+        // The names that a policy denies are not asked for.
+        std::fs::write(&file, "[names]\npermit = [\"home.arpa\"]\n").unwrap();
+        let public = upkeep.authority.as_ref().unwrap().public().clone();
+        upkeep.certificate = None;
+        assert!(upkeep.look().await.is_some());
+        let narrow = upkeep.authority.as_ref().unwrap().policy().clone();
+        let names = page_certificate::names(&public, &narrow, None);
+        assert!(names.iter().all(|name| narrow.allows(Profile::Server, name)) && !names.is_empty());
+    }
+}

@@ -25,7 +25,8 @@ impl Run<'_> {
             && let Some(row) = self.fleet.store.certificate_by_sha256(&served.sha256).await?
         {
             let ours = Ours { port: session.before.https_port, row };
-            if report.verdict == Verdict::Secure && days_left(&ours) >= RENEW_DAYS {
+            let stays = self.fleet.authority.stands_behind(&ours.row);
+            if report.verdict == Verdict::Secure && days_left(&ours) >= RENEW_DAYS && stays {
                 self.journal.store_under(&last.id).await?;
                 for step in [Step::Request, Step::Sign, Step::Package, Step::Install] {
                     self.journal.skip(step, &Said::Resumed).await?;

@@ -61,6 +61,7 @@ pub(crate) struct Session {
     pub(crate) before: Before,
     pub(crate) device_id: i64,
     makes_key: bool,
+    serves_chain: bool,
     key_kind: KeyKind,
     clock_behind: time::Duration,
     /// Installing overwrites a certificate that cannot be brought back.
@@ -96,6 +97,9 @@ impl Run<'_> {
         }
         if let Some(ours) = self.take_up(&mut session).await? {
             return self.finish(&mut session, ours).await;
+        }
+        if !session.serves_chain && !self.fleet.authority.public().issuers.is_empty() {
+            return Err(Error::ServesLeafAlone);
         }
         if session.overwrites && !session.renews && !self.order.consent {
             return Err(Error::WouldOverwrite);
@@ -192,6 +196,7 @@ impl Run<'_> {
             before,
             device_id,
             makes_key: abilities.makes_key,
+            serves_chain: abilities.serves_chain,
             key_kind: kinds.flat_map(|k| k.parse().ok()).next().unwrap_or(KeyKind::Rsa2048),
             clock_behind,
             overwrites,
