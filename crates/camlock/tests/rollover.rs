@@ -124,6 +124,29 @@ async fn every_kind_of_camera_moves() {
     assert_eq!(show(&site)["old"], json!([]));
 }
 
+/// A run that died had brought a certificate of the old root: it is not completed, but begun anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_run_left_moves_too() {
+    let site = Site::founded();
+    // The old root stays trusted because of this one.
+    let other = camera(Model::PemPage, &[]).await;
+    site.secure(&other, &[], 0).await;
+    let camera = camera(Model::OnvifSecurity, &[]).await;
+    camera.hold("SetNetworkProtocols");
+    let mut child = site.securing(&camera.http_url(), &[]).spawn().unwrap();
+    tokio::time::timeout(common::PATIENCE, camera.wait_for(|s| s.answers_held > 0)).await.unwrap();
+    child.kill().await.unwrap();
+    camera.let_go();
+    assert!(camera.state().https_on);
+    json_of(&site, &ROLLOVER);
+    json_of(&site, &CONFIRM);
+    assert_eq!(site.secure(&camera, &[], 0).await["verdict"], "secure");
+    let served = Certificate::from_der(camera.state().served_leaf().unwrap()).unwrap();
+    assert_eq!(json!(served.issuer()), show(&site)["subject"]);
+    assert_eq!(camera.state().certificates.len(), 1);
+    assert_eq!(show(&site)["old"][0]["devices"].as_array().unwrap().len(), 1);
+}
+
 #[test]
 fn a_rollover_can_be_cancelled_and_leaves_nothing() {
     let site = Site::founded();
@@ -159,7 +182,7 @@ impl Service {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let lines = log.lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-        let started = lines.into_iter().find(|line| line["trust"].is_string()).expect("it serves");
+        let started = lines.into_iter().find(|line| line["trust"].is_string()).unwrap();
         assert_eq!(started["code"], if locked { "serving-locked" } else { "serving" });
         let trust = started["trust"].as_str().unwrap();
         let trust = trust.trim_start_matches("http://").trim_end_matches('/').to_owned();
