@@ -4,12 +4,15 @@ use serde::{Deserialize, Serialize};
 use store::{AuthorityState, Store};
 use time::{Date, Duration, OffsetDateTime};
 
-use crate::{Error, Public, ROLLOVER_DAYS, stored_certificate};
+use crate::{Error, Public, ROLLOVER_DAYS, stored_certificate, wrapping};
 
 /// A list that ends sooner than this should have been signed anew long ago.
 const CRL_LATE: Duration = Duration::days(7);
 /// An issuer below an offline root that ends sooner shortens what is issued.
 const ISSUER_LATE: Duration = Duration::days(crate::BY_HAND_DAYS);
+
+/// A backup that is older lacks what was issued in a month.
+const BACKUP_OLD: Duration = Duration::days(31);
 
 /// What an examination of the authority found.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -25,6 +28,10 @@ pub enum Ailment {
     CrlLate { issuer: String, ends: Date },
     Unconstrained { root: String },
     RootLint { root: String, reason: Lint },
+    NoBackup,
+    BackupOld { at: Date, file: String },
+    LastBackup { at: Date, file: String },
+    KeyFile,
 }
 
 impl Ailment {
@@ -32,13 +39,17 @@ impl Ailment {
     pub fn severity(&self) -> Severity {
         match self {
             Ailment::RootEnded { .. } | Ailment::CrlLate { .. } => Severity::Error,
-            Ailment::NextRoot { .. } | Ailment::OldRoot { .. } | Ailment::OldIssuer { .. } => Severity::Info,
+            Ailment::NextRoot { .. }
+            | Ailment::OldRoot { .. }
+            | Ailment::OldIssuer { .. }
+            | Ailment::LastBackup { .. }
+            | Ailment::KeyFile => Severity::Info,
             _ => Severity::Warning,
         }
     }
 }
 
-/// Looks at roots, issuers and lists. No key is needed for it.
+/// Looks at roots, issuers, lists, backups and the vault. No key is needed for it.
 pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>, Error> {
     let public = Public::read(store).await?;
     let mut found = Vec::new();
@@ -65,6 +76,16 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
         }
     }));
     found.extend(late_lists(store, now).await?);
+    found.push(match store.last_backup().await? {
+        None => Ailment::NoBackup,
+        Some(last) if now - last.at > BACKUP_OLD => {
+            Ailment::BackupOld { at: last.at.date(), file: last.file }
+        }
+        Some(last) => Ailment::LastBackup { at: last.at.date(), file: last.file },
+    });
+    if wrapping(&store.site().await?)?.has_key_file() {
+        found.push(Ailment::KeyFile);
+    }
     Ok(found)
 }
 

@@ -46,7 +46,6 @@ pub struct Authority {
     id: i64,
     policy: Policy,
     vault: Arc<Vault>,
-    recovery_recipient: String,
     store: Store,
 }
 
@@ -56,42 +55,35 @@ impl Authority {
         let site = store.site().await?;
         let wrapping = wrapping(&site)?;
         let secret = Zeroizing::new(secret.to_owned());
-        let opened = wrapping.clone();
-        let vault = blocking(move || Ok(Vault::open(&opened, &secret)?)).await?;
-        let authority =
-            Authority::with(store, &site, Arc::new(vault), wrapping.recovery_recipient.clone()).await?;
+        let vault = blocking(move || Ok(Vault::open(&wrapping, &secret)?)).await?;
+        let authority = Authority::with(store, &site, Arc::new(vault)).await?;
         authority.keep_for_recovery(&site).await?;
         Ok(authority)
     }
 
-    async fn with(
-        store: &Store,
-        site: &Site,
-        vault: Arc<Vault>,
-        recovery_recipient: String,
-    ) -> Result<Authority, Error> {
+    async fn with(store: &Store, site: &Site, vault: Arc<Vault>) -> Result<Authority, Error> {
         let policy = Policy::read(store.directory())?;
         let public = Public::read(store).await?;
         let active = site.authorities.iter().find(|a| a.state == AuthorityState::Active);
         let active = active.ok_or(store::Error::NoAuthority)?;
         let key = unseal(&vault, active)?;
         let store = store.clone();
-        Ok(Authority { public, key, id: active.id, policy, vault, recovery_recipient, store })
+        Ok(Authority { public, key, id: active.id, policy, vault, store })
     }
 
     /// The same authority as the ledger and the policy file have it now: another process may have moved it on to the
-    /// next root, or changed the recovery key.
+    /// next root, say.
     pub async fn reopened(&self) -> Result<Authority, Error> {
         let site = self.store.site().await?;
-        let recipient = wrapping(&site)?.recovery_recipient;
-        Authority::with(&self.store, &site, self.vault.clone(), recipient).await
+        Authority::with(&self.store, &site, self.vault.clone()).await
     }
 
     /// A ledger of an older version does not have the keys for the recovery key yet.
     async fn keep_for_recovery(&self, site: &Site) -> Result<(), Error> {
+        let recipient = wrapping(site)?.recovery_recipient;
         let missing = site.authorities.iter().filter(|a| a.sealed_key.is_some() && a.for_recovery.is_none());
         for row in missing {
-            let armored = escrowed(&self.vault, row, &self.recovery_recipient)?;
+            let armored = escrowed(&self.vault, row, &recipient)?;
             self.store.keep_for_recovery(row.id, &armored).await?;
         }
         Ok(())

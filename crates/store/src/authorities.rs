@@ -80,10 +80,12 @@ impl Store {
         rows.iter().map(authority).collect()
     }
 
-    /// Stores the authority that is to come after the active one. Refuses where one waits already.
-    pub async fn add_next(&self, authority: &[NewAuthority<'_>]) -> Result<(), Error> {
+    /// Stores the authority that is to come after the active one. Refuses where one waits already, and where the vault is
+    /// not `vault` any more: its key would be for another recovery key.
+    pub async fn add_next(&self, vault: &str, authority: &[NewAuthority<'_>]) -> Result<(), Error> {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
+        same_vault(&mut transaction, vault).await?;
         if count_next(&mut transaction).await? > 0 {
             return Err(Error::RolloverUnderWay);
         }
@@ -132,10 +134,17 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a new issuer in the place of the active one, below the same offline root.
-    pub async fn replace_issuer(&self, root_id: i64, issuer: &NewAuthority<'_>) -> Result<(), Error> {
+    /// Puts a new issuer in the place of the active one, below the same offline root. Refuses where the vault is not
+    /// `vault` any more.
+    pub async fn replace_issuer(
+        &self,
+        vault: &str,
+        root_id: i64,
+        issuer: &NewAuthority<'_>,
+    ) -> Result<(), Error> {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
+        same_vault(&mut transaction, vault).await?;
         sqlx::query("UPDATE authority SET state = 'old' WHERE state = 'active'")
             .execute(&mut *transaction)
             .await?;
@@ -188,6 +197,11 @@ pub(crate) async fn replace_for_recovery(
         sqlx::query_scalar("SELECT authority_id FROM authority_key").fetch_all(&mut **transaction).await?;
     let given = |id: &i64| keys.iter().any(|(key, _)| key == id);
     if there.len() == keys.len() && there.iter().all(given) { Ok(()) } else { Err(Error::SecretsChanged) }
+}
+
+async fn same_vault(transaction: &mut Transaction<'_, Sqlite>, vault: &str) -> Result<(), Error> {
+    let stored: String = sqlx::query_scalar("SELECT vault FROM site").fetch_one(&mut **transaction).await?;
+    if stored == vault { Ok(()) } else { Err(Error::SecretsChanged) }
 }
 
 async fn count_next(transaction: &mut Transaction<'_, Sqlite>) -> Result<i64, Error> {

@@ -147,7 +147,7 @@ async fn a_new_recovery_key_takes_every_key_with_it() {
     assert_eq!(keys().await, ("second".into(), vec!["second 1".into()]));
 
     // A root that another command added meanwhile.
-    store.add_next(&[NewAuthority { state: AuthorityState::Next, ..ACTIVE }]).await.unwrap();
+    store.add_next("second", &[NewAuthority { state: AuthorityState::Next, ..ACTIVE }]).await.unwrap();
     for ids in [&[1][..], &[1, 3], &[]] {
         let refused = store.replace_vault("second", "third", Some(&escrowed(ids))).await;
         assert_eq!(refused, Err(Error::SecretsChanged));

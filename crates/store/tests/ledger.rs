@@ -145,14 +145,16 @@ async fn a_next_authority_waits_and_takes_over_or_goes() {
     assert_eq!(store.cancel_next().await.unwrap_err(), Error::NoRollover);
 
     let offline = NewAuthority { key: None, state: Offline, ..ACTIVE };
-    store.add_next(&[offline, next(Next)]).await.unwrap();
-    assert_eq!(store.add_next(&[next(Next)]).await.unwrap_err(), Error::RolloverUnderWay);
+    store.add_next("{}", &[offline, next(Next)]).await.unwrap();
+    assert_eq!(store.add_next("{}", &[next(Next)]).await.unwrap_err(), Error::RolloverUnderWay);
     let waiting = [(Active, None, true), (Offline, None, false), (Next, Some(2), true)];
     assert_eq!(states(&store).await, waiting);
     store.cancel_next().await.unwrap();
     assert_eq!(states(&store).await, waiting[..1]);
+    let other_vault = store.add_next("{\"changed\":1}", &[next(Next)]).await.unwrap_err();
+    assert_eq!(other_vault, Error::SecretsChanged);
 
-    store.add_next(&[next(Next)]).await.unwrap();
+    store.add_next("{}", &[next(Next)]).await.unwrap();
     store.confirm_next().await.unwrap();
     assert_eq!(states(&store).await, [(Old, None, true), (Active, None, true)]);
     let names = ["192.168.1.64".parse().unwrap()];
