@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use store::{AuthorityState, Store};
 use time::{Date, Duration, OffsetDateTime};
 
-use crate::{Error, Public, ROLLOVER_DAYS, stored_certificate, wrapping};
+use crate::{Error, Policy, Public, ROLLOVER_DAYS, stored_certificate, wrapping};
 
 /// A list that ends sooner than this should have been signed anew long ago.
 const CRL_LATE: Duration = Duration::days(7);
@@ -22,10 +22,12 @@ pub enum Ailment {
     RolloverDue { root: String, ends: Date },
     RootEnded { root: String, ends: Date },
     NextRoot { root: String },
+    NextRootDue { root: String, ends: Date },
     OldRoot { root: String, devices: usize, certificates: usize },
     OldIssuer { root: String, devices: usize, certificates: usize },
     IssuerEndsSoon { issuer: String, ends: Date },
     CrlLate { issuer: String, ends: Date },
+    CrlMissing { issuer: String },
     Unconstrained { root: String },
     RootLint { root: String, reason: Lint },
     NoBackup,
@@ -56,8 +58,11 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
     let (root, ends) = (public.root.subject(), public.root.not_after().date());
     if public.root.not_after() < now {
         found.push(Ailment::RootEnded { root: root.clone(), ends });
-    } else if public.root.not_after() - now < Duration::days(ROLLOVER_DAYS) && public.next.is_none() {
-        found.push(Ailment::RolloverDue { root: root.clone(), ends });
+    } else if public.root.not_after() - now < Duration::days(ROLLOVER_DAYS) {
+        found.push(match public.next {
+            None => Ailment::RolloverDue { root: root.clone(), ends },
+            Some(_) => Ailment::NextRootDue { root: root.clone(), ends },
+        });
     }
     if !public.constrained {
         found.push(Ailment::Unconstrained { root: root.clone() });
@@ -91,8 +96,12 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
 
 async fn late_lists(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>, Error> {
     let mut late = Vec::new();
+    let published = Policy::read(store.directory()).is_ok_and(|p| p.crl_url.is_some());
     for row in store.site().await?.authorities {
         let issuer = stored_certificate(&row)?;
+        if row.state == AuthorityState::Active && published && store.crl(row.id).await?.is_none() {
+            late.push(Ailment::CrlMissing { issuer: issuer.subject() });
+        }
         if matches!(row.state, AuthorityState::Active | AuthorityState::Old)
             && issuer.not_after() > now
             && let Some((_, end)) = store.crl(row.id).await?

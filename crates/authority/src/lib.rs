@@ -44,7 +44,8 @@ pub struct Authority {
     public: Public,
     key: PrivateKey,
     id: i64,
-    policy: Policy,
+    /// Or what is wrong with it: then nothing is issued, and everything else goes on.
+    policy: Result<Policy, Error>,
     vault: Arc<Vault>,
     store: Store,
 }
@@ -62,7 +63,7 @@ impl Authority {
     }
 
     async fn with(store: &Store, site: &Site, vault: Arc<Vault>) -> Result<Authority, Error> {
-        let policy = Policy::read(store.directory())?;
+        let policy = Policy::read(store.directory());
         let public = Public::read(store).await?;
         let active = site.authorities.iter().find(|a| a.state == AuthorityState::Active);
         let active = active.ok_or(store::Error::NoAuthority)?;
@@ -72,10 +73,12 @@ impl Authority {
     }
 
     /// The same authority as the ledger and the policy file have it now: another process may have moved it on to the
-    /// next root, say.
+    /// next root, say. A mistake in the policy is an error here, so that what was read before can hold on.
     pub async fn reopened(&self) -> Result<Authority, Error> {
         let site = self.store.site().await?;
-        Authority::with(&self.store, &site, self.vault.clone()).await
+        let again = Authority::with(&self.store, &site, self.vault.clone()).await?;
+        again.policy()?;
+        Ok(again)
     }
 
     /// A ledger of an older version does not have the keys for the recovery key yet.
@@ -100,8 +103,8 @@ impl Authority {
     }
 
     /// The policy that it issues by.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    pub fn policy(&self) -> Result<&Policy, Error> {
+        self.policy.as_ref().map_err(Clone::clone)
     }
 }
 

@@ -69,12 +69,8 @@ impl Policy {
         key: &PublicKey,
         days: i64,
     ) -> Result<(), Error> {
+        self.permits_names(profile, names)?;
         let rules = self.rules(profile);
-        let tables =
-            [("[names]".to_owned(), &self.names), (format!("[profile.{}]", profile.name()), &rules.names)];
-        denied(&tables, names)?;
-        permitted(&tables, names)?;
-
         let profile = profile.name().to_owned();
         if !rules.takes(key) {
             let allowed = rules.keys.iter().map(KeyKind::to_string).collect();
@@ -86,11 +82,19 @@ impl Policy {
         Ok(())
     }
 
-    /// Whether a certificate of this profile may hold this name.
-    pub fn allows(&self, profile: Profile, name: &AltName) -> bool {
-        let tables = [(String::new(), &self.names), (String::new(), &self.rules(profile).names)];
-        let name = std::slice::from_ref(name);
-        denied(&tables, name).is_ok() && permitted(&tables, name).is_ok()
+    /// Whether a certificate of this profile may hold these names.
+    pub fn permits_names(&self, profile: Profile, names: &[AltName]) -> Result<(), Error> {
+        let tables = [
+            ("[names]".to_owned(), &self.names),
+            (format!("[profile.{}]", profile.name()), &self.rules(profile).names),
+        ];
+        denied(&tables, names)?;
+        permitted(&tables, names)
+    }
+
+    /// Whether a certificate of this profile may hold a key of this kind.
+    pub fn takes(&self, profile: Profile, kind: KeyKind) -> bool {
+        self.rules(profile).keys.contains(&kind)
     }
 
     /// The longest validity, days.

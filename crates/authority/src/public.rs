@@ -1,8 +1,8 @@
-use pki::{Certificate, Permitted};
+use pki::{Certificate, KeyKind, Permitted};
 use store::{AuthorityRow, AuthorityState, Dependents, Site, Store};
 use time::OffsetDateTime;
 
-use crate::{Error, PAGE_NAME, stored_certificate};
+use crate::{Error, Founding, PAGE_NAME, stored_certificate};
 
 /// What everybody may know of the authority: no passphrase is needed for it.
 #[derive(Clone, Debug)]
@@ -69,6 +69,21 @@ impl Public {
             old,
             site: site.name,
         })
+    }
+
+    /// A next authority that is as this one.
+    pub fn successor(&self) -> Founding {
+        Founding {
+            site: self.site.clone(),
+            key: match self.root.key_name().parse() {
+                // One that was made elsewhere may be weaker than a new root should be.
+                Ok(KeyKind::Rsa2048) | Err(_) => KeyKind::Rsa3072,
+                Ok(kind) => kind,
+            },
+            permitted: self.permitted.clone(),
+            constrained: self.constrained,
+            two_tier: !self.issuers.is_empty(),
+        }
     }
 
     /// Who signs leaves.

@@ -41,7 +41,7 @@ impl Authority {
         let site = self.store.site().await?;
         for row in site.authorities.iter().filter(|a| publishes(a)) {
             let next_update = self.store.crl(row.id).await?.map(|(_, next_update)| next_update);
-            let wanted = next_update.is_some() || self.policy.crl_url.is_some();
+            let wanted = next_update.is_some() || self.policy().is_ok_and(|p| p.crl_url.is_some());
             // No list goes past the end of who signs it: a last one, and none after that.
             let last = stored_certificate(row)?.not_after();
             let over = last < now || next_update.is_some_and(|end| end >= last);
@@ -58,21 +58,22 @@ impl Authority {
         let gone = || store::Error::StoredData { detail: "a certificate's authority is gone".into() };
         let row = site.authorities.iter().find(|a| a.id == authority_id).ok_or_else(gone)?;
         let (issuer, key) = (stored_certificate(row)?, unseal(self.vault(), row)?);
+        if issuer.not_after() <= now {
+            // Nobody takes its certificates any more, nor its list.
+            return Ok(());
+        }
         let number = self.store.take_crl_number(authority_id).await?;
         let revoked = self.store.revocations(authority_id).await?;
         let entries: Vec<crl::Entry> = revoked
             .into_iter()
             .map(|r| crl::Entry { serial: r.serial, at: r.at, reason: reason(r.reason) })
             .collect();
+        // For computers whose clock is a little behind, and never before what it names.
+        let newest = entries.iter().map(|e| e.at).max().unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let this_update = (now - Duration::HOUR).max(newest);
         // Never past the end of who signed it.
         let next_update = (now + Duration::days(CRL_DAYS)).min(issuer.not_after());
-        let list = crl::List {
-            number: number.unsigned_abs(),
-            // For computers whose clock is a little behind.
-            this_update: now - Duration::HOUR,
-            next_update,
-            entries: &entries,
-        };
+        let list = crl::List { number: number.unsigned_abs(), this_update, next_update, entries: &entries };
         let der = crl::sign(&list, &issuer, &key)?;
         Ok(self.store.save_crl(authority_id, number, next_update, &der).await?)
     }

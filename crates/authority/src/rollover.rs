@@ -87,7 +87,7 @@ impl Authority {
             founding::issuer(&founding, &root, &root_key, &sealer, AuthorityState::Active, now)
         })
         .await?;
-        Ok(self.store.replace_issuer(&site.vault, root_id, &row.as_new()).await?)
+        Ok(self.store.replace_issuer(&site.vault, self.id, root_id, &row.as_new()).await?)
     }
 
     pub(crate) fn vault(&self) -> &Vault {

@@ -207,20 +207,21 @@ pub struct Rollover {
     /// Forgets the next root, which has issued nothing
     #[arg(long, conflicts_with_all = ["key", "permit", "constraints", "two_tier"])]
     pub cancel: bool,
-    /// The kind of the next root's key
-    #[arg(long, value_enum, default_value_t = RootKey::Rsa3072)]
-    pub key: RootKey,
+    /// The kind of the next root's key [default: as the present one's, RSA at least 3072 bits]
+    #[arg(long, value_enum)]
+    pub key: Option<RootKey>,
     /// A further range, address or domain, beside those of the present root
     #[arg(long, value_name = "CIDR-or-NAME")]
     pub permit: Vec<String>,
-    /// Whether the root itself says what it may speak for
-    #[arg(long, value_enum, default_value_t = Constraints::Default)]
-    pub constraints: Constraints,
-    /// An issuer signs for the devices, and the root's key leaves this machine as an encrypted file
+    /// Whether the root itself says what it may speak for [default: as the present one]
+    #[arg(long, value_enum)]
+    pub constraints: Option<Constraints>,
+    /// An issuer signs for the devices, and the root's key leaves this machine as an encrypted file; a site that has two
+    /// tiers keeps them
     #[arg(long)]
     pub two_tier: bool,
     /// Where that file goes [default: SITE-root-key.age]
-    #[arg(long, value_name = "FILE", requires = "two_tier")]
+    #[arg(long, value_name = "FILE")]
     pub root_key_file: Option<PathBuf>,
 }
 

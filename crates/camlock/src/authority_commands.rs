@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use authority::{Founding, New, Public};
+use authority::{Authority, Founding, New, Public};
 use domain::slug;
 use pki::{Certificate, KeyKind, Permitted};
 use serde_json::json;
@@ -71,7 +71,9 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
         print("");
     }
     let founded = found(new, &directory).await;
-    if let (Err(_), Some(file)) = (&founded, &root_key) {
+    if let (Err(_), Some(file)) = (&founded, &root_key)
+        && is_vacant(&directory).await
+    {
         // Of no use without its authority.
         let _ = std::fs::remove_file(file);
     }
@@ -101,11 +103,24 @@ async fn found(new: New, directory: &Path) -> Result<(Public, RecoveryKey), Fail
     let (authority, recovery) = new.found(&store).await?;
     let public = authority.public().clone();
     // Now, while the authority is open: `serve` can then begin locked.
-    PageCertificate::issue(&authority, &page_certificate::names(&public, authority.policy(), None))
-        .await?
-        .save(directory)?;
+    // The authority is there, whatever becomes of its page: `serve` makes what is missing.
+    if let Err(failure) = page_certificate(&authority, directory).await {
+        warn(&failure.said);
+    }
     store.close().await;
     Ok((public, recovery))
+}
+
+async fn page_certificate(authority: &Authority, directory: &Path) -> Result<(), Failure> {
+    let names = page_certificate::names(authority.public(), authority.policy()?, None);
+    PageCertificate::issue(authority, &names).await?.save(directory)
+}
+
+async fn is_vacant(directory: &Path) -> bool {
+    match Store::open(directory).await {
+        Ok(store) => matches!(store.site().await, Err(store::Error::NoAuthority)),
+        Err(e) => matches!(e, store::Error::NoDataDirectory { .. }),
+    }
 }
 
 /// Where the key of an offline root goes; asked before anything is made.

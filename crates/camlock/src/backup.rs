@@ -214,12 +214,14 @@ impl Schedule {
         let file = self.plan.folder.join(format!("{prefix}{stamp}{SUFFIX}"));
         write(&self.store, &self.directory, &file, now).await?;
         self.next = Some(now + length);
-        self.remove_old(&prefix)?;
+        self.remove_old(&prefix, now)?;
         Ok(Some(file))
     }
 
-    fn remove_old(&self, prefix: &str) -> Result<(), Failure> {
-        let made = self.made(prefix)?;
+    fn remove_old(&self, prefix: &str, now: OffsetDateTime) -> Result<(), Failure> {
+        let mut made = self.made(prefix)?;
+        // They would take the place of the newest one.
+        made.retain(|(at, _)| *at <= now);
         let surplus = made.len().saturating_sub(self.plan.keep.max(1) as usize);
         for (_, file) in &made[..surplus] {
             std::fs::remove_file(file).map_err(|e| Failure::file("file-unwritable", file, &e))?;

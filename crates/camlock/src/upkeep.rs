@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 
 use authority::{Authority, Policy, Public};
-use fleet::RENEW_DAYS;
 use rustls::ServerConfig;
 use serde_json::json;
 use store::Store;
@@ -57,12 +56,15 @@ impl Upkeep {
     pub async fn renew_certificate(&mut self) -> Result<bool, Failure> {
         let public = Public::read(&self.store).await?;
         let policy = match &self.authority {
-            Some(authority) => authority.policy().clone(),
+            Some(authority) => authority.policy()?.clone(),
             // Locked, nothing is issued, and a mistake in the policy harms nobody.
             None => Policy::read(self.store.directory()).unwrap_or_default(),
         };
         let names = page_certificate::names(&public, &policy, self.named);
-        if self.certificate.as_ref().is_some_and(|c| c.is_good(&public, &names, RENEW_DAYS)) {
+        if let Some(certificate) = &self.certificate
+            && certificate.is_good(&public, &names)
+            && !self.is_revoked(certificate).await?
+        {
             return Ok(false);
         }
         let said: Vec<String> = names.iter().map(ToString::to_string).collect();
@@ -88,6 +90,12 @@ impl Upkeep {
             (None, _) => {}
         }
         Ok(false)
+    }
+
+    /// The page's key is the one that lies on the disk as it is.
+    async fn is_revoked(&self, certificate: &PageCertificate) -> Result<bool, Failure> {
+        let row = self.store.certificate_by_sha256(&certificate.sha256()).await?;
+        Ok(row.is_some_and(|row| row.revoked_at.is_some()))
     }
 
     async fn issue(
@@ -154,11 +162,11 @@ mod tests {
         assert!(upkeep.look().await.is_some());
         let public = Public::read(&store).await.unwrap();
         let names = page_certificate::names(&public, &Policy::default(), None);
-        assert!(upkeep.certificate.as_ref().unwrap().is_good(&public, &names, RENEW_DAYS));
+        assert!(upkeep.certificate.as_ref().unwrap().is_good(&public, &names));
         // What a restart finds is the same one.
         let again = Upkeep::new(store, None, None);
         assert_eq!(served(&again), served(&upkeep));
-        assert!(again.certificate.unwrap().is_good(&public, &names, RENEW_DAYS));
+        assert!(again.certificate.unwrap().is_good(&public, &names));
         assert!(upkeep.look().await.is_none());
     }
 
@@ -176,7 +184,7 @@ mod tests {
 
         std::fs::write(&file, "[crl]\nurl = 7\n").unwrap();
         assert!(upkeep.look().await.is_none());
-        let policy = upkeep.authority.as_ref().unwrap().policy();
+        let policy = upkeep.authority.as_ref().unwrap().policy().unwrap();
         assert_eq!(policy.crl_url.as_deref(), Some("http://nas.lan:8080"));
         // A list that is good for long is not signed again.
         assert_eq!(upkeep.store.crl(1).await.unwrap().map(|(der, _)| der), list);
@@ -186,8 +194,13 @@ mod tests {
         let public = upkeep.authority.as_ref().unwrap().public().clone();
         upkeep.certificate = None;
         assert!(upkeep.look().await.is_some());
-        let narrow = upkeep.authority.as_ref().unwrap().policy().clone();
+        let narrow = upkeep.authority.as_ref().unwrap().policy().unwrap().clone();
         let names = page_certificate::names(&public, &narrow, None);
-        assert!(names.iter().all(|name| narrow.allows(Profile::Server, name)) && !names.is_empty());
+        assert!(
+            names
+                .iter()
+                .all(|name| narrow.permits_names(Profile::Server, std::slice::from_ref(name)).is_ok())
+                && !names.is_empty()
+        );
     }
 }

@@ -8,9 +8,9 @@ use store::EnrolmentRow;
 use tokio::time::Instant;
 
 use crate::{
-    Error, RENEW_DAYS, Said,
+    Error, Said,
     contact::{self, Ours},
-    enrolment::{Run, Session, days_left, reason},
+    enrolment::{Run, Session, is_due, reason},
 };
 
 impl Run<'_> {
@@ -26,7 +26,7 @@ impl Run<'_> {
         {
             let ours = Ours { port: session.before.https_port, row };
             let stays = self.fleet.authority.stands_behind(&ours.row);
-            if report.verdict == Verdict::Secure && days_left(&ours) >= RENEW_DAYS && stays {
+            if report.verdict == Verdict::Secure && !is_due(&ours.row) && stays {
                 self.journal.store_under(&last.id).await?;
                 for step in [Step::Request, Step::Sign, Step::Package, Step::Install] {
                     self.journal.skip(step, &Said::Resumed).await?;

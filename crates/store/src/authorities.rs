@@ -134,32 +134,39 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a new issuer in the place of the active one, below the same offline root. Refuses where the vault is not
-    /// `vault` any more.
+    /// Puts a new issuer in the place of `replaced_id`, below the same offline root. Refuses where that one does not issue
+    /// any more, and where the vault is not `vault` any more.
     pub async fn replace_issuer(
         &self,
         vault: &str,
+        replaced_id: i64,
         root_id: i64,
         issuer: &NewAuthority<'_>,
     ) -> Result<(), Error> {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
         same_vault(&mut transaction, vault).await?;
-        sqlx::query("UPDATE authority SET state = 'old' WHERE state = 'active'")
+        let done = sqlx::query("UPDATE authority SET state = 'old' WHERE id = $1 AND state = 'active'")
+            .bind(replaced_id)
             .execute(&mut *transaction)
             .await?;
+        if done.rows_affected() != 1 {
+            return Err(Error::NotTheIssuer);
+        }
         insert(&mut transaction, std::slice::from_ref(issuer), Some(root_id)).await?;
         transaction.commit().await?;
         Ok(())
     }
 
-    /// Stores an authority's key encrypted to the recovery key.
+    /// Stores an authority's key encrypted to the recovery key, where none is yet.
     pub async fn keep_for_recovery(&self, authority_id: i64, armored: &str) -> Result<(), Error> {
-        sqlx::query("UPDATE authority_key SET for_recovery = $1 WHERE authority_id = $2")
-            .bind(armored)
-            .bind(authority_id)
-            .execute(&self.writer)
-            .await?;
+        sqlx::query(
+            "UPDATE authority_key SET for_recovery = $1 WHERE authority_id = $2 AND for_recovery IS NULL",
+        )
+        .bind(armored)
+        .bind(authority_id)
+        .execute(&self.writer)
+        .await?;
         Ok(())
     }
 

@@ -80,6 +80,7 @@ impl Store {
             authorities::replace_for_recovery(&mut transaction, keys).await?;
         }
         transaction.commit().await?;
-        Ok(())
+        drop(connection);
+        self.fold_log().await
     }
 }

@@ -51,7 +51,7 @@ impl fmt::Debug for RecoveryKey {
 
 /// Whether a secret is meant as a recovery key.
 pub fn is_recovery_key(secret: &str) -> bool {
-    secret.starts_with(PREFIX)
+    secret.trim_start().get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// Encrypts something small to a recovery key's public half (`age1...`): an armored `age` file, which is text.
@@ -90,7 +90,9 @@ pub fn decrypt_text(key: &str, armored: &str) -> Result<Zeroizing<Vec<u8>>, Erro
 /// Opens what [`encrypt_stream`] made, with the text of the recovery key, spaces around it or not. Reading fails where the file is damaged
 /// (`InvalidData`) or ends too early (`UnexpectedEof`); what was read before that is authentic, but not all.
 pub fn decrypt_stream<R: BufRead>(key: &str, input: R) -> Result<StreamReader<R>, Error> {
-    let identity = Identity::from_str(key.trim()).map_err(|_| Error::WrongRecoveryKey)?;
+    // As people type it from the print.
+    let upper = Zeroizing::new(key.trim().to_ascii_uppercase());
+    let identity = Identity::from_str(&upper).map_err(|_| Error::WrongRecoveryKey)?;
     let opened = Decryptor::new_buffered(input)
         .and_then(|decryptor| decryptor.decrypt(iter::once(&identity as &dyn age::Identity)));
     opened.map_err(|e| match e {

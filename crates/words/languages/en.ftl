@@ -352,6 +352,10 @@ old-issuer = Devices ({ $devices }) and certificates carried by hand ({ $certifi
     .fix = Nothing, unless its key is in wrong hands: then revoke them, secure these devices anew (camlock secure) and replace what was carried by hand.
 issuer-ends-soon = The issuer { $issuer } ends on { $ends }, and shortens what it issues.
     .fix = Replace it: camlock authority issuer --root-key FILE.
+next-root-due = { $root } ends on { $ends }, and its successor is not in use yet.
+    .fix = Bring the next root to every computer (camlock trust export, or the trust page), then camlock authority rollover --confirm.
+crl-missing = policy.toml publishes the list of what { $issuer } revoked, and none is signed yet.
+    .fix = Run camlock serve with a passphrase or a key file once, so that it can sign.
 crl-late = The list of what { $issuer } revoked ends on { $ends } and was not signed anew.
     .fix = Run camlock serve with a passphrase or a key file, so that it can sign.
 unconstrained = { $root } has no name constraints: whoever steals its key can speak for any web site.
@@ -430,7 +434,7 @@ restore-unfinished = A restore into { $directory } was interrupted.
     .fix = Run camlock restore again, or delete what is in that directory.
 restore-not-empty = { $file } is there already, so this is no empty data directory. Nothing was restored.
     .fix = Move it away, or name another data directory with --data.
-restored = Next: compare the fingerprint above with the root that your computers trust. The passphrase is the one of that day; if nobody knows it, set another with the recovery key: camlock vault passphrase. Then start camlock serve. What was issued after { $at } is not in the ledger: renew those cameras (camlock secure).
+restored = Next: compare the fingerprint above with the root that your computers trust. The passphrase is the one of that day; if nobody knows it, set another with the recovery key: camlock vault passphrase. Then start camlock serve. What was issued after { $at } is not in the ledger: renew those cameras (camlock secure). What was revoked after that counts as valid again: revoke it once more.
 
 ## The service
 
