@@ -70,7 +70,7 @@ impl Authority {
             })
             .await?;
 
-        let crl = policy.crl_url.as_deref().and_then(|url| crl_address(url, self.public.issuer()));
+        let crl = policy.crl_url.as_deref().map(|url| format!("{url}{}", crl_path(self.public.issuer())));
         let leaf = profile::Leaf {
             profile: order.profile,
             key: order.key,
@@ -134,9 +134,11 @@ impl Authority {
         days: i64,
         now: OffsetDateTime,
     ) -> Result<(OffsetDateTime, OffsetDateTime), Error> {
-        let issuer = self.public.issuer();
-        let issuer_ends = issuer.not_after().date();
-        if issuer.not_after() - now < Duration::DAY {
+        let (issuer, root) = (self.public.issuer(), &self.public.root);
+        // An issuer made elsewhere may outlive its root.
+        let ends = issuer.not_after().min(root.not_after());
+        let issuer_ends = ends.date();
+        if ends - now < Duration::DAY {
             return Err(Error::IssuerEnds { issuer_ends });
         }
         let length = Duration::days(days);
@@ -144,18 +146,14 @@ impl Authority {
         let back = (Duration::DAY + behind).min(length / 10);
         // Whole seconds, as in the certificate.
         let now = now.replace_nanosecond(0).unwrap_or(now);
-        let not_before = (now - back).max(issuer.not_before());
+        let not_before = (now - back).max(issuer.not_before()).max(root.not_before());
         let mut not_after = not_before + length - Duration::SECOND;
         if let Days::AtMost(_) = order.days {
-            not_after = not_after.min(issuer.not_after());
+            not_after = not_after.min(ends);
         }
-        if not_after > issuer.not_after() {
+        if not_after > ends {
             return Err(Error::OutlivesIssuer { issuer_ends });
         }
         Ok((not_before, not_after))
     }
-}
-
-fn crl_address(url: &str, issuer: &Certificate) -> Option<String> {
-    Some(format!("{url}{}", crl_path(issuer)?))
 }

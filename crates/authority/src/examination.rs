@@ -34,6 +34,7 @@ pub enum Ailment {
     BackupOld { at: Date, file: String },
     LastBackup { at: Date, file: String },
     KeyFile,
+    IssuerLint { issuer: String, reason: Lint },
 }
 
 impl Ailment {
@@ -69,6 +70,10 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
     }
     let lints = public.root.lint_as_root()?;
     found.extend(lints.into_iter().map(|reason| Ailment::RootLint { root: root.clone(), reason }));
+    for issuer in &public.issuers {
+        let lints = issuer.lint_as_issuer(&public.root)?.into_iter();
+        found.extend(lints.map(|reason| Ailment::IssuerLint { issuer: issuer.subject(), reason }));
+    }
     for issuer in public.issuers.iter().filter(|i| i.not_after() - now < ISSUER_LATE) {
         found.push(Ailment::IssuerEndsSoon { issuer: issuer.subject(), ends: issuer.not_after().date() });
     }

@@ -1,5 +1,5 @@
 use domain::AltName;
-use pki::{Request, profile::MAX_COMMON_NAME};
+use pki::{Permitted, Request, profile::MAX_COMMON_NAME};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, default_host_name};
@@ -51,6 +51,24 @@ pub enum Change {
     DroppedCa,
     /// An extension that the profile does not have.
     DroppedExtension { extension: String },
+}
+
+impl Effective {
+    /// With the host name that was added put inside what the authority may speak for.
+    pub fn within(mut self, permitted: &Permitted) -> Effective {
+        for change in &mut self.changes {
+            if let Change::AddedHostName { name: added } = change
+                && let Some(name) = self.names.iter_mut().find(|n| n.to_string() == *added)
+                && !permitted.allows(name)
+                && let AltName::Dns(host) = &*name
+                && let Some(inside) = permitted.host_name(host.split('.').next().unwrap_or_default())
+            {
+                *added = inside.to_string();
+                *name = inside;
+            }
+        }
+        self
+    }
 }
 
 /// Decides the effective names. If the operator named any, the certificate is for exactly those; else the

@@ -8,16 +8,21 @@ use crate::{Authority, Error, stored_certificate, unseal};
 /// two weeks still has one.
 pub const CRL_DAYS: i64 = 31;
 
-/// The path of an authority's list below the address at which the site publishes lists. `None` for one without a key
-/// identifier (some imported ones).
-pub fn crl_path(authority: &Certificate) -> Option<String> {
-    Some(format!("/crl/{}.crl", authority.key_id()?))
+/// Hexadecimal digits of an ordinary key identifier.
+const KEY_ID_DIGITS: usize = 40;
+
+/// The path of an authority's list below the address at which the site publishes lists. One without a key identifier,
+/// as some imported ones are, or with a long one, goes by a digest.
+pub fn crl_path(authority: &Certificate) -> String {
+    let digest = || authority.sha256().chars().take(KEY_ID_DIGITS).collect();
+    let id = authority.key_id().filter(|id| (1..=KEY_ID_DIGITS).contains(&id.len())).unwrap_or_else(digest);
+    format!("/crl/{id}.crl")
 }
 
 /// The list that is published at this path, if one is, and when the next one has to be there. No key is needed for it.
 pub async fn crl_at(store: &Store, path: &str) -> Result<Option<(Vec<u8>, OffsetDateTime)>, Error> {
     for row in store.site().await?.authorities {
-        if crl_path(&stored_certificate(&row)?).as_deref() == Some(path) {
+        if crl_path(&stored_certificate(&row)?) == path {
             return Ok(store.crl(row.id).await?);
         }
     }

@@ -16,7 +16,7 @@ async fn a_list_is_signed_when_half_of_it_is_over_and_never_past_the_end_of_its_
     let founding =
         Founding { site: "Shop".into(), key: KeyKind::P256, permitted, constrained: true, two_tier: false };
     let (authority, _) = New::make(founding, "words", FOUNDED).await.unwrap().found(&store).await.unwrap();
-    let path = crl_path(&authority.public().root).unwrap();
+    let path = crl_path(&authority.public().root);
     assert_eq!(authority.refresh_crls(FOUNDED).await.unwrap(), 0, "the site publishes none");
     assert!(crl_at(&store, &path).await.unwrap().is_none());
 

@@ -186,6 +186,11 @@ pub enum AuthorityAction {
     /// Shows the root, what it may speak for, and what depends on earlier ones
     #[command(after_help = "Example:\n  camlock authority show")]
     Show,
+    /// Makes the site's authority out of a CA that there is already; never over an existing one
+    #[command(
+        after_help = "Example:\n  camlock authority import archive.zip                  (Synology DSM 6)\n  camlock authority import ca.crt ca.key                (two files, PEM or DER)\n  camlock authority import ca.p12 --import-passphrase-file secret\n  camlock authority import ~/.local/share/mkcert        (mkcert -CAROOT)\n  camlock authority import easy-rsa/pki\n  camlock authority import config.xml --ca \"Cameras\"     (OPNsense, pfSense)"
+    )]
+    Import(Import),
     /// Makes the next root; with --confirm, moves to it
     #[command(
         after_help = "Example:\n  camlock authority rollover\n  camlock trust export --out roots.pem   (to every computer)\n  camlock authority rollover --confirm\n  camlock secure ADDRESS...              (each device moves)"
@@ -196,6 +201,26 @@ pub enum AuthorityAction {
         after_help = "Example:\n  camlock authority issuer --root-key shop-root-key.age --recovery-key-file paper.txt"
     )]
     Issuer(Issuer),
+}
+
+/// `authority import`
+#[derive(Debug, clap::Args)]
+pub struct Import {
+    /// Files and directories with the CA's certificate and its private key
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The site's name
+    #[arg(long, default_value = "Home")]
+    pub site: String,
+    /// Where the CA has no name constraints: a further range, address or domain that it may speak for
+    #[arg(long, value_name = "CIDR-or-NAME")]
+    pub permit: Vec<String>,
+    /// Of several CAs the one with this name, or whose SHA-256 begins like this
+    #[arg(long, value_name = "NAME")]
+    pub ca: Option<String>,
+    /// A file whose first line is the passphrase of the private key or package [default: asked for]
+    #[arg(long, value_name = "FILE")]
+    pub import_passphrase_file: Option<PathBuf>,
 }
 
 /// `authority rollover`

@@ -33,14 +33,7 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     for text in &init.permit {
         permitted.permit(text)?;
     }
-    let directory = setting.directory()?;
-    // An existing authority is known before anybody is asked for a passphrase.
-    if let Ok(store) = Store::open(&directory).await
-        && let Ok(site) = store.site().await
-    {
-        return Err(store::Error::AuthorityExists { site: site.name }.into());
-    }
-    restore::must_not_be_unfinished(&directory)?;
+    let directory = vacant_directory(setting).await?;
     if init.permit.is_empty() && !setting.yes && std::io::stdin().is_terminal() {
         // Now, because constraints cannot be widened later.
         let question = format!("{} ", Words::english().say(&json!({"code": "ask-permit"})).text);
@@ -66,11 +59,7 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     if let (Some(file), Some(armored)) = (&root_key, &new.offline_root) {
         files::write_new(file, armored.as_bytes(), 0o600)?;
     }
-    if !setting.json {
-        vault_commands::show_recovery_key("Recovery key", &new.recovery);
-        print("");
-    }
-    let founded = found(new, &directory).await;
+    let founded = found(new, &directory, setting).await;
     if let (Err(_), Some(file)) = (&founded, &root_key)
         && is_vacant(&directory).await
     {
@@ -98,7 +87,24 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     Ok(true)
 }
 
-async fn found(new: New, directory: &Path) -> Result<(Public, RecoveryKey), Failure> {
+/// The data directory, in which there is no authority yet: known before anybody is asked for a passphrase.
+pub async fn vacant_directory(setting: &Setting) -> Result<PathBuf, Failure> {
+    let directory = setting.directory()?;
+    if let Ok(store) = Store::open(&directory).await
+        && let Ok(site) = store.site().await
+    {
+        return Err(store::Error::AuthorityExists { site: site.name }.into());
+    }
+    restore::must_not_be_unfinished(&directory)?;
+    Ok(directory)
+}
+
+/// Shows the recovery key, then stores the authority; with `--json` the key is part of the document that follows.
+pub async fn found(new: New, directory: &Path, setting: &Setting) -> Result<(Public, RecoveryKey), Failure> {
+    if !setting.json {
+        vault_commands::show_recovery_key("Recovery key", &new.recovery);
+        print("");
+    }
     let store = Store::create(directory).await?;
     let (authority, recovery) = new.found(&store).await?;
     let public = authority.public().clone();

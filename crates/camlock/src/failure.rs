@@ -9,7 +9,7 @@ pub struct Failure {
 }
 
 /// Codes of wrong use: the command line itself must change.
-const WRONG_USE: [&str; 14] = [
+const WRONG_USE: [&str; 21] = [
     "invalid-target",
     "invalid-scheme",
     "credentials-in-url",
@@ -24,6 +24,13 @@ const WRONG_USE: [&str; 14] = [
     "not-a-package",
     "file-passphrase-missing",
     "file-passphrase-wrong",
+    "permit-outside",
+    "import-nothing",
+    "import-passphrase-missing",
+    "import-passphrase-wrong",
+    "import-several",
+    "import-too-much",
+    "import-unknown-ca",
 ];
 
 /// Codes of a machine or data that is not in order.
@@ -96,6 +103,7 @@ macro_rules! from_errors {
 
 from_errors!(
     authority::Error,
+    authority::ImportError,
     domain::InvalidName,
     domain::InvalidTarget,
     fleet::Error,

@@ -34,6 +34,7 @@ pub async fn sign(sign: &Sign, setting: &Setting) -> Result<bool, Failure> {
     }
 
     let (_store, authority) = setting.authority().await?;
+    let effective = effective.within(&authority.public().permitted);
     let order = Order {
         profile: profile(sign.profile),
         key: &request.key,
@@ -70,6 +71,7 @@ pub async fn issue(issue: &Issue, setting: &Setting) -> Result<bool, Failure> {
     let passphrase = plan.passphrase(issue)?;
 
     let (_store, authority) = setting.authority().await?;
+    let effective = effective.within(&authority.public().permitted);
     let kind = match issue.key {
         LeafKey::Rsa2048 => KeyKind::Rsa2048,
         LeafKey::Rsa3072 => KeyKind::Rsa3072,

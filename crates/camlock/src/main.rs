@@ -9,6 +9,7 @@ mod doctor;
 mod failure;
 mod files;
 mod host;
+mod import;
 mod list;
 mod packages;
 mod page_certificate;
@@ -49,6 +50,7 @@ async fn run(args: Args) -> Result<bool, Failure> {
         Command::Demo(demo) => demo::run(&demo, setting.json).await,
         Command::Init(init) => authority_commands::init(&init, &setting).await,
         Command::Authority(authority) => match &authority.action {
+            AuthorityAction::Import(import) => import::run(import, &setting).await,
             AuthorityAction::Show => authority_commands::show(&setting).await,
             AuthorityAction::Rollover(rollover) => rollover::run(rollover, &setting).await,
             AuthorityAction::Issuer(issuer) => rollover::issuer(issuer, &setting).await,

@@ -90,10 +90,11 @@ impl PageCertificate {
         let now = OffsetDateTime::now_utc();
         let held = self.leaf.alt_names();
         let issuers: Vec<Vec<u8>> = public.issuers.iter().map(|i| i.der().to_vec()).collect();
+        let issuer_ends = public.issuer().not_after().min(public.root.not_after());
         chain::verify(self.leaf.der(), &issuers, std::slice::from_ref(&public.root), now).is_ok()
             && names.iter().all(|n| held.contains(n))
             && (now < renew_from(self.leaf.not_before(), self.leaf.not_after())
-                || self.leaf.not_after() == public.issuer().not_after())
+                || self.leaf.not_after() == issuer_ends)
     }
 }
 
@@ -117,7 +118,7 @@ pub fn names(public: &Public, policy: &Policy, listen: Option<IpAddr>) -> Vec<Al
         }
     }
     if !names.iter().any(|n| matches!(n, AltName::Dns(_)))
-        && let Ok(name) = AltName::dns("camlock.home.arpa")
+        && let Some(name) = public.permitted.host_name("camlock")
         && allowed(&name)
     {
         names.push(name);

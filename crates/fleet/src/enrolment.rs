@@ -292,7 +292,7 @@ impl Run<'_> {
     /// The names of the certificate, decided here and by policy, before anything is changed on the device.
     fn names(&self) -> Result<Vec<AltName>, Error> {
         let wish = Wish { names: vec![self.order.target.host.clone()], common_name: None };
-        let names = effective(None, &wish)?.names;
+        let names = effective(None, &wish)?.within(&self.fleet.authority.public().permitted).names;
         self.fleet.authority.may_issue(Profile::Device, &names)?;
         Ok(names)
     }

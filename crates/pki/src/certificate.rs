@@ -13,6 +13,7 @@ use x509_cert::{
 use crate::{
     Error, PublicKey,
     key::{self},
+    key_file::elements,
     pem,
 };
 
@@ -104,8 +105,11 @@ impl Certificate {
 
     /// Whether its signature is by the key of `issuer`.
     pub fn is_signed_by(&self, issuer: &Certificate) -> Result<bool, Error> {
+        // The bytes that were signed: what others wrote may not be quite DER, and would be written anew otherwise.
+        let parts = elements(&self.der).unwrap_or_default();
+        let signed = parts.first().map(|tbs| tbs.to_der()).transpose()?.unwrap_or_default();
         let signature = self.parsed.signature().as_bytes().unwrap_or_default();
-        issuer.public_key()?.verify(self.parsed.signature_algorithm(), &self.tbs().to_der()?, signature)
+        issuer.public_key()?.verify(self.parsed.signature_algorithm(), &signed, signature)
     }
 
     /// The subject key identifier in lower-case hexadecimal: short, and no other authority has it.

@@ -59,6 +59,12 @@ pub enum Error {
     TooCostly { cost: String },
     #[error("{text:?} is neither a range of addresses nor a domain")]
     InvalidConstraint { text: String },
+    #[error("the name constraint {constraint} is not supported")]
+    UnsupportedConstraint { constraint: String },
+    #[error("{text} is outside the certificate's name constraints")]
+    PermitOutside { text: String },
+    #[error("the certificate's name constraints leave no host name")]
+    NoHostNameLeft,
     #[error("the certificate would break rules: {findings:?}")]
     LintFailed { findings: Vec<Lint> },
     #[error("cryptography failed: {operation}")]

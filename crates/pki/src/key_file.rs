@@ -37,24 +37,26 @@ impl PrivateKey {
     /// Reads the one private key of a file: PEM with any text and other blocks around it, or DER. An encrypted one
     /// needs `passphrase`; a plain one ignores it.
     pub fn read(bytes: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, Error> {
-        if bytes.len() > MAX_KEY_FILE {
-            return Err(Error::FileTooLarge { bytes: bytes.len(), limit: MAX_KEY_FILE });
-        }
-        // The text around a block may be in any encoding.
-        let mut text = Zeroizing::new(String::with_capacity(bytes.len()));
-        text.extend(bytes.iter().map(|b| if b.is_ascii() { char::from(*b) } else { '?' }));
+        let text = text_of(bytes)?;
         let blocks = pem::raw_blocks(&text);
         if blocks.is_empty() {
             return from_der(bytes, passphrase);
         }
-        let keys: Vec<_> = blocks.into_iter().filter(|(label, _)| label.ends_with("PRIVATE KEY")).collect();
-        let damaged = || Error::NotAPrivateKey { detail: "the PEM block is damaged".into() };
-        match keys.as_slice() {
-            [("OPENSSH PRIVATE KEY", _)] => Err(Error::UnsupportedKey { key: "OpenSSH".into() }),
-            [(_, body)] => from_pem(body.ok_or_else(damaged)?, passphrase)?.ok_or_else(damaged),
+        match key_blocks(blocks).as_slice() {
+            [(label, body)] => from_block(label, *body, passphrase),
             [] => Err(Error::NotAPrivateKey { detail: "no PRIVATE KEY block in the file".into() }),
             several => Err(Error::SeveralPrivateKeys { count: several.len() }),
         }
+    }
+
+    /// Reads each private key of a file as [`PrivateKey::read`] reads one.
+    pub fn read_all(bytes: &[u8], passphrase: Option<&str>) -> Result<Vec<Result<PrivateKey, Error>>, Error> {
+        let text = text_of(bytes)?;
+        let blocks = pem::raw_blocks(&text);
+        if blocks.is_empty() {
+            return Ok(vec![from_der(bytes, passphrase)]);
+        }
+        Ok(key_blocks(blocks).into_iter().map(|(label, body)| from_block(label, body, passphrase)).collect())
     }
 
     /// Reads plain PKCS#8, PKCS#1 or SEC1 in DER.
@@ -90,6 +92,28 @@ impl PrivateKey {
             }
         }
     }
+}
+
+fn text_of(bytes: &[u8]) -> Result<Zeroizing<String>, Error> {
+    if bytes.len() > MAX_KEY_FILE {
+        return Err(Error::FileTooLarge { bytes: bytes.len(), limit: MAX_KEY_FILE });
+    }
+    Ok(pem::text(bytes))
+}
+
+/// A PEM block: its label and its body, `None` where it does not end.
+type Block<'a> = (&'a str, Option<&'a str>);
+
+fn key_blocks(blocks: Vec<Block<'_>>) -> Vec<Block<'_>> {
+    blocks.into_iter().filter(|(label, _)| label.ends_with("PRIVATE KEY")).collect()
+}
+
+fn from_block(label: &str, body: Option<&str>, passphrase: Option<&str>) -> Result<PrivateKey, Error> {
+    if label == "OPENSSH PRIVATE KEY" {
+        return Err(Error::UnsupportedKey { key: "OpenSSH".into() });
+    }
+    let damaged = || Error::NotAPrivateKey { detail: "the PEM block is damaged".into() };
+    from_pem(body.ok_or_else(damaged)?, passphrase)?.ok_or_else(damaged)
 }
 
 /// `None` where headers or base64 are damaged.
@@ -193,7 +217,7 @@ fn known(oid: ObjectIdentifier) -> String {
 }
 
 /// The elements of a sequence.
-fn elements(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+pub(crate) fn elements(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let whole = AnyRef::from_der(der).ok().filter(|whole| whole.tag() == Tag::Sequence)?;
     let mut reader = SliceReader::new(whole.value()).ok()?;
     let mut found = Vec::new();

@@ -38,7 +38,7 @@ pub(crate) fn raw_blocks(text: &str) -> Vec<(&str, Option<&str>)> {
 }
 
 /// Base64 with any white space in it.
-pub(crate) fn decode(body: &str) -> Option<Zeroizing<Vec<u8>>> {
+pub fn decode(body: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut base64 = Zeroizing::new(Vec::with_capacity(body.len()));
     base64.extend(body.bytes().filter(|b| !b.is_ascii_whitespace()));
     STANDARD.decode(&base64).ok().map(Zeroizing::new)
