@@ -180,7 +180,7 @@ mod tests {
             r#"
             [names]
             permit = ["192.168.0.0/16", "lan", "fd00::/8"]
-            deny = ["192.168.7.0/24", "Office.LAN"]
+            deny = ["192.168.7.0/24", ".Office.LAN"]
             [profile.server]
             permit = ["srv.lan", "192.168.0.0/16"]
             deny = ["192.168.7.1"]
