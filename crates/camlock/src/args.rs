@@ -227,10 +227,10 @@ pub struct Import {
 #[derive(Debug, clap::Args)]
 pub struct Rollover {
     /// The new root is on the computers: everything is issued under it from now on
-    #[arg(long, conflicts_with_all = ["cancel", "key", "permit", "constraints", "two_tier"])]
+    #[arg(long, conflicts_with_all = ["cancel", "key", "permit", "constraints", "two_tier", "one_tier"])]
     pub confirm: bool,
     /// Forgets the next root, which has issued nothing
-    #[arg(long, conflicts_with_all = ["key", "permit", "constraints", "two_tier"])]
+    #[arg(long, conflicts_with_all = ["key", "permit", "constraints", "two_tier", "one_tier"])]
     pub cancel: bool,
     /// The kind of the next root's key [default: as the present one's, RSA at least 3072 bits]
     #[arg(long, value_enum)]
@@ -241,10 +241,12 @@ pub struct Rollover {
     /// Whether the root itself says what it may speak for [default: as the present one]
     #[arg(long, value_enum)]
     pub constraints: Option<Constraints>,
-    /// An issuer signs for the devices, and the root's key leaves this machine as an encrypted file; a site that has two
-    /// tiers keeps them
+    /// An issuer signs for the devices, and the root's key leaves this machine as an encrypted file [default: as now]
     #[arg(long)]
     pub two_tier: bool,
+    /// The root signs for the devices itself [default: as now]
+    #[arg(long, conflicts_with_all = ["two_tier", "root_key_file"])]
+    pub one_tier: bool,
     /// Where that file goes [default: SITE-root-key.age]
     #[arg(long, value_name = "FILE")]
     pub root_key_file: Option<PathBuf>,

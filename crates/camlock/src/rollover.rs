@@ -37,7 +37,7 @@ pub async fn run(rollover: &Rollover, setting: &Setting) -> Result<bool, Failure
     for text in &rollover.permit {
         founding.permitted.permit(text)?;
     }
-    founding.two_tier |= rollover.two_tier;
+    founding.two_tier = (founding.two_tier || rollover.two_tier) && !rollover.one_tier;
     if let Some(key) = rollover.key {
         founding.key = kind(key);
     }

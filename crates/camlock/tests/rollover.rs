@@ -379,8 +379,11 @@ async fn with_two_tiers_a_camera_must_send_the_issuer_too() {
     assert_eq!(outcome["error"]["code"], "serves-leaf-alone", "{outcome}");
     assert_eq!(alone.state().count("LoadCertificateWithPrivateKey"), 0);
     assert!(alone.state().certificates.is_empty() && !alone.state().https_on);
-    // It can be moved to a root with one tier.
-    json_of(&site, &ROLLOVER);
+    // It can be moved to a root with one tier; a next root is as the present one unless that is said.
+    json_of(&site, &[&ROLLOVER[..], &["--root-key-file", "next.age"]].concat());
+    assert!(site.path("next.age").exists());
+    json_of(&site, &CANCEL);
+    json_of(&site, &[&ROLLOVER[..], &["--one-tier"]].concat());
     json_of(&site, &CONFIRM);
     assert_eq!(site.secure(&alone, &[], 0).await["verdict"], "secure");
 }
