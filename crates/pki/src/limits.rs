@@ -1,14 +1,12 @@
 //! What name constraints that others wrote (RFC 5280, section 4.2.1.10) leave to an authority.
 
-use std::net::IpAddr;
-
 use domain::AltName;
 use ipnet::IpNet;
 use x509_cert::ext::pkix::{constraints::name::GeneralSubtree, name::GeneralName};
 
 use crate::{
     Certificate, Error, Permitted,
-    certificate::general_name_text,
+    certificate::{address, general_name_text},
     constraints::{Entry, covers},
 };
 
@@ -182,13 +180,8 @@ fn unsupported(name: &GeneralName) -> Error {
 
 /// Address and mask; `None` if the mask has holes.
 fn network(bytes: &[u8]) -> Option<IpNet> {
-    let ip = |bytes: &[u8]| match bytes.len() {
-        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
-        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
-        _ => None,
-    };
-    let (address, mask) = bytes.split_at(bytes.len() / 2);
-    Some(IpNet::with_netmask(ip(address)?, ip(mask)?).ok()?.trunc())
+    let (base, mask) = bytes.split_at(bytes.len() / 2);
+    Some(IpNet::with_netmask(address(base)?, address(mask)?).ok()?.trunc())
 }
 
 /// A domain in lower case, with the dot before it that some write.
