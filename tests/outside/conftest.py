@@ -65,7 +65,10 @@ class Site:
     def age(self, days: int) -> None:
         """Makes the ledger believe that every certificate ends in so many days, so that it is time to renew."""
         with closing(sqlite3.connect(self.home / "data/camlock.db")) as ledger, ledger:
-            ledger.execute("UPDATE certificate SET not_after = ?", (int(time.time()) + days * 86_400,))
+            ledger.execute(
+                "UPDATE certificate SET not_after = ?1, not_before = ?1 - 397 * 86400",
+                (int(time.time()) + days * 86_400,),
+            )
 
     def secure(self, camera: dict[str, Any], *options: str, status: int = 0) -> Any:
         """`camlock secure` for a simulated camera."""

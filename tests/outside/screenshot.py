@@ -36,7 +36,7 @@ def demo(folder: Path, home: Path) -> None:
 
 
 def serve(folder: Path, home: Path) -> None:
-    """A site's own page, empty and with cameras, and its trust page."""
+    """A site's own page, empty and with cameras, and its trust page; both during a rollover."""
     site = Site(home / "site")
     with service(site, "service") as served, Chromium([site.root]) as browser:
         pictures(browser, "empty", served.page, folder)
@@ -45,6 +45,12 @@ def serve(folder: Path, home: Path) -> None:
             with running([program("camera-sim"), model, "--name", name], home / model) as camera:
                 site.secure(camera.first_document(20))
         pictures(browser, "site", served.page, folder)
+        # From here on two roots are shown: the new one before everything moves to it, then with what depends on the old.
+        site.camlock("authority", "rollover", "--key", "p256")
+        pictures(browser, "moving", served.trust, folder)
+        pictures(browser, "site-moving", served.page, folder)
+        site.camlock("authority", "rollover", "--confirm")
+        pictures(browser, "moved", served.trust, folder)
 
 
 def main(folder: Path) -> None:

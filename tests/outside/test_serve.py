@@ -1,6 +1,7 @@
 """`camlock serve` as its users meet it: the site's page, the trust page, locked and unlocked, and its end."""
 
 import json
+import re
 import signal
 import ssl
 import urllib.error
@@ -88,6 +89,43 @@ def test_locked_it_shows_all_and_issues_nothing(site: Site, start_camera: StartC
         for url, root in ((served.page, site.root), (served.trust, None)):
             assert served.get(f"{url}root.pem", root)[1] == site.root.read_text()
         assert served.get(f"{served.trust}cameras")[0] == 404
+
+
+def test_a_rollover_shows_without_a_restart(site: Site) -> None:
+    """Both roots, each with its file and its commands; readable on a phone, and without a script as all pages are."""
+    with service(site, "service") as served, Chromium([site.root]) as browser:
+        alone = served.get(served.trust)[1]
+        site.camlock("authority", "rollover", "--key", "p256")
+        status, text = served.get(served.trust)
+        assert status == 200 and "moving to a new root" in text and "moving to a new root" not in alone
+        both = served.get(f"{served.trust}roots.pem")[1]
+        pems = {served.get(served.trust + name)[1] for name in set(re.findall(r'href="/(root-\w+\.pem)"', text))}
+        assert len(pems) == 2 and all(pem in both for pem in pems) and site.root.read_text() in pems
+        assert served.get(f"{served.trust}root.pem")[1] == site.root.read_text()
+
+        for url, state in ((served.page, "secure"), (served.trust, None)):
+            visit = browser.visit(url)
+            assert (visit.error, visit.console, visit.foreign_requests()) == (None, [], []), visit
+            assert state in (None, visit.state)
+            for width in (320, 390, 1280):
+                tab = browser.tab()
+                tab.show_as(width, 900, "light")
+                tab.visit(url)
+                # What does not fit scrolls inside its own box, not the page.
+                assert tab.evaluate("document.documentElement.scrollWidth") <= width, (url, width)
+                tab.close()
+
+        # Locked, the page stays under the root that it was made under, and says so once; the roots are as they are.
+        site.camlock("authority", "rollover", "--confirm")
+        assert served.get(f"{served.trust}root.pem")[1] in pems - {site.root.read_text()}
+        assert served.get(served.page, site.root)[0] == 200
+    with service(site, "unlocked", "--passphrase-file", site.home / "passphrase") as served:
+        moved = site.home / "moved.pem"
+        site.camlock("trust", "export", "--out", moved)
+        assert served.get(served.page, moved)[0] == 200
+        assert "page-certificate-issued" in [line["code"] for line in served.log()]
+        # Nothing depends on the old root: only the new one is shown.
+        assert served.get(served.trust)[1].count("<span>") == alone.count("<span>")
 
 
 def test_a_second_one_and_a_taken_port_are_refused(site: Site, tmp_path: Path) -> None:

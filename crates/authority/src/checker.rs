@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use domain::AltName;
+use domain::{AltName, Severity};
 use pki::{Certificate, Lint, Permitted, Profile};
 use serde::{Deserialize, Serialize};
 use store::{CertificateRow, Store};
@@ -30,6 +30,17 @@ pub enum Flaw {
     StoredLint { serial: String, reason: Lint },
 }
 
+impl Flaw {
+    /// How much it weighs.
+    pub fn severity(&self) -> Severity {
+        match self {
+            // It was refused to everybody, and stays in the ledger for ever.
+            Flaw::IntentWithoutCertificate { .. } => Severity::Info,
+            _ => Severity::Error,
+        }
+    }
+}
+
 struct Issuer {
     certificate: Certificate,
     permitted: Permitted,
@@ -52,7 +63,7 @@ pub async fn check(store: &Store, now: OffsetDateTime) -> Result<(u64, Vec<Flaw>
             match &row.der {
                 Some(der) => {
                     count += 1;
-                    look(row, der, issuers.get(&row.authority_id), &mut flaws)?;
+                    look(row, der, issuers.get(&row.authority_id), now, &mut flaws)?;
                 }
                 None if now - row.intended_at > IN_FLIGHT => flaws.push(Flaw::IntentWithoutCertificate {
                     serial: row.serial.clone(),
@@ -68,6 +79,7 @@ fn look(
     row: &CertificateRow,
     der: &[u8],
     issuer: Option<&Issuer>,
+    now: OffsetDateTime,
     flaws: &mut Vec<Flaw>,
 ) -> Result<(), Error> {
     let serial = row.serial.clone();
@@ -97,6 +109,10 @@ fn look(
     };
     if !certificate.is_signed_by(&issuer.certificate)? {
         flaws.push(Flaw::SignedByAnother { serial: serial.clone() });
+    }
+    if row.revoked_at.is_some() || row.not_after < now {
+        // Nobody can be helped any more by its being replaced.
+        return Ok(());
     }
     let lints = certificate.lint_as_leaf(profile, &issuer.certificate, &issuer.permitted)?;
     flaws.extend(lints.into_iter().map(|reason| Flaw::StoredLint { serial: serial.clone(), reason }));

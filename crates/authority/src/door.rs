@@ -6,7 +6,7 @@ use pki::{
 use store::Intent;
 use time::{Duration, OffsetDateTime};
 
-use crate::{Authority, Error, crl_path};
+use crate::{Authority, Error, Policy, crl_path};
 
 /// Validity of what Camlock installs and renews itself, days.
 pub const MANAGED_DAYS: i64 = 397;
@@ -53,7 +53,8 @@ pub struct Issued {
 impl Authority {
     /// The one door: policy, intent, lint, signature, ledger, and only then the certificate.
     pub async fn issue(&self, order: &Order<'_>, now: OffsetDateTime) -> Result<Issued, Error> {
-        let days = self.permit(order)?;
+        let policy = self.policy()?;
+        let days = self.permit(order, policy)?;
         let (not_before, not_after) = self.validity(order, days, now)?;
         let serial = Serial::random()?;
         self.store
@@ -69,7 +70,7 @@ impl Authority {
             })
             .await?;
 
-        let crl = self.crl_address();
+        let crl = policy.crl_url.as_deref().map(|url| format!("{url}{}", crl_path(self.public.issuer())));
         let leaf = profile::Leaf {
             profile: order.profile,
             key: order.key,
@@ -90,7 +91,7 @@ impl Authority {
     }
 
     /// The authority's own limits, then the operator's; how many days it may be valid.
-    fn permit(&self, order: &Order<'_>) -> Result<i64, Error> {
+    fn permit(&self, order: &Order<'_>, policy: &Policy) -> Result<i64, Error> {
         self.may_speak_for(order.names)?;
         let (Days::Exactly(days) | Days::AtMost(days)) = order.days;
         if !(1..=MAX_LEAF_DAYS).contains(&days) {
@@ -98,14 +99,21 @@ impl Authority {
         }
         let days = match order.days {
             Days::Exactly(days) => days,
-            Days::AtMost(days) => days.min(self.policy.max_days(order.profile)),
+            Days::AtMost(days) => days.min(policy.max_days(order.profile)),
         };
-        self.policy.permits(order.profile, order.names, order.key, days)?;
+        policy.permits(order.profile, order.names, order.key, days)?;
         Ok(days)
     }
 
-    /// Whether the authority may speak for all of these names. Policy may narrow that further.
-    pub fn may_speak_for(&self, names: &[AltName]) -> Result<(), Error> {
+    /// Whether a certificate for these names may be issued, by the authority's own limits and by the policy: asked before
+    /// anything is changed on a device. The door asks again.
+    pub fn may_issue(&self, profile: Profile, names: &[AltName]) -> Result<(), Error> {
+        self.may_speak_for(names)?;
+        self.policy()?.permits_names(profile, names)
+    }
+
+    /// Whether the authority may speak for all of these names.
+    fn may_speak_for(&self, names: &[AltName]) -> Result<(), Error> {
         if names.is_empty() {
             return Err(Error::NoNames);
         }
@@ -118,10 +126,6 @@ impl Authority {
         Err(Error::NamesOutside { names: outside, permitted: permitted.entries() })
     }
 
-    fn crl_address(&self) -> Option<String> {
-        Some(format!("{}{}", self.policy.crl_url.as_deref()?, crl_path(self.public.issuer())?))
-    }
-
     /// A day back, for clocks that differ a little; further, up to 30 days, for a device whose clock is behind;
     /// and never so far that a short validity is over at once.
     fn validity(
@@ -130,9 +134,11 @@ impl Authority {
         days: i64,
         now: OffsetDateTime,
     ) -> Result<(OffsetDateTime, OffsetDateTime), Error> {
-        let issuer = self.public.issuer();
-        let issuer_ends = issuer.not_after().date();
-        if issuer.not_after() - now < Duration::DAY {
+        let (issuer, root) = (self.public.issuer(), &self.public.root);
+        // An issuer made elsewhere may outlive its root.
+        let ends = issuer.not_after().min(root.not_after());
+        let issuer_ends = ends.date();
+        if ends - now < Duration::DAY {
             return Err(Error::IssuerEnds { issuer_ends });
         }
         let length = Duration::days(days);
@@ -140,12 +146,12 @@ impl Authority {
         let back = (Duration::DAY + behind).min(length / 10);
         // Whole seconds, as in the certificate.
         let now = now.replace_nanosecond(0).unwrap_or(now);
-        let not_before = (now - back).max(issuer.not_before());
+        let not_before = (now - back).max(issuer.not_before()).max(root.not_before());
         let mut not_after = not_before + length - Duration::SECOND;
         if let Days::AtMost(_) = order.days {
-            not_after = not_after.min(issuer.not_after());
+            not_after = not_after.min(ends);
         }
-        if not_after > issuer.not_after() {
+        if not_after > ends {
             return Err(Error::OutlivesIssuer { issuer_ends });
         }
         Ok((not_before, not_after))

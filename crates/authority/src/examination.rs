@@ -4,12 +4,15 @@ use serde::{Deserialize, Serialize};
 use store::{AuthorityState, Store};
 use time::{Date, Duration, OffsetDateTime};
 
-use crate::{Error, Public, ROLLOVER_DAYS, stored_certificate};
+use crate::{Error, Policy, Public, ROLLOVER_DAYS, stored_certificate, wrapping};
 
 /// A list that ends sooner than this should have been signed anew long ago.
 const CRL_LATE: Duration = Duration::days(7);
 /// An issuer below an offline root that ends sooner shortens what is issued.
 const ISSUER_LATE: Duration = Duration::days(crate::BY_HAND_DAYS);
+
+/// A backup that is older lacks what was issued in a month.
+const BACKUP_OLD: Duration = Duration::days(31);
 
 /// What an examination of the authority found.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -19,11 +22,19 @@ pub enum Ailment {
     RolloverDue { root: String, ends: Date },
     RootEnded { root: String, ends: Date },
     NextRoot { root: String },
+    NextRootDue { root: String, ends: Date },
     OldRoot { root: String, devices: usize, certificates: usize },
+    OldIssuer { root: String, devices: usize, certificates: usize },
     IssuerEndsSoon { issuer: String, ends: Date },
     CrlLate { issuer: String, ends: Date },
+    CrlMissing { issuer: String },
     Unconstrained { root: String },
     RootLint { root: String, reason: Lint },
+    NoBackup,
+    BackupOld { at: Date, file: String },
+    LastBackup { at: Date, file: String },
+    KeyFile,
+    IssuerLint { issuer: String, reason: Lint },
 }
 
 impl Ailment {
@@ -31,48 +42,77 @@ impl Ailment {
     pub fn severity(&self) -> Severity {
         match self {
             Ailment::RootEnded { .. } | Ailment::CrlLate { .. } => Severity::Error,
-            Ailment::NextRoot { .. } | Ailment::OldRoot { .. } => Severity::Info,
+            Ailment::NextRoot { .. }
+            | Ailment::OldRoot { .. }
+            | Ailment::OldIssuer { .. }
+            | Ailment::LastBackup { .. }
+            | Ailment::KeyFile => Severity::Info,
             _ => Severity::Warning,
         }
     }
 }
 
-/// Looks at roots, issuers and lists. No key is needed for it.
+/// Looks at roots, issuers, lists, backups and the vault. No key is needed for it.
 pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>, Error> {
     let public = Public::read(store).await?;
     let mut found = Vec::new();
     let (root, ends) = (public.root.subject(), public.root.not_after().date());
     if public.root.not_after() < now {
         found.push(Ailment::RootEnded { root: root.clone(), ends });
-    } else if public.root.not_after() - now < Duration::days(ROLLOVER_DAYS) && public.next.is_none() {
-        found.push(Ailment::RolloverDue { root: root.clone(), ends });
+    } else if public.root.not_after() - now < Duration::days(ROLLOVER_DAYS) {
+        found.push(match public.next {
+            None => Ailment::RolloverDue { root: root.clone(), ends },
+            Some(_) => Ailment::NextRootDue { root: root.clone(), ends },
+        });
     }
     if !public.constrained {
         found.push(Ailment::Unconstrained { root: root.clone() });
     }
     let lints = public.root.lint_as_root()?;
     found.extend(lints.into_iter().map(|reason| Ailment::RootLint { root: root.clone(), reason }));
+    for issuer in &public.issuers {
+        let lints = issuer.lint_as_issuer(&public.root)?.into_iter();
+        found.extend(lints.map(|reason| Ailment::IssuerLint { issuer: issuer.subject(), reason }));
+    }
     for issuer in public.issuers.iter().filter(|i| i.not_after() - now < ISSUER_LATE) {
         found.push(Ailment::IssuerEndsSoon { issuer: issuer.subject(), ends: issuer.not_after().date() });
     }
     found.extend(public.next.iter().map(|next| Ailment::NextRoot { root: next.subject() }));
-    found.extend(public.old.iter().map(|old| Ailment::OldRoot {
-        root: old.root.subject(),
-        devices: old.dependents.devices.len(),
-        certificates: old.dependents.by_hand.len(),
+    found.extend(public.old.iter().map(|old| {
+        let (devices, certificates) = (old.dependents.devices.len(), old.dependents.by_hand.len());
+        match old.root == public.root {
+            true => Ailment::OldIssuer { root: root.clone(), devices, certificates },
+            false => Ailment::OldRoot { root: old.root.subject(), devices, certificates },
+        }
     }));
     found.extend(late_lists(store, now).await?);
+    found.push(match store.last_backup().await? {
+        None => Ailment::NoBackup,
+        Some(last) if now - last.at > BACKUP_OLD => {
+            Ailment::BackupOld { at: last.at.date(), file: last.file }
+        }
+        Some(last) => Ailment::LastBackup { at: last.at.date(), file: last.file },
+    });
+    if wrapping(&store.site().await?)?.has_key_file() {
+        found.push(Ailment::KeyFile);
+    }
     Ok(found)
 }
 
 async fn late_lists(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>, Error> {
     let mut late = Vec::new();
+    let published = Policy::read(store.directory()).is_ok_and(|p| p.crl_url.is_some());
     for row in store.site().await?.authorities {
         let issuer = stored_certificate(&row)?;
+        if row.state == AuthorityState::Active && published && store.crl(row.id).await?.is_none() {
+            late.push(Ailment::CrlMissing { issuer: issuer.subject() });
+        }
         if matches!(row.state, AuthorityState::Active | AuthorityState::Old)
             && issuer.not_after() > now
             && let Some((_, end)) = store.crl(row.id).await?
             && end - now < CRL_LATE
+            // A list does not go past the end of who signed it.
+            && end < issuer.not_after()
         {
             late.push(Ailment::CrlLate { issuer: issuer.subject(), ends: end.date() });
         }

@@ -120,8 +120,7 @@ impl New {
         let vault = serde_json::to_string(&self.wrapping).map_err(store::Error::from)?;
         let authority: Vec<NewAuthority<'_>> = self.rows.iter().map(Row::as_new).collect();
         store.found_site(&NewSite { name: &self.site, vault: &vault, authority: &authority }).await?;
-        let recipient = self.wrapping.recovery_recipient;
-        let opened = Authority::with(store, &store.site().await?, self.vault, recipient).await?;
+        let opened = Authority::with(store, &store.site().await?, self.vault).await?;
         Ok((opened, self.recovery))
     }
 }
@@ -155,7 +154,7 @@ impl Sealer<'_> {
     }
 
     fn for_recovery(&self, key: &PrivateKey) -> Result<String, Error> {
-        Ok(vault::encrypt_for_recovery(self.recipient, key.to_pem()?.as_bytes())?)
+        Ok(vault::escrow::encrypt_text(self.recipient, key.to_pem()?.as_bytes())?)
     }
 }
 

@@ -9,7 +9,9 @@ mod door;
 mod error;
 mod examination;
 mod founding;
+mod import;
 mod names;
+mod pile;
 mod policy;
 mod policy_file;
 mod public;
@@ -29,11 +31,13 @@ pub use door::{BY_HAND_DAYS, Days, Issued, MANAGED_DAYS, Order};
 pub use error::Error;
 pub use examination::{Ailment, examine};
 pub use founding::{Adopted, Founding, New};
+pub use import::{Ca, ImportError};
 pub use names::{Change, Effective, Wish, effective};
+pub use pile::{MAX_IMPORT, Pile};
 pub use policy::{BackupPlan, Policy};
 pub use policy_file::Mistake;
 pub use public::Public;
-pub use revocation::{CRL_DAYS, crl_path};
+pub use revocation::{CRL_DAYS, crl_at, crl_path};
 pub use rollover::{Next, ROLLOVER_DAYS};
 
 /// The name in the certificate of Camlock's own page.
@@ -44,9 +48,9 @@ pub struct Authority {
     public: Public,
     key: PrivateKey,
     id: i64,
-    policy: Policy,
+    /// Or what is wrong with it: then nothing is issued, and everything else goes on.
+    policy: Result<Policy, Error>,
     vault: Arc<Vault>,
-    recovery_recipient: String,
     store: Store,
 }
 
@@ -56,43 +60,37 @@ impl Authority {
         let site = store.site().await?;
         let wrapping = wrapping(&site)?;
         let secret = Zeroizing::new(secret.to_owned());
-        let opened = wrapping.clone();
-        let vault = blocking(move || Ok(Vault::open(&opened, &secret)?)).await?;
-        let authority =
-            Authority::with(store, &site, Arc::new(vault), wrapping.recovery_recipient.clone()).await?;
+        let vault = blocking(move || Ok(Vault::open(&wrapping, &secret)?)).await?;
+        let authority = Authority::with(store, &site, Arc::new(vault)).await?;
         authority.keep_for_recovery(&site).await?;
         Ok(authority)
     }
 
-    async fn with(
-        store: &Store,
-        site: &Site,
-        vault: Arc<Vault>,
-        recovery_recipient: String,
-    ) -> Result<Authority, Error> {
-        let policy = Policy::read(store.directory())?;
+    async fn with(store: &Store, site: &Site, vault: Arc<Vault>) -> Result<Authority, Error> {
+        let policy = Policy::read(store.directory());
         let public = Public::read(store).await?;
         let active = site.authorities.iter().find(|a| a.state == AuthorityState::Active);
         let active = active.ok_or(store::Error::NoAuthority)?;
         let key = unseal(&vault, active)?;
         let store = store.clone();
-        Ok(Authority { public, key, id: active.id, policy, vault, recovery_recipient, store })
+        Ok(Authority { public, key, id: active.id, policy, vault, store })
     }
 
     /// The same authority as the ledger and the policy file have it now: another process may have moved it on to the
-    /// next root, or changed the recovery key.
+    /// next root, say. A mistake in the policy is an error here, so that what was read before can hold on.
     pub async fn reopened(&self) -> Result<Authority, Error> {
         let site = self.store.site().await?;
-        let recipient = wrapping(&site)?.recovery_recipient;
-        Authority::with(&self.store, &site, self.vault.clone(), recipient).await
+        let again = Authority::with(&self.store, &site, self.vault.clone()).await?;
+        again.policy()?;
+        Ok(again)
     }
 
     /// A ledger of an older version does not have the keys for the recovery key yet.
     async fn keep_for_recovery(&self, site: &Site) -> Result<(), Error> {
+        let recipient = wrapping(site)?.recovery_recipient;
         let missing = site.authorities.iter().filter(|a| a.sealed_key.is_some() && a.for_recovery.is_none());
         for row in missing {
-            let pem = unseal(&self.vault, row)?.to_pem()?;
-            let armored = vault::encrypt_for_recovery(&self.recovery_recipient, pem.as_bytes())?;
+            let armored = escrowed(&self.vault, row, &recipient)?;
             self.store.keep_for_recovery(row.id, &armored).await?;
         }
         Ok(())
@@ -109,8 +107,8 @@ impl Authority {
     }
 
     /// The policy that it issues by.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    pub fn policy(&self) -> Result<&Policy, Error> {
+        self.policy.as_ref().map_err(Clone::clone)
     }
 }
 
@@ -137,6 +135,18 @@ fn unseal(vault: &Vault, row: &AuthorityRow) -> Result<PrivateKey, Error> {
     let subject = certificate.subject();
     let sealed = row.sealed_key.as_ref().ok_or(Error::KeyElsewhere { authority: subject })?;
     Ok(PrivateKey::from_pkcs8(&vault.unseal(&key_purpose(&certificate), sealed)?)?)
+}
+
+/// The keys on this machine encrypted to a recovery key, named by its public half, with the numbers of their
+/// authorities: what has to change together with the recovery key.
+pub fn keys_for_recovery(vault: &Vault, site: &Site, recipient: &str) -> Result<Vec<(i64, String)>, Error> {
+    let held = site.authorities.iter().filter(|a| a.sealed_key.is_some());
+    held.map(|row| Ok((row.id, escrowed(vault, row, recipient)?))).collect()
+}
+
+fn escrowed(vault: &Vault, row: &AuthorityRow, recipient: &str) -> Result<String, Error> {
+    let pem = unseal(vault, row)?.to_pem()?;
+    Ok(vault::escrow::encrypt_text(recipient, pem.as_bytes())?)
 }
 
 fn key_purpose(certificate: &Certificate) -> String {

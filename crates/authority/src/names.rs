@@ -1,5 +1,5 @@
 use domain::AltName;
-use pki::{Request, profile::MAX_COMMON_NAME};
+use pki::{Permitted, Request, profile::MAX_COMMON_NAME};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, default_host_name};
@@ -41,10 +41,34 @@ pub enum Change {
     DroppedUnusableName { name: String },
     /// A common name that looks like a host name.
     DroppedCommonName { name: String },
+    /// A common name that cannot be read, is too long or has invisible characters.
+    UnusableCommonName { name: String },
+    /// An address was written as a host name.
+    AddressAsHostName { name: String },
+    /// The file has a private key beside the request.
+    BesidePrivateKey,
     /// The request asked to become an authority.
     DroppedCa,
     /// An extension that the profile does not have.
     DroppedExtension { extension: String },
+}
+
+impl Effective {
+    /// With the host name that was added put inside what the authority may speak for.
+    pub fn within(mut self, permitted: &Permitted) -> Effective {
+        for change in &mut self.changes {
+            if let Change::AddedHostName { name: added } = change
+                && let Some(name) = self.names.iter_mut().find(|n| n.to_string() == *added)
+                && !permitted.allows(name)
+                && let AltName::Dns(host) = &*name
+                && let Some(inside) = permitted.host_name(host.split('.').next().unwrap_or_default())
+            {
+                *added = inside.to_string();
+                *name = inside;
+            }
+        }
+        self
+    }
 }
 
 /// Decides the effective names. If the operator named any, the certificate is for exactly those; else the
@@ -79,6 +103,8 @@ pub fn effective(request: Option<&Request>, wish: &Wish) -> Result<Effective, Er
 fn take_request(request: &Request, names: &mut Vec<AltName>, changes: &mut Vec<Change>) {
     if names.is_empty() {
         *names = request.names.clone();
+        let misplaced = request.misplaced_names.iter();
+        changes.extend(misplaced.map(|n| Change::AddressAsHostName { name: n.to_string() }));
         let address = request.common_name.as_deref().and_then(|n| n.parse().ok()).map(AltName::Ip);
         if let Some(name) = address.filter(|n| !names.contains(n)) {
             changes.push(Change::AddedFromCommonName { name: name.to_string() });
@@ -98,6 +124,9 @@ fn take_request(request: &Request, names: &mut Vec<AltName>, changes: &mut Vec<C
     let usages = ["2.5.29.15", "2.5.29.37"];
     let others = request.extensions.iter().filter(|e| !usages.contains(&e.as_str()));
     changes.extend(others.map(|e| Change::DroppedExtension { extension: e.clone() }));
+    if request.beside_private_key {
+        changes.push(Change::BesidePrivateKey);
+    }
 }
 
 fn common_name(
@@ -117,8 +146,10 @@ fn common_name(
         }
         return Ok(Some(name.to_owned()));
     }
-    let asked = request.and_then(|r| r.common_name.clone()).filter(|n| !n.chars().any(char::is_control));
-    match asked {
+    if let Some(name) = request.and_then(|r| r.unusable_common_name.clone()) {
+        changes.push(Change::UnusableCommonName { name });
+    }
+    match request.and_then(|r| r.common_name.clone()) {
         Some(name) if host_like(&name) => {
             changes.push(Change::DroppedCommonName { name });
             Ok(None)

@@ -69,12 +69,8 @@ impl Policy {
         key: &PublicKey,
         days: i64,
     ) -> Result<(), Error> {
+        self.permits_names(profile, names)?;
         let rules = self.rules(profile);
-        let tables =
-            [("[names]".to_owned(), &self.names), (format!("[profile.{}]", profile.name()), &rules.names)];
-        denied(&tables, names)?;
-        permitted(&tables, names)?;
-
         let profile = profile.name().to_owned();
         if !rules.takes(key) {
             let allowed = rules.keys.iter().map(KeyKind::to_string).collect();
@@ -84,6 +80,21 @@ impl Policy {
             return Err(Error::PolicyDays { profile, days, limit: rules.days });
         }
         Ok(())
+    }
+
+    /// Whether a certificate of this profile may hold these names.
+    pub fn permits_names(&self, profile: Profile, names: &[AltName]) -> Result<(), Error> {
+        let tables = [
+            ("[names]".to_owned(), &self.names),
+            (format!("[profile.{}]", profile.name()), &self.rules(profile).names),
+        ];
+        denied(&tables, names)?;
+        permitted(&tables, names)
+    }
+
+    /// Whether a certificate of this profile may hold a key of this kind.
+    pub fn takes(&self, profile: Profile, kind: KeyKind) -> bool {
+        self.rules(profile).keys.contains(&kind)
     }
 
     /// The longest validity, days.
@@ -169,7 +180,7 @@ mod tests {
             r#"
             [names]
             permit = ["192.168.0.0/16", "lan", "fd00::/8"]
-            deny = ["192.168.7.0/24", "Office.LAN"]
+            deny = ["192.168.7.0/24", ".Office.LAN"]
             [profile.server]
             permit = ["srv.lan", "192.168.0.0/16"]
             deny = ["192.168.7.1"]

@@ -143,7 +143,9 @@ struct WrittenBackup {
 fn read_names(text: &str, permit: Option<List>, deny: List) -> Result<Names, Error> {
     let list = |key: &str, list: List| -> Result<Vec<Permitted>, Error> {
         let entry = |entry: Spanned<String>| {
-            Permitted::try_from(vec![entry.get_ref().clone()]).map_err(|_| {
+            // With a dot before it as without: a domain includes itself.
+            let alone = |mut none: Permitted| none.permit(entry.get_ref()).map(|()| none);
+            Permitted::try_from(Vec::new()).and_then(alone).map_err(|_| {
                 let said = Mistake::PolicyEntry { key: key.to_owned(), entry: short(entry.get_ref()) };
                 mistake(text, entry.span().start, said)
             })

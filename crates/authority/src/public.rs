@@ -1,8 +1,8 @@
-use pki::{Certificate, Permitted};
+use pki::{Certificate, KeyKind, Permitted};
 use store::{AuthorityRow, AuthorityState, Dependents, Site, Store};
 use time::OffsetDateTime;
 
-use crate::{Error, PAGE_NAME, stored_certificate};
+use crate::{Error, Founding, PAGE_NAME, stored_certificate};
 
 /// What everybody may know of the authority: no passphrase is needed for it.
 #[derive(Clone, Debug)]
@@ -19,16 +19,16 @@ pub struct Public {
     pub constrained: bool,
     /// The root that is to come, and waits to be introduced to the computers.
     pub next: Option<Certificate>,
-    /// Earlier authorities that something still depends on.
+    /// Earlier authorities that something still depends on, by root.
     pub old: Vec<Old>,
 }
 
-/// An earlier authority, and what still depends on it.
+/// The root of earlier authorities, and what still depends on them.
 #[derive(Clone, Debug)]
 pub struct Old {
-    /// Its root.
+    /// Their root; that of what is issued now, if only the issuer below it was replaced.
     pub root: Certificate,
-    /// What has a certificate of it, neither past its end nor revoked.
+    /// What has a certificate of theirs, neither past its end nor revoked.
     pub dependents: Dependents,
 }
 
@@ -44,13 +44,20 @@ impl Public {
             Some(_) => (root_of(&site, active)?, vec![certificate]),
         };
         let next = in_state(AuthorityState::Next).next().map(|a| root_of(&site, a)).transpose()?;
-        let mut old = Vec::new();
+        let mut old: Vec<Old> = Vec::new();
         for row in in_state(AuthorityState::Old) {
             let dependents = store.dependents(row.id, PAGE_NAME).await?;
             let root = root_of(&site, row)?;
             let in_use = !dependents.devices.is_empty() || !dependents.by_hand.is_empty();
-            if in_use && root.not_after() > OffsetDateTime::now_utc() {
-                old.push(Old { root, dependents });
+            if !in_use || root.not_after() < OffsetDateTime::now_utc() {
+                continue;
+            }
+            match old.iter_mut().find(|old| old.root == root) {
+                Some(old) => {
+                    old.dependents.devices.extend(dependents.devices);
+                    old.dependents.by_hand.extend(dependents.by_hand);
+                }
+                None => old.push(Old { root, dependents }),
             }
         }
         Ok(Public {
@@ -64,6 +71,21 @@ impl Public {
         })
     }
 
+    /// A next authority that is as this one.
+    pub fn successor(&self) -> Founding {
+        Founding {
+            site: self.site.clone(),
+            key: match self.root.key_name().parse() {
+                // One that was made elsewhere may be weaker than a new root should be.
+                Ok(KeyKind::Rsa2048) | Err(_) => KeyKind::Rsa3072,
+                Ok(kind) => kind,
+            },
+            permitted: self.permitted.clone(),
+            constrained: self.constrained,
+            two_tier: !self.issuers.is_empty(),
+        }
+    }
+
     /// Who signs leaves.
     pub fn issuer(&self) -> &Certificate {
         self.issuers.last().unwrap_or(&self.root)
@@ -71,13 +93,12 @@ impl Public {
 
     /// The roots that the site's devices are verified by: of what is issued now, and of what was issued before.
     pub fn roots(&self) -> Vec<Certificate> {
-        let mut roots = vec![self.root.clone()];
-        for old in &self.old {
-            if !roots.contains(&old.root) {
-                roots.push(old.root.clone());
-            }
-        }
-        roots
+        [self.root.clone()].into_iter().chain(self.old_roots().cloned()).collect()
+    }
+
+    /// Earlier roots that something still depends on.
+    pub fn old_roots(&self) -> impl Iterator<Item = &Certificate> {
+        self.old.iter().map(|old| &old.root).filter(|root| **root != self.root)
     }
 
     /// The roots that a computer is to trust: those of the devices, and the one to come.

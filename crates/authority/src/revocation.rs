@@ -1,5 +1,5 @@
 use pki::{Certificate, crl};
-use store::{AuthorityRow, AuthorityState, Reason};
+use store::{AuthorityRow, AuthorityState, Reason, Store};
 use time::{Duration, OffsetDateTime};
 
 use crate::{Authority, Error, stored_certificate, unseal};
@@ -8,10 +8,25 @@ use crate::{Authority, Error, stored_certificate, unseal};
 /// two weeks still has one.
 pub const CRL_DAYS: i64 = 31;
 
-/// The path of an authority's list below the address at which the site publishes lists. `None` for one without a key
-/// identifier (some imported ones).
-pub fn crl_path(authority: &Certificate) -> Option<String> {
-    Some(format!("/crl/{}.crl", authority.key_id()?))
+/// Hexadecimal digits of an ordinary key identifier.
+const KEY_ID_DIGITS: usize = 40;
+
+/// The path of an authority's list below the address at which the site publishes lists. One without a key identifier,
+/// as some imported ones are, or with a long one, goes by a digest.
+pub fn crl_path(authority: &Certificate) -> String {
+    let digest = || authority.sha256().chars().take(KEY_ID_DIGITS).collect();
+    let id = authority.key_id().filter(|id| (1..=KEY_ID_DIGITS).contains(&id.len())).unwrap_or_else(digest);
+    format!("/crl/{id}.crl")
+}
+
+/// The list that is published at this path, if one is, and when the next one has to be there. No key is needed for it.
+pub async fn crl_at(store: &Store, path: &str) -> Result<Option<(Vec<u8>, OffsetDateTime)>, Error> {
+    for row in store.site().await?.authorities {
+        if crl_path(&stored_certificate(&row)?) == path {
+            return Ok(store.crl(row.id).await?);
+        }
+    }
+    Ok(None)
 }
 
 impl Authority {
@@ -31,8 +46,11 @@ impl Authority {
         let site = self.store.site().await?;
         for row in site.authorities.iter().filter(|a| publishes(a)) {
             let next_update = self.store.crl(row.id).await?.map(|(_, next_update)| next_update);
-            let wanted = next_update.is_some() || self.policy.crl_url.is_some();
-            if wanted && next_update.is_none_or(|end| end - now < Duration::days(CRL_DAYS) / 2) {
+            let wanted = next_update.is_some() || self.policy().is_ok_and(|p| p.crl_url.is_some());
+            // No list goes past the end of who signs it: a last one, and none after that.
+            let last = stored_certificate(row)?.not_after();
+            let over = last < now || next_update.is_some_and(|end| end >= last);
+            if wanted && !over && next_update.is_none_or(|end| end - now < Duration::days(CRL_DAYS) / 2) {
                 self.sign_crl(row.id, now).await?;
                 signed += 1;
             }
@@ -45,21 +63,22 @@ impl Authority {
         let gone = || store::Error::StoredData { detail: "a certificate's authority is gone".into() };
         let row = site.authorities.iter().find(|a| a.id == authority_id).ok_or_else(gone)?;
         let (issuer, key) = (stored_certificate(row)?, unseal(self.vault(), row)?);
+        if issuer.not_after() <= now {
+            // Nobody takes its certificates any more, nor its list.
+            return Ok(());
+        }
         let number = self.store.take_crl_number(authority_id).await?;
         let revoked = self.store.revocations(authority_id).await?;
         let entries: Vec<crl::Entry> = revoked
             .into_iter()
             .map(|r| crl::Entry { serial: r.serial, at: r.at, reason: reason(r.reason) })
             .collect();
+        // For computers whose clock is a little behind, and never before what it names.
+        let newest = entries.iter().map(|e| e.at).max().unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let this_update = (now - Duration::HOUR).max(newest);
         // Never past the end of who signed it.
         let next_update = (now + Duration::days(CRL_DAYS)).min(issuer.not_after());
-        let list = crl::List {
-            number: number.unsigned_abs(),
-            // For computers whose clock is a little behind.
-            this_update: now - Duration::HOUR,
-            next_update,
-            entries: &entries,
-        };
+        let list = crl::List { number: number.unsigned_abs(), this_update, next_update, entries: &entries };
         let der = crl::sign(&list, &issuer, &key)?;
         Ok(self.store.save_crl(authority_id, number, next_update, &der).await?)
     }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::{
     Authority, BY_HAND_DAYS, Error, Founding, blocking,
     founding::{self, Row, Sealer},
-    stored_certificate,
+    stored_certificate, wrapping,
 };
 
 /// So long before the root ends the next one should be there, days: what is issued shortly before the change still gets
@@ -16,6 +16,8 @@ pub const ROLLOVER_DAYS: i64 = 2 * BY_HAND_DAYS;
 
 /// The next root (and its issuer, with two tiers), not yet stored.
 pub struct Next {
+    /// The vault that its keys are for.
+    vault: String,
     rows: Vec<Row>,
     /// With two tiers, the root's key for the recovery key (an armored `age` file), stored nowhere.
     pub offline_root: Option<String>,
@@ -30,7 +32,7 @@ impl Next {
     /// Stores it. It issues nothing before [`Authority::confirm_next`].
     pub async fn store(&self, store: &Store) -> Result<(), Error> {
         let rows: Vec<_> = self.rows.iter().map(Row::as_new).collect();
-        Ok(store.add_next(&rows).await?)
+        Ok(store.add_next(&self.vault, &rows).await?)
     }
 }
 
@@ -41,11 +43,12 @@ impl Authority {
             return Err(store::Error::RolloverUnderWay.into());
         }
         let founding = Founding { site: self.public.site.clone(), ..founding };
-        let (vault, recipient) = (self.vault.clone(), self.recovery_recipient.clone());
+        let site = self.store.site().await?;
+        let (vault, recipient) = (self.vault.clone(), wrapping(&site)?.recovery_recipient);
         blocking(move || {
             let sealer = Sealer { vault: &vault, recipient: &recipient };
             let (rows, offline_root) = founding::rows(&founding, &sealer, AuthorityState::Next, now)?;
-            Ok(Next { rows, offline_root })
+            Ok(Next { vault: site.vault, rows, offline_root })
         })
         .await
     }
@@ -70,7 +73,7 @@ impl Authority {
         let row = site.authorities.iter().find(|a| a.id == root_id);
         let gone = || store::Error::StoredData { detail: "the issuer's root is gone".into() };
         let root = stored_certificate(row.ok_or_else(gone)?)?;
-        let (vault, recipient) = (self.vault.clone(), self.recovery_recipient.clone());
+        let (vault, recipient) = (self.vault.clone(), wrapping(&site)?.recovery_recipient);
         let founding = Founding {
             site: self.public.site.clone(),
             key,
@@ -84,7 +87,7 @@ impl Authority {
             founding::issuer(&founding, &root, &root_key, &sealer, AuthorityState::Active, now)
         })
         .await?;
-        Ok(self.store.replace_issuer(root_id, &row.as_new()).await?)
+        Ok(self.store.replace_issuer(&site.vault, self.id, root_id, &row.as_new()).await?)
     }
 
     pub(crate) fn vault(&self) -> &Vault {
@@ -93,8 +96,8 @@ impl Authority {
 }
 
 fn offline_key(root: &Certificate, armored: &str, recovery_key: &str) -> Result<PrivateKey, Error> {
-    let pem = vault::decrypt_with_recovery_key(recovery_key, armored)?;
-    let key = PrivateKey::from_pem(std::str::from_utf8(&pem).unwrap_or_default())?;
+    let pem = vault::escrow::decrypt_text(recovery_key, armored)?;
+    let key = PrivateKey::read(&pem, None)?;
     if key.public_key()? != root.public_key()? {
         return Err(Error::OtherRootKey { root: root.subject() });
     }

@@ -16,7 +16,7 @@ pub struct Args {
     /// The data directory [default: the platform's]
     #[arg(long, global = true, env = "CAMLOCK_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// A file whose first line is the passphrase (or the recovery key)
+    /// A file whose first line is the passphrase (or the recovery key); a key file does, too
     #[arg(long, global = true, env = "CAMLOCK_PASSPHRASE_FILE", value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// Yes to what would be asked: nothing more is added by init, and secure may overwrite a certificate for good
@@ -53,8 +53,10 @@ pub enum Command {
     /// Signs a certificate request made elsewhere
     #[command(after_help = "Example:\n  camlock sign camera.csr --ip 192.168.1.64")]
     Sign(Sign),
-    /// Makes key and certificate in one PEM, to upload by hand
-    #[command(after_help = "Example:\n  camlock issue --name Gate --ip 192.168.1.65")]
+    /// Makes key and certificate as a package, to upload by hand
+    #[command(
+        after_help = "Example:\n  camlock issue --name Gate --ip 192.168.1.65\n  camlock issue --name Gate --ip 192.168.1.65 --order separate --key-form traditional\n  camlock issue --name Gate --ip 192.168.1.65 --format p12 --package-passphrase-file secret"
+    )]
     Issue(Issue),
     /// Revokes a certificate; the list of revoked ones is signed anew
     #[command(after_help = "Example:\n  camlock revoke 5f3a... --reason key-compromise")]
@@ -75,6 +77,19 @@ pub enum Command {
     /// The root, for browsers
     #[command(after_help = "Example:\n  camlock trust export --out root.pem")]
     Trust(Trust),
+    /// What opens the authority: passphrase, recovery key, key file
+    #[command(after_help = "Example:\n  camlock vault show\n  camlock vault passphrase")]
+    Vault(Vault),
+    /// Everything in one file, encrypted to the recovery key; needs no passphrase
+    #[command(
+        after_help = "Example:\n  camlock backup /mnt/usb/camlock.tar.age\n\nOnly the recovery key opens it: camlock restore, or the age tool alone:\n  age --decrypt -i RECOVERY-KEY-FILE camlock.tar.age | tar x"
+    )]
+    Backup(Backup),
+    /// Puts a backup into a data directory without an authority, with the recovery key
+    #[command(
+        after_help = "Example:\n  camlock restore /mnt/usb/camlock.tar.age\n  camlock restore camlock.tar.age --recovery-key-file recovery-key"
+    )]
+    Restore(Restore),
 }
 
 /// `demo`
@@ -137,6 +152,17 @@ pub enum LeafKey {
     P384,
 }
 
+/// What a leaf is for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Profile {
+    /// A device's web page: TLS server
+    Device,
+    /// A device that also shows its certificate to others (802.1X, a recorder): TLS server and client
+    DeviceDual,
+    /// A NAS, a recorder, a web page: TLS server
+    Server,
+}
+
 /// Name constraints in the root.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Constraints {
@@ -160,6 +186,11 @@ pub enum AuthorityAction {
     /// Shows the root, what it may speak for, and what depends on earlier ones
     #[command(after_help = "Example:\n  camlock authority show")]
     Show,
+    /// Makes the site's authority out of a CA that there is already; never over an existing one
+    #[command(
+        after_help = "Example:\n  camlock authority import archive.zip                  (Synology DSM 6)\n  camlock authority import ca.crt ca.key                (two files, PEM or DER)\n  camlock authority import ca.p12 --import-passphrase-file secret\n  camlock authority import ~/.local/share/mkcert        (mkcert -CAROOT)\n  camlock authority import easy-rsa/pki\n  camlock authority import config.xml --ca \"Cameras\"     (OPNsense, pfSense)"
+    )]
+    Import(Import),
     /// Makes the next root; with --confirm, moves to it
     #[command(
         after_help = "Example:\n  camlock authority rollover\n  camlock trust export --out roots.pem   (to every computer)\n  camlock authority rollover --confirm\n  camlock secure ADDRESS...              (each device moves)"
@@ -172,29 +203,52 @@ pub enum AuthorityAction {
     Issuer(Issuer),
 }
 
+/// `authority import`
+#[derive(Debug, clap::Args)]
+pub struct Import {
+    /// Files and directories with the CA's certificate and its private key
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The site's name
+    #[arg(long, default_value = "Home")]
+    pub site: String,
+    /// Where the CA has no name constraints: a further range, address or domain that it may speak for
+    #[arg(long, value_name = "CIDR-or-NAME")]
+    pub permit: Vec<String>,
+    /// Of several CAs the one with this name, or whose SHA-256 begins like this
+    #[arg(long, value_name = "NAME")]
+    pub ca: Option<String>,
+    /// A file whose first line is the passphrase of the private key or package [default: asked for]
+    #[arg(long, value_name = "FILE")]
+    pub import_passphrase_file: Option<PathBuf>,
+}
+
 /// `authority rollover`
 #[derive(Debug, clap::Args)]
 pub struct Rollover {
     /// The new root is on the computers: everything is issued under it from now on
-    #[arg(long, conflicts_with_all = ["cancel", "key", "permit", "constraints", "two_tier"])]
+    #[arg(long, conflicts_with_all = ["cancel", "key", "permit", "constraints", "two_tier", "one_tier"])]
     pub confirm: bool,
     /// Forgets the next root, which has issued nothing
-    #[arg(long, conflicts_with_all = ["key", "permit", "constraints", "two_tier"])]
+    #[arg(long, conflicts_with_all = ["key", "permit", "constraints", "two_tier", "one_tier"])]
     pub cancel: bool,
-    /// The kind of the next root's key
-    #[arg(long, value_enum, default_value_t = RootKey::Rsa3072)]
-    pub key: RootKey,
+    /// The kind of the next root's key [default: as the present one's, RSA at least 3072 bits]
+    #[arg(long, value_enum)]
+    pub key: Option<RootKey>,
     /// A further range, address or domain, beside those of the present root
     #[arg(long, value_name = "CIDR-or-NAME")]
     pub permit: Vec<String>,
-    /// Whether the root itself says what it may speak for
-    #[arg(long, value_enum, default_value_t = Constraints::Default)]
-    pub constraints: Constraints,
-    /// An issuer signs for the devices, and the root's key leaves this machine as an encrypted file
+    /// Whether the root itself says what it may speak for [default: as the present one]
+    #[arg(long, value_enum)]
+    pub constraints: Option<Constraints>,
+    /// An issuer signs for the devices, and the root's key leaves this machine as an encrypted file [default: as now]
     #[arg(long)]
     pub two_tier: bool,
+    /// The root signs for the devices itself [default: as now]
+    #[arg(long, conflicts_with_all = ["two_tier", "root_key_file"])]
+    pub one_tier: bool,
     /// Where that file goes [default: SITE-root-key.age]
-    #[arg(long, value_name = "FILE", requires = "two_tier")]
+    #[arg(long, value_name = "FILE")]
     pub root_key_file: Option<PathBuf>,
 }
 
@@ -255,6 +309,9 @@ pub struct Sign {
     /// A host name of the device
     #[arg(long)]
     pub dns: Vec<String>,
+    /// What the certificate is for
+    #[arg(long, value_enum, default_value_t = Profile::Device)]
+    pub profile: Profile,
     /// A name for people
     #[arg(long)]
     pub name: Option<String>,
@@ -278,13 +335,35 @@ pub struct Issue {
     /// A host name of the device
     #[arg(long)]
     pub dns: Vec<String>,
+    /// What the certificate is for
+    #[arg(long, value_enum, default_value_t = Profile::Device)]
+    pub profile: Profile,
     /// The kind of key
     #[arg(long, value_enum, default_value_t = LeafKey::Rsa2048)]
     pub key: LeafKey,
     /// Validity [default: 730, less if the root ends before]
     #[arg(long)]
     pub days: Option<i64>,
-    /// Where the package goes [default: NAME.pem]
+    /// The form that the device takes
+    #[arg(long, value_enum, default_value_t = Format::Pem)]
+    pub format: Format,
+    /// Where key and certificate stand in PEM [default: key-first]
+    #[arg(long, value_enum)]
+    pub order: Option<Order>,
+    /// How the key is written in PEM and DER [default: pkcs8]
+    #[arg(long, value_enum)]
+    pub key_form: Option<KeyForm>,
+    /// A file whose first line is the passphrase of the PKCS#12 package
+    #[arg(long, value_name = "FILE")]
+    pub package_passphrase_file: Option<PathBuf>,
+    /// The root goes into the package, too: for firmware that demands it
+    #[arg(long)]
+    pub with_root: bool,
+    /// The certificate goes without its issuers, for firmware that stumbles over them
+    #[arg(long, conflicts_with = "with_root")]
+    pub no_chain: bool,
+    /// Where the package goes; of several files the certificate, with the key beside it in .key [default: NAME with
+    /// .pem, .crt, .p12 or .der]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -314,6 +393,39 @@ pub enum Reason {
     CessationOfOperation,
     /// It may no longer be what the certificate says
     PrivilegeWithdrawn,
+}
+
+/// Forms of packages.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Format {
+    /// Text, what most devices take
+    Pem,
+    /// PKCS#12 (.p12, .pfx), AES-256
+    P12,
+    /// PKCS#12 with triple DES and SHA-1, for old firmware and Windows
+    P12Legacy,
+    /// Binary, key and certificate in a file each
+    Der,
+}
+
+/// Orders in PEM.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Order {
+    /// One file: the key, its certificate, the issuers
+    KeyFirst,
+    /// One file: the certificate, the issuers, the key
+    CertificateFirst,
+    /// Certificates and key in a file each
+    Separate,
+}
+
+/// How a key is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum KeyForm {
+    /// BEGIN PRIVATE KEY
+    Pkcs8,
+    /// BEGIN RSA PRIVATE KEY or BEGIN EC PRIVATE KEY, for old firmware
+    Traditional,
 }
 
 /// `list`
@@ -367,6 +479,65 @@ pub enum TrustAction {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+}
+
+/// `vault`
+#[derive(Debug, clap::Args)]
+pub struct Vault {
+    /// What to do with the secrets
+    #[command(subcommand)]
+    pub action: VaultAction,
+}
+
+/// What to do with the secrets.
+#[derive(Debug, Subcommand)]
+pub enum VaultAction {
+    /// Shows which secrets open the authority; needs none of them
+    #[command(after_help = "Example:\n  camlock vault show")]
+    Show,
+    /// Another passphrase; the one before opens nothing from then on
+    #[command(
+        after_help = "Example:\n  camlock vault passphrase\n  camlock vault passphrase --passphrase-file old --new-passphrase-file new"
+    )]
+    Passphrase {
+        /// A file whose first line is the new passphrase [default: asked for]
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+    },
+    /// Another recovery key, shown once; the one before opens only the backups made before
+    #[command(after_help = "Example:\n  camlock vault recovery-key")]
+    RecoveryKey,
+    /// A file that opens the authority, so that the service starts without anybody
+    #[command(
+        after_help = "Example:\n  camlock vault key-file /mnt/usb/camlock.key\n  camlock serve --passphrase-file /mnt/usb/camlock.key\n  camlock vault key-file --remove"
+    )]
+    KeyFile {
+        /// Where the key goes: a new file, for its owner alone
+        #[arg(value_name = "FILE", required_unless_present = "remove")]
+        file: Option<PathBuf>,
+        /// No key file opens the authority from then on
+        #[arg(long, conflicts_with = "file")]
+        remove: bool,
+    },
+}
+
+/// `backup`
+#[derive(Debug, clap::Args)]
+pub struct Backup {
+    /// Where it goes: a new file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// `restore`
+#[derive(Debug, clap::Args)]
+pub struct Restore {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// A file whose first line is the recovery key [default: the passphrase file if it holds one, else asked for]
+    #[arg(long, value_name = "FILE")]
+    pub recovery_key_file: Option<PathBuf>,
 }
 
 fn days(text: &str) -> Result<i64, String> {

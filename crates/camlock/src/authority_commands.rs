@@ -5,28 +5,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use authority::{Founding, New, Public};
+use authority::{Authority, Founding, New, Public};
 use domain::slug;
 use pki::{Certificate, KeyKind, Permitted};
-use qrcode::{QrCode, render::unicode};
 use serde_json::json;
 use store::Store;
 use time::OffsetDateTime;
 use vault::RecoveryKey;
 use words::Words;
-use zeroize::Zeroizing;
 
 use crate::{
     args::{Constraints, Init, RootKey, Trust, TrustAction},
     failure::Failure,
     files, host,
     page_certificate::{self, PageCertificate},
+    restore,
     setting::{self, Setting},
-    talk::{grouped, paint, print, print_json, say, tell, warn},
+    talk::{grouped, print, print_json, say, tell, warn},
+    vault_commands,
 };
 
-/// Fewer characters than this are said to be few.
-const SHORT_PASSPHRASE: usize = 12;
 /// So many things that depend on an old root are shown by name.
 const SHOWN: usize = 20;
 
@@ -35,13 +33,7 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     for text in &init.permit {
         permitted.permit(text)?;
     }
-    let directory = setting.directory()?;
-    // An existing authority is known before anybody is asked for a passphrase.
-    if let Ok(store) = Store::open(&directory).await
-        && let Ok(site) = store.site().await
-    {
-        return Err(store::Error::AuthorityExists { site: site.name }.into());
-    }
+    let directory = vacant_directory(setting).await?;
     if init.permit.is_empty() && !setting.yes && std::io::stdin().is_terminal() {
         // Now, because constraints cannot be widened later.
         let question = format!("{} ", Words::english().say(&json!({"code": "ask-permit"})).text);
@@ -50,13 +42,7 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
             permitted.permit(text)?;
         }
     }
-    let passphrase = setting.new_passphrase()?;
-    if passphrase.is_empty() {
-        return Err(vault::Error::PassphraseEmpty.into());
-    }
-    if passphrase.chars().count() < SHORT_PASSPHRASE {
-        warn(&json!({"code": "passphrase-short"}));
-    }
+    let passphrase = setting.first_passphrase()?;
     if init.constraints == Constraints::None {
         warn(&json!({"code": "no-constraints"}));
     }
@@ -73,11 +59,10 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     if let (Some(file), Some(armored)) = (&root_key, &new.offline_root) {
         files::write_new(file, armored.as_bytes(), 0o600)?;
     }
-    if !setting.json {
-        show_recovery_key(&new.recovery);
-    }
-    let founded = found(new, &directory).await;
-    if let (Err(_), Some(file)) = (&founded, &root_key) {
+    let founded = found(new, &directory, setting).await;
+    if let (Err(_), Some(file)) = (&founded, &root_key)
+        && is_vacant(&directory).await
+    {
         // Of no use without its authority.
         let _ = std::fs::remove_file(file);
     }
@@ -102,26 +87,46 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     Ok(true)
 }
 
-async fn found(new: New, directory: &Path) -> Result<(Public, RecoveryKey), Failure> {
+/// The data directory, in which there is no authority yet: known before anybody is asked for a passphrase.
+pub async fn vacant_directory(setting: &Setting) -> Result<PathBuf, Failure> {
+    let directory = setting.directory()?;
+    if let Ok(store) = Store::open(&directory).await
+        && let Ok(site) = store.site().await
+    {
+        return Err(store::Error::AuthorityExists { site: site.name }.into());
+    }
+    restore::must_not_be_unfinished(&directory)?;
+    Ok(directory)
+}
+
+/// Shows the recovery key, then stores the authority; with `--json` the key is part of the document that follows.
+pub async fn found(new: New, directory: &Path, setting: &Setting) -> Result<(Public, RecoveryKey), Failure> {
+    if !setting.json {
+        vault_commands::show_recovery_key("Recovery key", &new.recovery);
+        print("");
+    }
     let store = Store::create(directory).await?;
     let (authority, recovery) = new.found(&store).await?;
     let public = authority.public().clone();
     // Now, while the authority is open: `serve` can then begin locked.
-    PageCertificate::issue(&authority, &page_certificate::names(&public, None)).await?.save(directory)?;
+    // The authority is there, whatever becomes of its page: `serve` makes what is missing.
+    if let Err(failure) = page_certificate(&authority, directory).await {
+        warn(&failure.said);
+    }
     store.close().await;
     Ok((public, recovery))
 }
 
-fn show_recovery_key(recovery: &RecoveryKey) {
-    print(&paint("1", "Recovery key: print this and keep it away from this machine. It is shown only now."));
-    print(&format!("  {}", recovery.text()));
-    if std::io::stdout().is_terminal()
-        && let Ok(code) = QrCode::new(recovery.text())
-    {
-        let picture = Zeroizing::new(code.render::<unicode::Dense1x2>().build());
-        print(&picture);
+async fn page_certificate(authority: &Authority, directory: &Path) -> Result<(), Failure> {
+    let names = page_certificate::names(authority.public(), authority.policy()?, None);
+    PageCertificate::issue(authority, &names).await?.save(directory)
+}
+
+async fn is_vacant(directory: &Path) -> bool {
+    match Store::open(directory).await {
+        Ok(store) => matches!(store.site().await, Err(store::Error::NoAuthority)),
+        Err(e) => matches!(e, store::Error::NoDataDirectory { .. }),
     }
-    print("");
 }
 
 /// Where the key of an offline root goes; asked before anything is made.
@@ -191,7 +196,7 @@ pub async fn trust(trust: &Trust, setting: &Setting) -> Result<bool, Failure> {
     Ok(true)
 }
 
-fn description(public: &Public) -> serde_json::Value {
+pub fn description(public: &Public) -> serde_json::Value {
     let mut shown = json!(public.root.summary());
     shown["site"] = json!(public.site);
     shown["constrained"] = json!(public.constrained);
@@ -212,7 +217,7 @@ fn description(public: &Public) -> serde_json::Value {
     shown
 }
 
-fn describe(public: &Public) {
+pub fn describe(public: &Public) {
     print(&format!("  site         {}", public.site));
     describe_root("root", &public.root);
     for issuer in &public.issuers {
@@ -230,7 +235,10 @@ fn describe(public: &Public) {
     }
     for old in &public.old {
         print("");
-        describe_root("old root", &old.root);
+        match old.root == public.root {
+            true => print("  below this root, of an earlier issuer:"),
+            false => describe_root("old root", &old.root),
+        }
         for (kind, names) in [("device", &old.dependents.devices), ("by hand", &old.dependents.by_hand)] {
             names.iter().take(SHOWN).for_each(|name| print(&format!("  {kind:12} {name}")));
             if names.len() > SHOWN {

@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, TcpListener},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
@@ -79,8 +79,7 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
     }
 
     let page = page(&public, &root_file, &shown, &password);
-    let router = web::router(&page.root.clone(), Shop(page));
-    let server = web::Server::start(listener, tls, router).await.map_err(failed)?;
+    let server = web::Server::start(listener, tls, web::router(Shop(page))).await.map_err(failed)?;
     if !as_json {
         print(&format!("Cameras  sign in as {USER} with {password} (made for this run)"));
         print(&format!("Page     https://{address}/   (Ctrl-C ends all of it)"));
@@ -98,12 +97,20 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
 struct Shop(web::Page);
 
 impl web::Site for Shop {
-    async fn page(&self) -> Option<web::Page> {
-        Some(self.0.clone())
+    async fn page(&self) -> Result<web::Page, web::Unreadable> {
+        Ok(self.0.clone())
     }
 
-    async fn health(&self) -> Option<web::Health> {
-        Some(web::Health { locked: self.0.locked })
+    async fn trust(&self) -> Result<web::Trust, web::Unreadable> {
+        Ok(self.0.trust.clone())
+    }
+
+    async fn crl(&self, _path: &str) -> Result<Option<web::Crl>, web::Unreadable> {
+        Ok(None)
+    }
+
+    async fn health(&self) -> Result<web::Health, web::Unreadable> {
+        Ok(web::Health { locked: self.0.locked })
     }
 }
 
@@ -192,9 +199,10 @@ fn table(shown: &[Shown<'_>]) {
 fn page(public: &authority::Public, root: &Path, shown: &[Shown<'_>], password: &str) -> web::Page {
     let words = Words::english();
     let cameras: Vec<_> = shown.iter().map(|s| page_camera(s, &words)).collect();
+    let mut trust = serve::trust(public);
+    trust.root.file = Some(root.to_owned());
     web::Page {
-        site: public.site.clone(),
-        root: serve::root(public, Some(PathBuf::from(root))),
+        trust,
         count: web::Count::of(&cameras),
         cameras,
         locked: false,

@@ -1,8 +1,7 @@
 //! `doctor`: what is wrong with this installation, and what to do.
 
-use authority::{Ailment, Authority, Founding, Public, check, examine};
+use authority::{Ailment, Authority, Policy, Public, check, examine};
 use domain::Severity;
-use pki::KeyKind;
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -36,9 +35,14 @@ pub async fn run(setting: &Setting) -> Result<bool, Failure> {
         report.add(Severity::Info, &json!({"code": "rollover-begun", "root": root}));
     }
 
+    // Until it is corrected nothing is issued.
+    if let Err(e) = Policy::read(store.directory()) {
+        report.add(Severity::Error, &e);
+    }
+
     let (count, flaws) = check(&store, now).await?;
     for flaw in flaws.iter().take(SHOWN) {
-        report.add(Severity::Error, flaw);
+        report.add(flaw.severity(), flaw);
     }
     if flaws.len() > SHOWN {
         report.add(Severity::Error, &json!({"code": "more-flaws", "count": flaws.len() - SHOWN}));
@@ -58,24 +62,13 @@ pub async fn run(setting: &Setting) -> Result<bool, Failure> {
     Ok(report.holds)
 }
 
-/// The next root as the present one is; nothing moves to it before the operator confirms.
+/// Nothing moves to it before the operator confirms.
 async fn begin_rollover(
     authority: &Authority,
     store: &store::Store,
     now: OffsetDateTime,
 ) -> Result<String, Failure> {
-    let public = authority.public();
-    let founding = Founding {
-        site: public.site.clone(),
-        key: match public.root.key_name().parse() {
-            Ok(KeyKind::Rsa2048) | Err(_) => KeyKind::Rsa3072,
-            Ok(kind) => kind,
-        },
-        permitted: public.permitted.clone(),
-        constrained: public.constrained,
-        two_tier: false,
-    };
-    let next = authority.make_next(founding, now).await?;
+    let next = authority.make_next(authority.public().successor(), now).await?;
     next.store(store).await?;
     Ok(next.root().subject())
 }

@@ -9,7 +9,7 @@ pub struct Failure {
 }
 
 /// Codes of wrong use: the command line itself must change.
-const WRONG_USE: [&str; 9] = [
+const WRONG_USE: [&str; 21] = [
     "invalid-target",
     "invalid-scheme",
     "credentials-in-url",
@@ -17,12 +17,24 @@ const WRONG_USE: [&str; 9] = [
     "invalid-constraint",
     "site-name",
     "passphrase-empty",
+    "passphrase-is-key",
     "no-names",
     "not-a-certificate",
+    "not-a-private-key",
+    "not-a-package",
+    "file-passphrase-missing",
+    "file-passphrase-wrong",
+    "permit-outside",
+    "import-nothing",
+    "import-passphrase-missing",
+    "import-passphrase-wrong",
+    "import-several",
+    "import-too-much",
+    "import-unknown-ca",
 ];
 
 /// Codes of a machine or data that is not in order.
-const BROKEN: [&str; 14] = [
+const BROKEN: [&str; 16] = [
     "no-data-directory",
     "data-directory",
     "other-version",
@@ -31,8 +43,10 @@ const BROKEN: [&str; 14] = [
     "no-authority",
     "wrong-passphrase",
     "wrong-recovery-key",
+    "wrong-key-file",
     "vault-damaged",
     "vault-crypto",
+    "escrow-damaged",
     "crypto",
     "policy-file",
     "policy-unreadable",
@@ -57,6 +71,11 @@ impl Failure {
             said: json!({"code": code, "file": file.display().to_string(), "reason": reason.to_string()}),
             exit,
         }
+    }
+
+    /// A file or folder that is not the command line's cannot be read.
+    pub fn broken_file(file: &std::path::Path, reason: &std::io::Error) -> Failure {
+        Failure { exit: 3, ..Failure::file("file-unreadable", file, reason) }
     }
 
     /// Something broke.
@@ -84,6 +103,7 @@ macro_rules! from_errors {
 
 from_errors!(
     authority::Error,
+    authority::ImportError,
     domain::InvalidName,
     domain::InvalidTarget,
     fleet::Error,

@@ -1,21 +1,24 @@
 //! `sign` and `issue`: certificates as files, carried to the device by a person.
 
 use std::{
-    io::{Read, Write},
+    fs::File,
+    io::{self, Read, Write},
     net::IpAddr,
     path::{Path, PathBuf},
 };
 
 use authority::{BY_HAND_DAYS, Change, Days, Issued, Order, Wish, effective};
-use domain::{AltName, slug};
-use pki::{KeyKind, MAX_REQUEST, PrivateKey, Profile, Request, package};
+use domain::AltName;
+use pki::{KeyKind, MAX_REQUEST, PrivateKey, Request, package};
 use serde_json::json;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use words::Words;
+use zeroize::Zeroizing;
 
 use crate::{
-    args::{Issue, LeafKey, Sign},
+    args::{Issue, LeafKey, Profile, Sign},
     failure::Failure,
+    packages::Plan,
     setting::Setting,
     talk::{print, print_json},
 };
@@ -31,8 +34,9 @@ pub async fn sign(sign: &Sign, setting: &Setting) -> Result<bool, Failure> {
     }
 
     let (_store, authority) = setting.authority().await?;
+    let effective = effective.within(&authority.public().permitted);
     let order = Order {
-        profile: Profile::Device,
+        profile: profile(sign.profile),
         key: &request.key,
         common_name: effective.common_name.as_deref(),
         names: &effective.names,
@@ -48,25 +52,26 @@ pub async fn sign(sign: &Sign, setting: &Setting) -> Result<bool, Failure> {
         print(chain.trim_end());
         return Ok(true);
     }
-    show(&issued, &out, &effective.changes, setting.json);
+    let files = if is_standard(&out) { vec![] } else { vec![out] };
+    show(&issued, &files, &effective.changes, setting.json);
     Ok(true)
 }
 
 pub async fn issue(issue: &Issue, setting: &Setting) -> Result<bool, Failure> {
     let wish = Wish { names: names(&issue.ip, &issue.dns)?, common_name: Some(issue.name.clone()) };
     let effective = effective(None, &wish)?;
-    let stem = match slug(&issue.name) {
-        empty if empty.is_empty() => "camera".to_owned(),
-        _ => issue.name.replace(['/', '\\'], "-").trim_start_matches('.').to_owned(),
-    };
-    let out = issue.out.clone().unwrap_or_else(|| PathBuf::from(format!("{stem}.pem")));
-    // What is written to a pipe or a device may be seen, or kept, by anyone.
-    if is_standard(&out) || out.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir()) {
-        return Err(Failure::usage("key-to-terminal"));
+    let plan = Plan::new(issue)?;
+    for path in plan.paths() {
+        // What is written to a pipe or a device may be seen, or kept, by anyone.
+        if is_standard(&path) || path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+            return Err(Failure::usage("key-to-terminal"));
+        }
+        must_be_new(&path)?;
     }
-    must_be_new(&out)?;
+    let passphrase = plan.passphrase(issue)?;
 
     let (_store, authority) = setting.authority().await?;
+    let effective = effective.within(&authority.public().permitted);
     let kind = match issue.key {
         LeafKey::Rsa2048 => KeyKind::Rsa2048,
         LeafKey::Rsa3072 => KeyKind::Rsa3072,
@@ -76,7 +81,7 @@ pub async fn issue(issue: &Issue, setting: &Setting) -> Result<bool, Failure> {
     };
     let key = PrivateKey::generate(kind)?;
     let order = Order {
-        profile: Profile::Device,
+        profile: profile(issue.profile),
         key: &key.public_key()?,
         common_name: effective.common_name.as_deref(),
         names: &effective.names,
@@ -85,13 +90,20 @@ pub async fn issue(issue: &Issue, setting: &Setting) -> Result<bool, Failure> {
         device_id: None,
     };
     let issued = authority.issue(&order, OffsetDateTime::now_utc()).await?;
-    let pem = package::pem(&key, &issued.certificate, &issued.issuers)?;
-    write_new(&out, pem.as_bytes(), 0o600)?;
-    show(&issued, &out, &effective.changes, setting.json);
+    let mut certificates = vec![&issued.certificate];
+    if !issue.no_chain {
+        certificates.extend(&issued.issuers);
+    }
+    if issue.with_root {
+        certificates.push(&authority.public().root);
+    }
+    let files = plan.write(&key, &certificates, &passphrase)?;
+    show(&issued, &files, &effective.changes, setting.json);
     Ok(true)
 }
 
-fn show(issued: &Issued, out: &Path, changes: &[Change], as_json: bool) {
+/// No file: the certificate goes to standard output.
+fn show(issued: &Issued, files: &[PathBuf], changes: &[Change], as_json: bool) {
     let words = Words::english();
     let changes: Vec<String> = changes.iter().map(|c| words.say(c).text).collect();
     let summary = issued.certificate.summary();
@@ -103,22 +115,31 @@ fn show(issued: &Issued, out: &Path, changes: &[Change], as_json: bool) {
             "not_before": date(summary.not_before),
             "not_after": date(summary.not_after),
             "sans": summary.sans,
-            "files": [out.display().to_string()],
+            "files": files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>(),
             "changes": changes,
         });
-        if is_standard(out) {
-            shown["files"] = json!([]);
+        if files.is_empty() {
             shown["pem"] = json!(package::chain(&issued.certificate, &issued.issuers));
         }
         print_json(&shown);
         return;
     }
-    print(&format!("Wrote {}", out.display()));
+    for file in files {
+        print(&format!("Wrote {}", file.display()));
+    }
     print(&format!("  for          {}", summary.sans.join(", ")));
     print(&format!("  valid until  {}", summary.not_after.date()));
     print(&format!("  serial       {}", summary.serial));
     for change in changes {
         print(&format!("  {change}"));
+    }
+}
+
+fn profile(profile: Profile) -> pki::Profile {
+    match profile {
+        Profile::Device => pki::Profile::Device,
+        Profile::DeviceDual => pki::Profile::DeviceDual,
+        Profile::Server => pki::Profile::Server,
     }
 }
 
@@ -134,20 +155,23 @@ fn names(ips: &[IpAddr], dns: &[String]) -> Result<Vec<AltName>, Failure> {
     Ok(names)
 }
 
-/// At most a little more than a request may have, so that its reader can say that it is too large.
-fn read_request(path: &Path) -> Result<Vec<u8>, Failure> {
+/// At most a little more than a request may have, so that its reader can say that it is too large. There may be a
+/// private key in it.
+fn read_request(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let failed = |e| Failure::file("file-unreadable", path, &e);
-    if is_standard(path) {
-        let mut bytes = Vec::new();
-        let limit = MAX_REQUEST as u64 + 1;
-        std::io::stdin().take(limit).read_to_end(&mut bytes).map_err(failed)?;
-        return Ok(bytes);
-    }
-    let length = std::fs::metadata(path).map_err(failed)?.len();
-    if length > MAX_REQUEST as u64 {
-        return Err(pki::Error::RequestTooLarge { bytes: length as usize, limit: MAX_REQUEST }.into());
-    }
-    std::fs::read(path).map_err(failed)
+    let file: Box<dyn Read> = if is_standard(path) {
+        Box::new(std::io::stdin())
+    } else {
+        let file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        if length > MAX_REQUEST as u64 {
+            return Err(pki::Error::RequestTooLarge { bytes: length as usize, limit: MAX_REQUEST }.into());
+        }
+        Box::new(file)
+    };
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_REQUEST + 1));
+    file.take(MAX_REQUEST as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 fn default_name(csr: &Path) -> PathBuf {
@@ -172,30 +196,99 @@ pub fn must_be_new(path: &Path) -> Result<(), Failure> {
 
 /// Writes a file that was not there: whole or not at all, and never over another.
 pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    write_all_new(&[(path, bytes, mode)])
+}
+
+/// Writes files that were not there, each with its mode: all of them or none, and never over another.
+pub fn write_all_new(files: &[(&Path, &[u8], u32)]) -> Result<(), Failure> {
+    files.iter().try_for_each(|(path, ..)| must_be_new(path))?;
+    let write = |(path, bytes, mode): &(&Path, &[u8], u32)| {
+        written_beside(path, *mode, |file| file.write_all(bytes))
+            .map_err(|e| Failure::file("file-unwritable", path, &e))
+    };
+    let written: Vec<_> = files.iter().map(write).collect::<Result<_, _>>()?;
+    for (done, file) in written.into_iter().enumerate() {
+        let path = files[done].0;
+        if let Err(e) = file.persist_noclobber(path) {
+            for (path, ..) in &files[..done] {
+                // It was made a moment ago, here; what fails now has been said already.
+                let _ = std::fs::remove_file(path);
+            }
+            return Err(Failure::file("file-unwritable", path, &e.error));
+        }
+    }
+    files.iter().for_each(|(path, ..)| sync_folder(folder_of(path)));
+    Ok(())
+}
+
+/// As [`write_new`], for what is too large for memory.
+pub fn write_new_with(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), Failure> {
     must_be_new(path)?;
-    let file = written_beside(path, bytes, mode)?;
-    file.persist_noclobber(path).map(drop).map_err(|e| Failure::file("file-unwritable", path, &e.error))
+    let failed = |e| Failure::file("file-unwritable", path, &e);
+    let file = written_beside(path, mode, write).map_err(failed)?;
+    file.persist_noclobber(path).map_err(|e| failed(e.error))?;
+    sync_folder(folder_of(path));
+    Ok(())
 }
 
 /// Writes a file of Camlock's own over the one before: whole or not at all.
 pub fn write_over(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
-    let file = written_beside(path, bytes, mode)?;
-    file.persist(path).map(drop).map_err(|e| Failure::file("file-unwritable", path, &e.error))
+    let failed = |e| Failure::file("file-unwritable", path, &e);
+    let file = written_beside(path, mode, |file| file.write_all(bytes)).map_err(failed)?;
+    file.persist(path).map(drop).map_err(|e| failed(e.error))
 }
 
-fn written_beside(path: &Path, bytes: &[u8], mode: u32) -> Result<tempfile::NamedTempFile, Failure> {
-    let folder = match path.parent() {
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    let failed = |e| Failure::file("file-unwritable", path, &e);
+    }
+}
+
+/// A new name in a folder outlives a power cut only once the folder itself is on the disk. Some file systems cannot
+/// do that, and Windows does not; what was written is there all the same.
+pub fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+fn written_beside(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
     #[cfg(not(unix))]
     let _ = mode;
-    let mut file = builder.prefix(".camlock-").tempfile_in(folder).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
+    let mut file = builder.prefix(".camlock-").tempfile_in(folder_of(path))?;
+    write(file.as_file_mut())?;
+    file.as_file().sync_all()?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_files_are_written_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("a"), folder.path().join("b"));
+        // The second of the same name is in the way of the first only once that is there.
+        let failed = write_all_new(&[(&first, b"1", 0o600), (&second, b"2", 0o644), (&first, b"3", 0o600)]);
+        assert_eq!(failed.unwrap_err().said["code"], "file-unwritable");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        std::fs::write(&second, "old").unwrap();
+        let failed = write_all_new(&[(&first, b"1", 0o600), (&second, b"2", 0o644)]);
+        assert_eq!(failed.unwrap_err().said["code"], "file-exists");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read(&second).unwrap(), b"old");
+    }
 }

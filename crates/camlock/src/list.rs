@@ -47,11 +47,16 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
             for c in &certificates {
                 let names: Vec<String> = c.names.iter().map(AltName::to_string).collect();
                 let name = c.name.clone().or_else(|| c.device.clone()).unwrap_or_default();
-                table.add_row([name, names.join("\n"), day(Some(c.not_after)), c.serial.clone()]);
+                let until = match c.revoked_at {
+                    Some(_) => format!("revoked {}", day(c.revoked_at)),
+                    None => day(Some(c.not_after)),
+                };
+                table.add_row([name, names.join("\n"), until, c.serial.clone()]);
             }
             json!(certificates.iter().map(|c| json!({
                 "serial": c.serial, "name": c.name, "sans": c.names, "device": c.device,
-                "not_before": date(Some(c.not_before)), "not_after": date(Some(c.not_after)), "sha256": c.sha256,
+                "profile": c.profile, "not_before": date(Some(c.not_before)), "not_after": date(Some(c.not_after)), "sha256": c.sha256,
+                "revoked_at": date(c.revoked_at),
             })).collect::<Vec<_>>())
         }
     };

@@ -2,20 +2,26 @@
 
 mod args;
 mod authority_commands;
+mod backup;
 mod check;
 mod demo;
 mod doctor;
 mod failure;
 mod files;
 mod host;
+mod import;
 mod list;
+mod packages;
 mod page_certificate;
+mod restore;
 mod revoke;
 mod rollover;
 mod secure;
 mod serve;
 mod setting;
 mod talk;
+mod upkeep;
+mod vault_commands;
 
 use std::process::ExitCode;
 
@@ -44,6 +50,7 @@ async fn run(args: Args) -> Result<bool, Failure> {
         Command::Demo(demo) => demo::run(&demo, setting.json).await,
         Command::Init(init) => authority_commands::init(&init, &setting).await,
         Command::Authority(authority) => match &authority.action {
+            AuthorityAction::Import(import) => import::run(import, &setting).await,
             AuthorityAction::Show => authority_commands::show(&setting).await,
             AuthorityAction::Rollover(rollover) => rollover::run(rollover, &setting).await,
             AuthorityAction::Issuer(issuer) => rollover::issuer(issuer, &setting).await,
@@ -57,5 +64,8 @@ async fn run(args: Args) -> Result<bool, Failure> {
         Command::Issue(issue) => files::issue(&issue, &setting).await,
         Command::Serve(serve) => serve::run(&serve, &setting).await,
         Command::List(list) => list::run(&list, &setting).await,
+        Command::Vault(vault) => vault_commands::run(&vault, &setting).await,
+        Command::Backup(backup) => backup::run(&backup, &setting).await,
+        Command::Restore(restore) => restore::run(&restore, &setting).await,
     }
 }

@@ -3,8 +3,9 @@
 
 use std::{net::IpAddr, path::Path, sync::Arc};
 
-use authority::{Authority, Days, MANAGED_DAYS, Order, PAGE_NAME, Public};
+use authority::{Authority, Days, MANAGED_DAYS, Order, PAGE_NAME, Policy, Public};
 use domain::AltName;
+use fleet::renew_from;
 use pki::{Certificate, KeyKind, PrivateKey, Profile, chain, package};
 use rustls::{
     ServerConfig,
@@ -28,7 +29,11 @@ pub struct PageCertificate {
 impl PageCertificate {
     /// Issues one for `names`.
     pub async fn issue(authority: &Authority, names: &[AltName]) -> Result<PageCertificate, Failure> {
-        let key = PrivateKey::generate(KeyKind::P256)?;
+        let policy = authority.policy()?;
+        // Small and quick, unless the policy wants another.
+        let kinds = [KeyKind::P256, KeyKind::P384, KeyKind::Rsa2048, KeyKind::Rsa3072, KeyKind::Rsa4096];
+        let kind = kinds.into_iter().find(|kind| policy.takes(Profile::Server, *kind));
+        let key = PrivateKey::generate(kind.unwrap_or(KeyKind::P256))?;
         let order = Order {
             profile: Profile::Server,
             key: &key.public_key()?,
@@ -75,21 +80,31 @@ impl PageCertificate {
         self.leaf.not_after()
     }
 
-    /// Whether it is of this authority, for all of `names`, and has more than `days` left, or as long as the root.
-    pub fn is_good(&self, public: &Public, names: &[AltName], days: i64) -> bool {
+    /// SHA-256 of the certificate, lower-case hexadecimal.
+    pub fn sha256(&self) -> String {
+        self.leaf.sha256()
+    }
+
+    /// Whether it is of this authority, for all of `names`, and is not due to be renewed, or lasts as long as its issuer.
+    pub fn is_good(&self, public: &Public, names: &[AltName]) -> bool {
         let now = OffsetDateTime::now_utc();
         let held = self.leaf.alt_names();
         let issuers: Vec<Vec<u8>> = public.issuers.iter().map(|i| i.der().to_vec()).collect();
+        let issuer_ends = public.issuer().not_after().min(public.root.not_after());
         chain::verify(self.leaf.der(), &issuers, std::slice::from_ref(&public.root), now).is_ok()
             && names.iter().all(|n| held.contains(n))
-            && (self.leaf.not_after() - now > Duration::days(days)
-                || self.leaf.not_after() == public.issuer().not_after())
+            && (now < renew_from(self.leaf.not_before(), self.leaf.not_after())
+                || self.leaf.not_after() == issuer_ends)
     }
 }
 
-/// The names by which this machine is reached and for which the authority may issue: its host name, the same as a
-/// name of the local network (mDNS), its addresses, and the one that it was told to listen on.
-pub fn names(public: &Public, listen: Option<IpAddr>) -> Vec<AltName> {
+/// The names by which this machine is reached and for which authority and policy allow a certificate: its host name, the
+/// same as a name of the local network (mDNS), its addresses, and the one that it was told to listen on.
+pub fn names(public: &Public, policy: &Policy, listen: Option<IpAddr>) -> Vec<AltName> {
+    let allowed = |name: &AltName| {
+        let alone = std::slice::from_ref(name);
+        public.permitted.allows(name) && policy.permits_names(Profile::Server, alone).is_ok()
+    };
     let host = host::name().and_then(|n| AltName::dns(&n).ok());
     let local = match &host {
         Some(AltName::Dns(name)) if !name.contains('.') => AltName::dns(&format!("{name}.local")).ok(),
@@ -98,12 +113,13 @@ pub fn names(public: &Public, listen: Option<IpAddr>) -> Vec<AltName> {
     let addresses = host::addresses().into_iter().chain(listen).map(|ip| AltName::Ip(ip.to_canonical()));
     let mut names = Vec::new();
     for name in host.into_iter().chain(local).chain(addresses) {
-        if public.permitted.allows(&name) && !names.contains(&name) && names.len() < MAX_NAMES {
+        if allowed(&name) && !names.contains(&name) && names.len() < MAX_NAMES {
             names.push(name);
         }
     }
     if !names.iter().any(|n| matches!(n, AltName::Dns(_)))
-        && let Ok(name) = AltName::dns("camlock.home.arpa")
+        && let Some(name) = public.permitted.host_name("camlock")
+        && allowed(&name)
     {
         names.push(name);
     }

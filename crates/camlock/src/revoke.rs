@@ -1,7 +1,8 @@
 //! `revoke`
 
+use authority::Policy;
 use serde_json::json;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     args::{Reason, Revoke},
@@ -24,15 +25,16 @@ pub async fn run(revoke: &Revoke, setting: &Setting) -> Result<bool, Failure> {
     let (store, authority) = setting.authority().await?;
     let new = authority.revoke(&serial, reason, OffsetDateTime::now_utc()).await?;
     say(&json!({"code": if new { "revoked" } else { "already-revoked" }, "serial": serial}));
-    if authority.policy().crl_url.is_none() {
+    let published = Policy::read(store.directory()).ok().and_then(|policy| policy.crl_url);
+    if published.is_none() {
         warn(&json!({"code": "crl-not-published"}));
     }
     if setting.json {
         let row = store.certificate(&serial).await?;
         print_json(&json!({
             "serial": serial,
-            "revoked_at": row.and_then(|r| r.revoked_at).map(OffsetDateTime::unix_timestamp),
-            "published": authority.policy().crl_url,
+            "revoked_at": row.and_then(|r| r.revoked_at?.format(&Rfc3339).ok()),
+            "published": published,
         }));
     }
     Ok(true)

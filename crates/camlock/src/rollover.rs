@@ -1,6 +1,6 @@
 //! `authority rollover` and `authority issuer`: the next root, and the next issuer below an offline root.
 
-use authority::{Authority, Founding, Public};
+use authority::{Authority, Public};
 use serde_json::json;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -33,21 +33,21 @@ pub async fn run(rollover: &Rollover, setting: &Setting) -> Result<bool, Failure
     if public.next.is_some() {
         return Err(store::Error::RolloverUnderWay.into());
     }
-    let mut permitted = public.permitted.clone();
+    let mut founding = public.successor();
     for text in &rollover.permit {
-        permitted.permit(text)?;
+        founding.permitted.permit(text)?;
     }
-    let file = two_tier_file(rollover.two_tier, rollover.root_key_file.as_deref(), &public.site)?;
-    if rollover.constraints == Constraints::None {
+    founding.two_tier = (founding.two_tier || rollover.two_tier) && !rollover.one_tier;
+    if let Some(key) = rollover.key {
+        founding.key = kind(key);
+    }
+    if let Some(constraints) = rollover.constraints {
+        founding.constrained = constraints == Constraints::Default;
+    }
+    let file = two_tier_file(founding.two_tier, rollover.root_key_file.as_deref(), &public.site)?;
+    if !founding.constrained {
         warn(&json!({"code": "no-constraints"}));
     }
-    let founding = Founding {
-        site: public.site,
-        key: kind(rollover.key),
-        permitted,
-        constrained: rollover.constraints == Constraints::Default,
-        two_tier: rollover.two_tier,
-    };
     let (store, authority) = setting.authority().await?;
     let next = authority.make_next(founding, OffsetDateTime::now_utc()).await?;
     if let (Some(file), Some(armored)) = (&file, &next.offline_root) {

@@ -2,14 +2,13 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use authority::{Authority, Public};
+use authority::{Policy, Public, crl_at};
 use domain::{Finding, KeyTransport, Scheme, Target, Verdict};
-use fleet::RENEW_DAYS;
+use pki::Certificate;
 use serde_json::{Value, json};
 use store::{DeviceRow, Store};
 use time::OffsetDateTime;
@@ -18,21 +17,22 @@ use words::Words;
 
 use crate::{
     args,
+    backup::Schedule,
     failure::Failure,
-    page_certificate::{self, PageCertificate},
     setting::Setting,
     talk::{Level, log},
+    upkeep::Upkeep,
 };
 
 /// So many cameras are on the page; more would make it slow to read, for people too.
 const SHOWN: usize = 200;
-/// How often it is looked whether the page's certificate still fits.
+/// How often it is looked what the time or another process has changed.
 const LOOK: Duration = Duration::from_secs(3600);
 
 pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure> {
     let directory = setting.directory()?;
     let store = setting.store().await?;
-    let public = Public::read(&store).await?;
+    store.site().await?;
     let Some(_lease) = store.lease_service()? else {
         return Err(Failure::refused("already-serving", "directory", &directory.display().to_string()));
     };
@@ -43,49 +43,52 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
 
     let address = https.local_addr().map_err(cannot_serve)?;
     let named = Some(address.ip()).filter(|ip| !ip.is_unspecified());
-    let mut page = Page { directory, public, authority, named, certificate: None, complained: false };
-    page.refresh().await?;
-    let Some(certificate) = &page.certificate else {
+    let mut upkeep = Upkeep::new(store.clone(), authority, named);
+    upkeep.renew_certificate().await?;
+    upkeep.refresh_lists().await;
+    let Some(certificate) = &upkeep.certificate else {
         return Err(Failure::usage("page-certificate-missing"));
     };
     let tls = certificate.tls()?;
-    let site = LiveSite {
-        store: store.clone(),
-        public: page.public.clone(),
-        locked: page.authority.is_none(),
-        words: Arc::new(Words::english()),
-    };
-    let root = root(&page.public, None);
-    let trust = web::trust_router(&root, &page.public.site, site.clone());
-    let server = Server::start(https, tls, web::router(&root, site)).await.map_err(cannot_serve)?;
+    let locked = upkeep.authority.is_none();
+    let shown = LiveSite { store: store.clone(), locked, words: Arc::new(Words::english()) };
+    let trust = web::trust_router(shown.clone());
+    let server = Server::start(https, tls, web::router(shown)).await.map_err(cannot_serve)?;
     let trust = Server::start_plain(http, trust).await.map_err(cannot_serve)?;
+    // Whoever reads that it serves may ask it to end at once.
+    let stopped = stopped();
     log(
         Level::Info,
         &json!({
-            "code": if page.authority.is_some() { "serving" } else { "serving-locked" },
+            "code": if locked { "serving-locked" } else { "serving" },
             "page": format!("https://{address}/"),
             "trust": format!("http://{}/", trust.address()),
         }),
     );
 
+    // Locked, a mistake in the policy is no reason not to serve.
+    let plan = Policy::read(&directory).unwrap_or_else(|e| {
+        log(Level::Error, &e);
+        Policy::default()
+    });
+    let backups = plan.backup.map(|plan| tokio::spawn(Schedule::new(store.clone(), directory, plan).run()));
     let mut look = tokio::time::interval(LOOK);
     look.tick().await;
     tokio::select! {
-        () = stopped() => {}
+        () = stopped => {}
         () = async {
             loop {
                 look.tick().await;
-                match page.refresh().await {
-                    Ok(true) => if let Some(Ok(tls)) = page.certificate.as_ref().map(PageCertificate::tls) {
-                        server.replace_tls(tls);
-                    },
-                    Ok(false) => {}
-                    Err(failure) => log(Level::Error, &failure.said),
+                if let Some(tls) = upkeep.look().await {
+                    server.replace_tls(tls);
                 }
             }
         } => {}
     }
     log(Level::Info, &json!({"code": "stopping"}));
+    if let Some(backups) = backups {
+        backups.abort();
+    }
     tokio::join!(server.stop(), trust.stop());
     store.close().await;
     Ok(true)
@@ -108,77 +111,42 @@ fn listen(named: &Option<SocketAddr>, port: u16) -> Result<TcpListener, Failure>
     })
 }
 
-/// The page's certificate, and what renews it.
-struct Page {
-    directory: PathBuf,
-    public: Public,
-    authority: Option<Authority>,
-    /// The one address that it was told to listen on, if it was.
-    named: Option<IpAddr>,
-    certificate: Option<PageCertificate>,
-    complained: bool,
-}
-
-impl Page {
-    /// Sees that the certificate fits this machine's names and has time left; whether another one is there now.
-    /// Locked, an old one is better than none, and the log says so once.
-    async fn refresh(&mut self) -> Result<bool, Failure> {
-        let names = page_certificate::names(&self.public, self.named);
-        let loaded = self.certificate.is_none();
-        if loaded {
-            self.certificate = PageCertificate::load(&self.directory);
-        }
-        if self.certificate.as_ref().is_some_and(|c| c.is_good(&self.public, &names, RENEW_DAYS)) {
-            return Ok(loaded);
-        }
-        let said: Vec<String> = names.iter().map(ToString::to_string).collect();
-        match (&self.authority, &self.certificate) {
-            (Some(authority), _) => {
-                let certificate = PageCertificate::issue(authority, &names).await?;
-                certificate.save(&self.directory)?;
-                let until = certificate.not_after().date();
-                log(Level::Info, &json!({"code": "page-certificate-issued", "names": said, "until": until}));
-                self.certificate = Some(certificate);
-                return Ok(true);
-            }
-            (None, Some(old)) if !self.complained => {
-                self.complained = true;
-                let until = old.not_after().date();
-                log(Level::Warning, &json!({"code": "page-certificate-old", "names": said, "until": until}));
-            }
-            (None, _) => {}
-        }
-        Ok(loaded)
-    }
-}
-
 /// The ledger, as the page shows it.
 #[derive(Clone)]
 struct LiveSite {
     store: Store,
-    public: Public,
     locked: bool,
     words: Arc<Words>,
 }
 
 impl web::Site for LiveSite {
-    async fn page(&self) -> Option<web::Page> {
-        match self.read().await {
-            Ok(page) => Some(page),
-            Err(e) => {
-                log(Level::Error, &e);
-                None
-            }
-        }
+    async fn page(&self) -> Result<web::Page, web::Unreadable> {
+        self.read().await.map_err(unreadable)
     }
 
-    async fn health(&self) -> Option<web::Health> {
-        self.store.site().await.ok().map(|_| web::Health { locked: self.locked })
+    async fn trust(&self) -> Result<web::Trust, web::Unreadable> {
+        Ok(trust(&Public::read(&self.store).await.map_err(unreadable)?))
+    }
+
+    async fn crl(&self, path: &str) -> Result<Option<web::Crl>, web::Unreadable> {
+        let list = crl_at(&self.store, path).await.map_err(unreadable)?;
+        Ok(list.map(|(der, next_update)| web::Crl { der, next_update }))
+    }
+
+    async fn health(&self) -> Result<web::Health, web::Unreadable> {
+        // Who asks for it is told, and asks often: not for the log.
+        self.store.site().await.map_err(|_| web::Unreadable)?;
+        Ok(web::Health { locked: self.locked })
     }
 }
 
+fn unreadable(e: authority::Error) -> web::Unreadable {
+    log(Level::Error, &e);
+    web::Unreadable
+}
+
 impl LiveSite {
-    async fn read(&self) -> Result<web::Page, store::Error> {
+    async fn read(&self) -> Result<web::Page, authority::Error> {
         let now = OffsetDateTime::now_utc();
         let devices = self.store.devices(None).await?;
         let secure = devices.iter().filter(|d| state(d, now).0 == Verdict::Secure).count();
@@ -187,8 +155,7 @@ impl LiveSite {
             cameras.push(self.camera(device, &self.words, now).await?);
         }
         Ok(web::Page {
-            site: self.public.site.clone(),
-            root: root(&self.public, None),
+            trust: trust(&Public::read(&self.store).await?),
             cameras,
             count: web::Count { secure, total: devices.len() },
             locked: self.locked,
@@ -257,31 +224,47 @@ fn way(transport: KeyTransport) -> &'static str {
     }
 }
 
-/// The root as the pages hand it out.
-pub fn root(public: &Public, file: Option<PathBuf>) -> web::Root {
-    web::Root {
-        der: public.root.der().to_vec(),
-        pem: public.root.to_pem(),
-        subject: public.root.subject(),
-        sha256: public.root.sha256(),
-        not_after: public.root.not_after().date(),
-        file,
-        constrained: public.constrained,
+/// The roots as the pages hand them out.
+pub fn trust(public: &Public) -> web::Trust {
+    web::Trust {
+        site: public.site.clone(),
+        root: root(&public.root),
+        next: public.next.as_ref().map(root),
+        old: public.old_roots().map(root).collect(),
     }
 }
 
-/// Until Ctrl-C, or the system asks it to end.
-pub async fn stopped() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+fn root(root: &Certificate) -> web::Root {
+    web::Root {
+        der: root.der().to_vec(),
+        pem: root.to_pem(),
+        subject: root.subject(),
+        sha256: root.sha256(),
+        not_after: root.not_after().date(),
+        file: None,
+        constrained: root.has_name_constraints(),
+    }
+}
+
+/// Until Ctrl-C, or the system asks it to end; what comes from this call on counts.
+#[cfg(unix)]
+pub fn stopped() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        match signals {
+            (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
-            }
-            return;
+            },
+            // Without a place for a signal its default ends the program.
+            _ => std::future::pending().await,
         }
     }
+}
+
+/// Until Ctrl-C.
+#[cfg(not(unix))]
+pub async fn stopped() {
     let _ = tokio::signal::ctrl_c().await;
 }

@@ -5,10 +5,14 @@ use std::{
 };
 
 use authority::Authority;
+use serde_json::json;
 use store::Store;
 use zeroize::Zeroizing;
 
-use crate::{args::Args, failure::Failure};
+use crate::{args::Args, failure::Failure, talk::warn};
+
+/// Fewer characters than this are said to be few.
+const SHORT_PASSPHRASE: usize = 12;
 
 /// What holds for every command: where the data is, and how secrets come in.
 pub struct Setting {
@@ -89,14 +93,39 @@ impl Setting {
         }
     }
 
-    /// A new passphrase: on the terminal it is asked for twice.
-    pub fn new_passphrase(&self) -> Result<Zeroizing<String>, Failure> {
-        let first = self.passphrase("New passphrase: ")?;
-        if self.passphrase_file.is_none() && *ask("The same again: ", "passphrase-missing")? != *first {
-            return Err(Failure::usage("passphrases-differ"));
-        }
-        Ok(first)
+    /// What is in the passphrase file, if there is one: the passphrase, the recovery key or the key of a key file.
+    pub fn told(&self) -> Result<Option<Zeroizing<String>>, Failure> {
+        self.passphrase_file.as_deref().map(first_line).transpose()
     }
+
+    /// The passphrase of a new authority, from the passphrase file or the terminal.
+    pub fn first_passphrase(&self) -> Result<Zeroizing<String>, Failure> {
+        new_passphrase(self.passphrase_file.as_deref(), "passphrase-missing")
+    }
+}
+
+/// A new passphrase, from its file or the terminal, where it is asked for twice. A short one is said to be short.
+pub fn new_passphrase(file: Option<&Path>, missing: &str) -> Result<Zeroizing<String>, Failure> {
+    let passphrase = match file {
+        Some(file) => first_line(file)?,
+        None => ask_twice("New passphrase: ", missing)?,
+    };
+    if passphrase.is_empty() {
+        return Err(vault::Error::PassphraseEmpty.into());
+    }
+    if passphrase.chars().count() < SHORT_PASSPHRASE {
+        warn(&json!({"code": "passphrase-short"}));
+    }
+    Ok(passphrase)
+}
+
+/// Asks on the terminal for what nobody could find out later if it was mistyped.
+pub fn ask_twice(prompt: &str, missing: &str) -> Result<Zeroizing<String>, Failure> {
+    let first = ask(prompt, missing)?;
+    if *ask("The same again: ", missing)? != *first {
+        return Err(Failure::usage("passphrases-differ"));
+    }
+    Ok(first)
 }
 
 /// Asks on the terminal for what is no secret; without one, what is missing is wrong use.

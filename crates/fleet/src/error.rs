@@ -12,6 +12,8 @@ pub enum Error {
     NoFirstContact { host: String },
     #[error("the device has room for one certificate, which would be overwritten")]
     WouldOverwrite,
+    #[error("the device sends its own certificate alone, and there are two tiers")]
+    ServesLeafAlone,
     #[error("port {port} serves another certificate than the one installed")]
     OtherCertificateServed { port: u16 },
     #[error("the new certificate is served and a browser still refuses it: {page}")]

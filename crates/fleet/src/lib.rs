@@ -17,11 +17,16 @@ use devices::Credentials;
 use domain::{Finding, KeyTransport, Step, StepState, Target, Verdict};
 use serde::Serialize;
 use store::Store;
+use time::OffsetDateTime;
 
 pub use error::{Error, Said};
 
-/// Renew when fewer days than this are left.
-pub const RENEW_DAYS: i64 = 30;
+/// When a certificate is to be renewed: 30 days before its end, or when two thirds of a short life are over.
+pub fn renew_from(not_before: OffsetDateTime, not_after: OffsetDateTime) -> OffsetDateTime {
+    let life: time::Duration = not_after - not_before;
+    let third: time::Duration = life / 3_i32;
+    not_after - third.min(time::Duration::days(30))
+}
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -118,5 +123,21 @@ impl Fleet {
     /// Walks the eight steps for one device. An error is part of the outcome: what was done until then is, too.
     pub async fn secure(&self, order: &Order, progress: Progress<'_>) -> Outcome {
         enrolment::run(self, order, progress).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::{Duration, macros::datetime};
+
+    use super::*;
+
+    #[test]
+    fn a_short_life_is_not_renewed_over_and_over() {
+        let begin = datetime!(2026-11-25 12:00 UTC);
+        for (days, renewed_after) in [(397, 367), (90, 60), (30, 20), (3, 2)] {
+            let from = renew_from(begin, begin + Duration::days(days));
+            assert_eq!((from - begin).whole_days(), renewed_after, "{days}");
+        }
     }
 }

@@ -55,7 +55,11 @@ impl Site {
         let file = self.folder.path().join("camlock.db");
         let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", file.display())).await.unwrap();
         let end = (OffsetDateTime::now_utc() + time::Duration::days(days)).unix_timestamp();
-        sqlx::query("UPDATE certificate SET not_after = $1").bind(end).execute(&pool).await.unwrap();
+        sqlx::query("UPDATE certificate SET not_after = $1, not_before = $1 - 397 * 86400")
+            .bind(end)
+            .execute(&pool)
+            .await
+            .unwrap();
         pool.close().await;
     }
 

@@ -6,13 +6,14 @@ use domain::{AltName, CertificateSummary};
 use time::OffsetDateTime;
 use x509_cert::{
     certificate::TbsCertificate,
-    ext::pkix::{SubjectAltName, SubjectKeyIdentifier, name::GeneralName},
+    ext::pkix::{NameConstraints, SubjectAltName, SubjectKeyIdentifier, name::GeneralName},
     name::Name,
 };
 
 use crate::{
     Error, PublicKey,
     key::{self},
+    key_file::elements,
     pem,
 };
 
@@ -33,8 +34,8 @@ impl Certificate {
 
     /// Reads every certificate of a file: PEM with one or more, or one in DER.
     pub fn read_all(bytes: &[u8]) -> Result<Vec<Certificate>, Error> {
-        let text = std::str::from_utf8(bytes).unwrap_or_default();
-        let blocks = pem::blocks(text);
+        let text = pem::text(bytes);
+        let blocks = pem::blocks(&text);
         if blocks.is_empty() {
             return Ok(vec![Certificate::from_der(bytes)?]);
         }
@@ -104,8 +105,11 @@ impl Certificate {
 
     /// Whether its signature is by the key of `issuer`.
     pub fn is_signed_by(&self, issuer: &Certificate) -> Result<bool, Error> {
+        // The bytes that were signed: what others wrote may not be quite DER, and would be written anew otherwise.
+        let parts = elements(&self.der).unwrap_or_default();
+        let signed = parts.first().map(|tbs| tbs.to_der()).transpose()?.unwrap_or_default();
         let signature = self.parsed.signature().as_bytes().unwrap_or_default();
-        issuer.public_key()?.verify(self.parsed.signature_algorithm(), &self.tbs().to_der()?, signature)
+        issuer.public_key()?.verify(self.parsed.signature_algorithm(), &signed, signature)
     }
 
     /// The subject key identifier in lower-case hexadecimal: short, and no other authority has it.
@@ -121,6 +125,11 @@ impl Certificate {
     pub(crate) fn subject_key_id(&self) -> Option<Vec<u8>> {
         let (_, ski) = self.tbs().get_extension::<SubjectKeyIdentifier>().ok()??;
         Some(ski.0.as_bytes().to_vec())
+    }
+
+    /// Whether it says itself what may stand below it.
+    pub fn has_name_constraints(&self) -> bool {
+        matches!(self.tbs().get_extension::<NameConstraints>(), Ok(Some(_)))
     }
 
     /// Serial number, lower-case hexadecimal.
@@ -194,7 +203,7 @@ pub(crate) fn general_name_text(name: &GeneralName) -> String {
     }
 }
 
-fn address(bytes: &[u8]) -> Option<IpAddr> {
+pub(crate) fn address(bytes: &[u8]) -> Option<IpAddr> {
     match bytes.len() {
         4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
         16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),

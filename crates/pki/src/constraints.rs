@@ -10,12 +10,13 @@ use crate::Error;
 
 /// The names that an authority may speak for: ranges of addresses and domains.
 ///
-/// A domain permits itself and everything below it (RFC 5280, section 4.2.1.10).
+/// A domain permits itself and everything below it (RFC 5280, section 4.2.1.10); with a dot before it, as in some
+/// imported certificates, only what is below it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Permitted {
-    networks: Vec<IpNet>,
-    domains: Vec<String>,
+    pub(crate) networks: Vec<IpNet>,
+    pub(crate) domains: Vec<String>,
 }
 
 /// What no one outside the house can own: private, link-local and carrier-grade addresses.
@@ -53,7 +54,7 @@ impl Permitted {
         Ok(())
     }
 
-    fn add(&mut self, entry: Entry) {
+    pub(crate) fn add(&mut self, entry: Entry) {
         match entry {
             Entry::Network(net) if !self.networks.contains(&net) => self.networks.push(net),
             Entry::Domain(name) if !self.domains.contains(&name) => self.domains.push(name),
@@ -65,10 +66,15 @@ impl Permitted {
     pub fn allows(&self, name: &AltName) -> bool {
         match name {
             AltName::Ip(ip) => self.networks.iter().any(|n| n.contains(ip)),
-            AltName::Dns(name) => self.domains.iter().any(|d| {
-                name.strip_suffix(d.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-            }),
+            AltName::Dns(name) => self.domains.iter().any(|d| covers(d, name)),
         }
+    }
+
+    /// A host name with this first label for which it may speak: below `home.arpa` if that is among the domains.
+    pub fn host_name(&self, label: &str) -> Option<AltName> {
+        let below = |domain: &str| AltName::dns(&format!("{label}.{}", domain.trim_start_matches('.'))).ok();
+        let usual = below(DOMAINS[0]).filter(|name| self.allows(name));
+        usual.or_else(|| self.domains.iter().find_map(|domain| below(domain)))
     }
 
     /// Every entry, as text.
@@ -88,7 +94,7 @@ impl Permitted {
             subtrees.push(GeneralName::IpAddress(OctetString::new(bytes)?));
         }
         for domain in &self.domains {
-            subtrees.push(GeneralName::DnsName(Ia5String::new(domain)?));
+            subtrees.push(GeneralName::DnsName(Ia5String::new(domain.trim_start_matches('.'))?));
         }
         let subtree = |base| GeneralSubtree { base, minimum: 0, maximum: None };
         Ok(NameConstraints {
@@ -104,7 +110,12 @@ impl TryFrom<Vec<String>> for Permitted {
     fn try_from(entries: Vec<String>) -> Result<Permitted, Error> {
         let mut permitted = Permitted { networks: Vec::new(), domains: Vec::new() };
         for entry in &entries {
-            permitted.permit(entry)?;
+            match entry.parse()? {
+                Entry::Domain(name) if entry.starts_with('.') => {
+                    permitted.add(Entry::Domain(format!(".{name}")));
+                }
+                entry => permitted.add(entry),
+            }
         }
         Ok(permitted)
     }
@@ -122,7 +133,16 @@ impl fmt::Display for Permitted {
     }
 }
 
-enum Entry {
+/// Whether a domain is or holds a name; with a dot before it, it only holds names.
+pub(crate) fn covers(domain: &str, name: &str) -> bool {
+    match name.strip_suffix(domain) {
+        Some(rest) if domain.starts_with('.') => !rest.is_empty(),
+        Some(rest) => rest.is_empty() || rest.ends_with('.'),
+        None => false,
+    }
+}
+
+pub(crate) enum Entry {
     Network(IpNet),
     Domain(String),
 }
@@ -144,7 +164,7 @@ impl FromStr for Entry {
 
 /// A range of IPv4 addresses written as IPv6 (`::ffff:10.0.0.0/104`) as what it is: names are read that way, too,
 /// and else none would be in it.
-fn unmapped(net: IpNet) -> IpNet {
+pub(crate) fn unmapped(net: IpNet) -> IpNet {
     let v4 = match net {
         IpNet::V6(v6) => v6.network().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96)),
         IpNet::V4(_) => None,

@@ -17,12 +17,12 @@ use serde::{Deserialize, Serialize};
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use zeroize::Zeroizing;
 
-use crate::{Error, pem};
+use crate::{Error, pem, weak};
 
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+pub(crate) const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(crate) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+pub(crate) const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const SHA256_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
 const SHA384_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12");
 const SHA512_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13");
@@ -135,13 +135,6 @@ impl PrivateKey {
         }
     }
 
-    /// Reads unencrypted PKCS#8 in PEM.
-    pub fn from_pem(text: &str) -> Result<PrivateKey, Error> {
-        let key = pem::blocks(text).into_iter().find(|(label, _)| *label == "PRIVATE KEY");
-        let der = Zeroizing::new(key.and_then(|(_, der)| der).unwrap_or_default());
-        PrivateKey::from_pkcs8(&der)
-    }
-
     /// Unencrypted PKCS#8 in PEM.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, Error> {
         Ok(pem::block("PRIVATE KEY", &self.to_pkcs8()?))
@@ -205,7 +198,7 @@ impl fmt::Debug for PrivateKey {
 }
 
 /// A public key of a kind that a camera's certificate may hold: RSA of 2048 to 8192 bits with an ordinary
-/// exponent, P-256 or P-384.
+/// exponent and a modulus without a known weakness, P-256 or P-384.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PublicKey {
     spki: SubjectPublicKeyInfoOwned,
@@ -227,22 +220,25 @@ impl PublicKey {
         PublicKey::new(spki)
     }
 
-    pub(crate) fn new(spki: SubjectPublicKeyInfoOwned) -> Result<PublicKey, Error> {
+    pub(crate) fn new(mut spki: SubjectPublicKeyInfoOwned) -> Result<PublicKey, Error> {
         let name = describe(&spki);
         if let Some(bits) = name.strip_prefix("rsa-").and_then(|b| b.parse::<usize>().ok()) {
             if bits < 2048 {
                 return Err(Error::KeyTooWeak { key: name });
             }
-            let key = rsa_parts(&spki).ok_or_else(|| Error::UnsupportedKey { key: name.clone() })?;
-            let exponent = key.public_exponent.as_bytes();
-            let odd = |n: &[u8]| n.last().is_some_and(|b| b & 1 == 1);
-            // An exponent of 1 signs nothing, an enormous one is a way to make verifiers work for ever.
-            let usual = exponent.len() <= 4 && odd(exponent) && exponent != [1];
-            if bits > 8192 || !usual || !odd(key.modulus.as_bytes()) {
+            // RFC 3279, section 2.3.1: the parameters are NULL. Some leave them out, which Go refuses.
+            let parameters = spki.algorithm.parameters.get_or_insert(AnyRef::NULL.into());
+            if bits > 8192 || *parameters != AnyRef::NULL.into() {
                 return Err(Error::UnsupportedKey { key: name });
             }
-        } else if name != "p256" && name != "p384" {
-            return Err(Error::UnsupportedKey { key: name });
+            check_rsa(&spki, &name)?;
+        } else {
+            // RFC 5480, section 2.2: browsers want the point as it is, not compressed.
+            let point = spki.subject_public_key.as_bytes().unwrap_or_default();
+            match (name.as_str(), point.first(), point.len()) {
+                ("p256", Some(4), 65) | ("p384", Some(4), 97) => {}
+                _ => return Err(Error::UnsupportedKey { key: known_as(name) }),
+            }
         }
         Ok(PublicKey { spki, name })
     }
@@ -281,7 +277,7 @@ impl PublicKey {
         // The signature does not cover its own algorithm's parameters, so nothing may hide there (RFC 4055,
         // section 5: NULL or absent; RFC 5758: absent).
         if algorithm.parameters.as_ref().is_some_and(|p| *p != AnyRef::NULL.into()) {
-            return Err(Error::UnsupportedSignature { algorithm: algorithm.oid.to_string() });
+            return Err(Error::UnsupportedSignature { algorithm: known_as(algorithm.oid.to_string()) });
         }
         let alg: &'static dyn VerificationAlgorithm = match (self.name.as_str(), algorithm.oid) {
             ("p256", ECDSA_WITH_SHA256) => &signature::ECDSA_P256_SHA256_ASN1,
@@ -293,7 +289,7 @@ impl PublicKey {
             (_, SHA256_WITH_RSA) if self.is_rsa() => &signature::RSA_PKCS1_2048_8192_SHA256,
             (_, SHA384_WITH_RSA) if self.is_rsa() => &signature::RSA_PKCS1_2048_8192_SHA384,
             (_, SHA512_WITH_RSA) if self.is_rsa() => &signature::RSA_PKCS1_2048_8192_SHA512,
-            _ => return Err(Error::UnsupportedSignature { algorithm: algorithm.oid.to_string() }),
+            _ => return Err(Error::UnsupportedSignature { algorithm: known_as(algorithm.oid.to_string()) }),
         };
         Ok(UnparsedPublicKey::new(alg, self.bits()).verify(message, signature).is_ok())
     }
@@ -334,7 +330,35 @@ pub(crate) fn is_sha2(algorithm: &AlgorithmIdentifierOwned) -> bool {
 }
 
 fn rsa_parts(spki: &SubjectPublicKeyInfoOwned) -> Option<RsaPublicKey<'_>> {
-    RsaPublicKey::from_der(spki.subject_public_key.raw_bytes()).ok()
+    RsaPublicKey::from_der(spki.subject_public_key.as_bytes()?).ok()
+}
+
+/// Refuses exponents and moduli with which RSA does not hold.
+fn check_rsa(spki: &SubjectPublicKeyInfoOwned, name: &str) -> Result<(), Error> {
+    let key = rsa_parts(spki).ok_or_else(|| Error::UnsupportedKey { key: name.to_owned() })?;
+    let exponent = key.public_exponent.as_bytes();
+    // An exponent of 1 signs nothing, an enormous one is a way to make verifiers work for ever.
+    if exponent.len() > 4 || exponent == [1] || exponent.last().is_none_or(|b| b & 1 == 0) {
+        return Err(Error::KeyExponent { key: name.to_owned() });
+    }
+    weak::check(key.modulus.as_bytes(), name)
+}
+
+/// A key's or a signature's algorithm by the name that people know it by.
+fn known_as(oid: String) -> String {
+    match oid.as_str() {
+        "1.3.101.112" => "Ed25519".into(),
+        "1.3.101.113" => "Ed448".into(),
+        "1.2.840.10040.4.1" => "DSA".into(),
+        "ec-1.3.132.0.10" => "secp256k1".into(),
+        "ec-1.3.132.0.33" => "P-224".into(),
+        "ec-1.3.132.0.35" => "P-521".into(),
+        "1.2.840.113549.1.1.4" => "MD5 with RSA".into(),
+        "1.2.840.113549.1.1.5" => "SHA-1 with RSA".into(),
+        "1.2.840.113549.1.1.10" => "RSA-PSS".into(),
+        "1.2.840.10045.4.1" => "ECDSA with SHA-1".into(),
+        _ => oid,
+    }
 }
 
 #[cfg(test)]

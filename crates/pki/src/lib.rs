@@ -5,25 +5,35 @@
 //!
 //! A certificate is made in three moves that cannot be reordered: a [`profile`] builds an [`Unsigned`],
 //! [`Unsigned::lint_root`], [`Unsigned::lint_issuer`] or [`Unsigned::lint_leaf`] turns it into a [`Linted`] or says
-//! what is wrong, and [`Linted::sign`] consumes that token. There is no other way to a signature, so nothing unlinted can be signed.
+//! what is wrong, and [`Linted::sign`] consumes that token. There is no other way to a signature, so nothing unlinted
+//! can be signed.
 
+mod ber;
 mod certificate;
 pub mod chain;
 mod constraints;
 pub mod crl;
 mod error;
 mod key;
+mod key_file;
+mod limits;
 mod lint;
 pub mod package;
+mod pbe;
 pub mod pem;
+mod pkcs12;
 pub mod profile;
 mod request;
+mod role;
 mod tbs;
+mod weak;
 
 pub use certificate::{Certificate, hex};
 pub use constraints::Permitted;
 pub use error::Error;
 pub use key::{KeyKind, PrivateKey, PublicKey};
+pub use key_file::MAX_KEY_FILE;
+pub use limits::{Allowed, Limits};
 pub use lint::{Lint, Linted};
 pub use profile::Profile;
 pub use request::{MAX_REQUEST, Request};

@@ -20,6 +20,10 @@ use crate::{
     tbs::{self, Tbs},
 };
 
+const SECONDS_A_DAY: i64 = 86_400;
+/// The longest validity of a root that is not called very long, days: 25 years.
+const LONGEST_ROOT_DAYS: i64 = 9132;
+
 /// The right to sign exactly these bytes, once. Only the lints of [`Unsigned`] make one, and [`Linted::sign`] consumes
 /// it; it cannot be copied.
 #[derive(Debug)]
@@ -84,6 +88,11 @@ impl Certificate {
         Ok(root_lints(&self.as_tbs()?))
     }
 
+    /// What the lints say of an issuer below `root` that is there already.
+    pub fn lint_as_issuer(&self, root: &Certificate) -> Result<Vec<Lint>, Error> {
+        Ok(issuer_lints(&self.as_tbs()?, root))
+    }
+
     /// What the lints say of a leaf that is there already.
     pub fn lint_as_leaf(
         &self,
@@ -115,6 +124,8 @@ fn root_lints(tbs: &Tbs) -> Vec<Lint> {
         // 1: with an offline root, one issuer stands between it and the devices.
         basic.is_some_and(|(_, b)| matches!(b.path_len_constraint, Some(0 | 1)))
             => "lint-path-length", "RFC 5280, 4.2.1.9";
+        (unix(tbs.validity.not_after) - unix(tbs.validity.not_before)) / SECONDS_A_DAY <= LONGEST_ROOT_DAYS
+            => "lint-root-long", "CA/Browser Forum BR 7.1.2.1.1";
     }
     findings
 }
@@ -182,7 +193,6 @@ fn authority_rules(tbs: &Tbs, findings: &mut Vec<Lint>) {
 }
 
 fn leaf_rules(tbs: &Tbs, profile: Profile, findings: &mut Vec<Lint>) {
-    const SECONDS: i64 = 86_400;
     let rsa = key::describe(&tbs.subject_public_key_info).starts_with("rsa-");
     let known = [
         BasicConstraints::OID,
@@ -203,7 +213,7 @@ fn leaf_rules(tbs: &Tbs, profile: Profile, findings: &mut Vec<Lint>) {
             => "lint-leaf-purposes", "Apple 103769";
         tbs.extensions.iter().flatten().all(|e| known.contains(&e.extn_id))
             => "lint-extension", "extensions are never copied from a request";
-        unix(tbs.validity.not_after) - unix(tbs.validity.not_before) < MAX_LEAF_DAYS * SECONDS
+        unix(tbs.validity.not_after) - unix(tbs.validity.not_before) < MAX_LEAF_DAYS * SECONDS_A_DAY
             => "lint-too-long", "Apple 103769";
     }
 }

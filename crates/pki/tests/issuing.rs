@@ -6,7 +6,8 @@ use domain::AltName;
 use pki::{
     Certificate, Error, KeyKind, Permitted, PrivateKey, Profile, Serial,
     chain::{self, Fault},
-    crl, package,
+    crl,
+    package::{self, Content, Form, KeyForm, Order, Protection},
     profile::{self, NewAuthority},
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
@@ -266,4 +267,71 @@ fn a_package_holds_key_then_leaf() {
     assert_eq!(labels, ["-----BEGIN PRIVATE KEY-----", "-----BEGIN CERTIFICATE-----"]);
     assert_eq!(Certificate::read_all(pem.as_bytes()).unwrap(), [leaf]);
     assert!(Certificate::read_all(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----").is_err());
+}
+
+#[test]
+fn a_package_is_read_as_it_was_written() {
+    let ca = ca(KeyKind::P256);
+    for kind in [KeyKind::Rsa2048, KeyKind::P256, KeyKind::P384] {
+        let key = PrivateKey::generate(kind).unwrap();
+        let leaf = issue(&ca, &key, Some("Kapu ő 🎥"), &["192.168.1.64", "gate.lan"], 397).unwrap();
+        let certificates = [&leaf, &ca.root];
+        let public = key.public_key().unwrap();
+        let write = |form: Form<'_>| package::write(&key, &certificates, &form).unwrap();
+        let holds = |form: Form<'_>, order: &[Content]| {
+            let parts = write(form);
+            assert_eq!(parts.iter().map(|part| part.content).collect::<Vec<_>>(), order);
+            for part in parts {
+                let expected: &[_] = match part.content {
+                    Content::Key => &[],
+                    Content::Issuer(_) => &[&ca.root],
+                    Content::Certificate if matches!(form, Form::Der { .. }) => &[&leaf],
+                    Content::Certificate | Content::Whole => &certificates,
+                };
+                if !expected.is_empty() {
+                    let read = Certificate::read_all(&part.bytes).unwrap();
+                    assert_eq!(read.iter().collect::<Vec<_>>(), expected);
+                }
+                match PrivateKey::read(&part.bytes, None) {
+                    Ok(read) => assert_eq!(read.public_key().unwrap(), public),
+                    Err(_) => assert!(!part.content.has_key()),
+                }
+            }
+        };
+        for key in [KeyForm::Pkcs8, KeyForm::Traditional] {
+            holds(Form::Pem { order: Order::KeyFirst, key }, &[Content::Whole]);
+            holds(Form::Pem { order: Order::CertificateFirst, key }, &[Content::Whole]);
+            holds(Form::Pem { order: Order::Separate, key }, &[Content::Certificate, Content::Key]);
+            holds(Form::Der { key }, &[Content::Certificate, Content::Issuer(1), Content::Key]);
+        }
+        for protection in [Protection::Modern, Protection::Legacy] {
+            let [part] = write(Form::Pkcs12 { protection, passphrase: "Jelszó 🎥" }).try_into().ok().unwrap();
+            assert_eq!(part.content, Content::Whole);
+            let read = package::read_pkcs12(&part.bytes, Some("Jelszó 🎥")).unwrap();
+            assert_eq!(read.key.public_key().unwrap(), public);
+            assert_eq!(read.certificates.iter().collect::<Vec<_>>(), certificates);
+            let wrong = package::read_pkcs12(&part.bytes, Some("Jelszó")).unwrap_err();
+            assert_eq!(wrong, Error::FilePassphraseWrong);
+        }
+    }
+}
+
+#[test]
+fn where_key_and_certificate_stand_is_as_asked() {
+    let ca = ca(KeyKind::P256);
+    for (kind, old) in [(KeyKind::Rsa2048, "RSA PRIVATE KEY"), (KeyKind::P256, "EC PRIVATE KEY")] {
+        let key = PrivateKey::generate(kind).unwrap();
+        let leaf = issue(&ca, &key, None, &["gate.lan"], 397).unwrap();
+        let labels = |order, key_form| -> Vec<String> {
+            let parts = package::write(&key, &[&leaf], &Form::Pem { order, key: key_form }).unwrap();
+            let text: Vec<_> = parts.iter().map(|p| String::from_utf8(p.bytes.to_vec()).unwrap()).collect();
+            let labels = text.iter().flat_map(|t| t.lines().filter_map(|l| l.strip_prefix("-----BEGIN ")));
+            labels.map(|label| label.trim_end_matches('-').to_owned()).collect()
+        };
+        for (form, label) in [(KeyForm::Pkcs8, "PRIVATE KEY"), (KeyForm::Traditional, old)] {
+            assert_eq!(labels(Order::KeyFirst, form), [label, "CERTIFICATE"]);
+            assert_eq!(labels(Order::CertificateFirst, form), ["CERTIFICATE", label]);
+            assert_eq!(labels(Order::Separate, form), ["CERTIFICATE", label]);
+        }
+    }
 }

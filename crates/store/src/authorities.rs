@@ -80,10 +80,12 @@ impl Store {
         rows.iter().map(authority).collect()
     }
 
-    /// Stores the authority that is to come after the active one. Refuses where one waits already.
-    pub async fn add_next(&self, authority: &[NewAuthority<'_>]) -> Result<(), Error> {
+    /// Stores the authority that is to come after the active one. Refuses where one waits already, and where the vault is
+    /// not `vault` any more: its key would be for another recovery key.
+    pub async fn add_next(&self, vault: &str, authority: &[NewAuthority<'_>]) -> Result<(), Error> {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
+        same_vault(&mut transaction, vault).await?;
         if count_next(&mut transaction).await? > 0 {
             return Err(Error::RolloverUnderWay);
         }
@@ -132,25 +134,39 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a new issuer in the place of the active one, below the same offline root.
-    pub async fn replace_issuer(&self, root_id: i64, issuer: &NewAuthority<'_>) -> Result<(), Error> {
+    /// Puts a new issuer in the place of `replaced_id`, below the same offline root. Refuses where that one does not issue
+    /// any more, and where the vault is not `vault` any more.
+    pub async fn replace_issuer(
+        &self,
+        vault: &str,
+        replaced_id: i64,
+        root_id: i64,
+        issuer: &NewAuthority<'_>,
+    ) -> Result<(), Error> {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
-        sqlx::query("UPDATE authority SET state = 'old' WHERE state = 'active'")
+        same_vault(&mut transaction, vault).await?;
+        let done = sqlx::query("UPDATE authority SET state = 'old' WHERE id = $1 AND state = 'active'")
+            .bind(replaced_id)
             .execute(&mut *transaction)
             .await?;
+        if done.rows_affected() != 1 {
+            return Err(Error::NotTheIssuer);
+        }
         insert(&mut transaction, std::slice::from_ref(issuer), Some(root_id)).await?;
         transaction.commit().await?;
         Ok(())
     }
 
-    /// Stores an authority's key encrypted to the recovery key.
+    /// Stores an authority's key encrypted to the recovery key, where none is yet.
     pub async fn keep_for_recovery(&self, authority_id: i64, armored: &str) -> Result<(), Error> {
-        sqlx::query("UPDATE authority_key SET for_recovery = $1 WHERE authority_id = $2")
-            .bind(armored)
-            .bind(authority_id)
-            .execute(&self.writer)
-            .await?;
+        sqlx::query(
+            "UPDATE authority_key SET for_recovery = $1 WHERE authority_id = $2 AND for_recovery IS NULL",
+        )
+        .bind(armored)
+        .bind(authority_id)
+        .execute(&self.writer)
+        .await?;
         Ok(())
     }
 
@@ -170,6 +186,29 @@ impl Store {
             by_hand: by_hand.bind(authority_id).bind(now()).bind(page).fetch_all(&self.readers).await?,
         })
     }
+}
+
+/// All of them or none: an authority that was added meanwhile would keep a key for the old recovery key.
+pub(crate) async fn replace_for_recovery(
+    transaction: &mut Transaction<'_, Sqlite>,
+    keys: &[(i64, String)],
+) -> Result<(), Error> {
+    for (authority_id, armored) in keys {
+        sqlx::query("UPDATE authority_key SET for_recovery = $1 WHERE authority_id = $2")
+            .bind(armored)
+            .bind(authority_id)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    let there: Vec<i64> =
+        sqlx::query_scalar("SELECT authority_id FROM authority_key").fetch_all(&mut **transaction).await?;
+    let given = |id: &i64| keys.iter().any(|(key, _)| key == id);
+    if there.len() == keys.len() && there.iter().all(given) { Ok(()) } else { Err(Error::SecretsChanged) }
+}
+
+async fn same_vault(transaction: &mut Transaction<'_, Sqlite>, vault: &str) -> Result<(), Error> {
+    let stored: String = sqlx::query_scalar("SELECT vault FROM site").fetch_one(&mut **transaction).await?;
+    if stored == vault { Ok(()) } else { Err(Error::SecretsChanged) }
 }
 
 async fn count_next(transaction: &mut Transaction<'_, Sqlite>) -> Result<i64, Error> {

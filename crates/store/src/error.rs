@@ -25,6 +25,8 @@ pub enum Error {
     NoRollover,
     #[error("another authority issues now")]
     NotTheIssuer,
+    #[error("another command changed the secrets at the same moment")]
+    SecretsChanged,
 }
 
 impl From<sqlx::Error> for Error {

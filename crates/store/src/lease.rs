@@ -1,11 +1,11 @@
-use std::fs::File;
+use std::{fs::File, path::Path};
 
 use domain::AltName;
 
 use crate::{Error, Store};
 
-/// The right to work on one device, or to be the service. Ends when dropped, and with the process, however that ends: the operating
-/// system lets go of the lock, so a killed run blocks nobody.
+/// The right to work on one device, to be the service, to make a backup or to restore one. Ends when dropped, and
+/// with the process, however that ends: the operating system lets go of the lock, so a killed run blocks nobody.
 #[derive(Debug)]
 pub struct Lease {
     _lock: File,
@@ -27,11 +27,23 @@ impl Store {
     }
 
     fn lease(&self, name: &str) -> Result<Option<Lease>, Error> {
+        Lease::take(&self.directory, name)
+    }
+}
+
+impl Lease {
+    /// Takes the right to restore into a data directory, which it makes where there is none, or `None` if another
+    /// run has it.
+    pub fn restoring(directory: &Path) -> Result<Option<Lease>, Error> {
+        Lease::take(directory, "restore")
+    }
+
+    pub(crate) fn take(data: &Path, name: &str) -> Result<Option<Lease>, Error> {
         let failed = |e: std::io::Error| Error::DataDirectory {
-            directory: self.directory.display().to_string(),
+            directory: data.display().to_string(),
             reason: e.to_string(),
         };
-        let directory = self.directory.join("leases");
+        let directory = data.join("leases");
         crate::make_private_directory(&directory).map_err(failed)?;
         let file = File::create(directory.join(name)).map_err(failed)?;
         match file.try_lock() {

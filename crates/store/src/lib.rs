@@ -5,6 +5,7 @@
 //! function returns.
 
 mod authorities;
+mod backup;
 mod certificates;
 mod devices;
 mod enrolments;
@@ -25,6 +26,7 @@ use sqlx::{
 };
 
 pub use authorities::{AuthorityRow, AuthorityState, Dependents, NewAuthority};
+pub use backup::{BackupRow, Snapshot};
 pub use certificates::{CertificateRow, Intent};
 pub use devices::{DeviceRow, NewDevice};
 pub use enrolments::{EnrolmentRow, StepRow, StoredStep};
@@ -76,6 +78,8 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // A wrapping or a key that was replaced stays in no free page.
+            .pragma("secure_delete", "ON")
             .busy_timeout(Duration::from_secs(5));
         // The writer has one connection, so that two writes of this process never meet inside SQLite.
         let writer = SqlitePoolOptions::new()
@@ -104,6 +108,9 @@ impl Store {
         let mut transaction = begin(&mut connection).await?;
         // Another process may have made it while this one waited for the lock.
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
+        if version >= SCHEMA_VERSION {
+            return Ok(());
+        }
         let missing = SCHEMA.iter().skip(usize::try_from(version).unwrap_or(SCHEMA.len()));
         for statements in missing {
             transaction.execute(*statements).await?;
@@ -118,6 +125,20 @@ impl Store {
     /// The data directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Folds the write-ahead log into the database and empties it: until then the database alone, as a thief may copy it,
+    /// holds what was replaced. Another process that reads can put that off to the next time.
+    pub(crate) async fn fold_log(&self) -> Result<(), Error> {
+        for _ in 0..20 {
+            let (busy, _, _): (i64, i64, i64) =
+                sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await?;
+            if busy == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
     }
 
     /// Closes the connections, so that SQLite folds its write-ahead log into the database.

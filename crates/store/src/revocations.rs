@@ -77,13 +77,15 @@ impl Store {
         rows.iter().map(revocation).collect()
     }
 
-    /// Takes the next number for a list of this authority. What is revoked is to be read after that.
+    /// Takes the next number for a list of this authority: the time, or one more than the last. So a ledger that was
+    /// restored does not give numbers again that were in use (RFC 5280, section 5.2.3). What is revoked is to be read
+    /// after that.
     pub async fn take_crl_number(&self, authority_id: i64) -> Result<i64, Error> {
         let number = sqlx::query_scalar(
-            "INSERT INTO crl (authority_id, taken) VALUES ($1, 1)
-             ON CONFLICT (authority_id) DO UPDATE SET taken = taken + 1 RETURNING taken",
+            "INSERT INTO crl (authority_id, taken) VALUES ($1, $2) ON CONFLICT (authority_id) DO UPDATE
+             SET taken = CASE WHEN crl.taken < $2 THEN $2 ELSE crl.taken + 1 END RETURNING taken",
         );
-        Ok(number.bind(authority_id).fetch_one(&self.writer).await?)
+        Ok(number.bind(authority_id).bind(now()).fetch_one(&self.writer).await?)
     }
 
     /// Stores a signed list, unless one with a higher number is there.

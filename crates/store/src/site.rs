@@ -57,4 +57,30 @@ impl Store {
             authorities: self.authorities().await?,
         })
     }
+
+    /// Replaces the master key's wrappings, only if they are still `read`: of two commands at once one is told, and
+    /// neither undoes the other. With a new recovery key `keys` are those of all authorities encrypted to it.
+    pub async fn replace_vault(
+        &self,
+        read: &str,
+        new: &str,
+        keys: Option<&[(i64, String)]>,
+    ) -> Result<(), Error> {
+        let mut connection = self.writer.acquire().await?;
+        let mut transaction = begin(&mut connection).await?;
+        let done = sqlx::query("UPDATE site SET vault = $1 WHERE id = 1 AND vault = $2")
+            .bind(new)
+            .bind(read)
+            .execute(&mut *transaction)
+            .await?;
+        if done.rows_affected() != 1 {
+            return Err(Error::SecretsChanged);
+        }
+        if let Some(keys) = keys {
+            authorities::replace_for_recovery(&mut transaction, keys).await?;
+        }
+        transaction.commit().await?;
+        drop(connection);
+        self.fold_log().await
+    }
 }

@@ -145,14 +145,16 @@ async fn a_next_authority_waits_and_takes_over_or_goes() {
     assert_eq!(store.cancel_next().await.unwrap_err(), Error::NoRollover);
 
     let offline = NewAuthority { key: None, state: Offline, ..ACTIVE };
-    store.add_next(&[offline, next(Next)]).await.unwrap();
-    assert_eq!(store.add_next(&[next(Next)]).await.unwrap_err(), Error::RolloverUnderWay);
+    store.add_next("{}", &[offline, next(Next)]).await.unwrap();
+    assert_eq!(store.add_next("{}", &[next(Next)]).await.unwrap_err(), Error::RolloverUnderWay);
     let waiting = [(Active, None, true), (Offline, None, false), (Next, Some(2), true)];
     assert_eq!(states(&store).await, waiting);
     store.cancel_next().await.unwrap();
     assert_eq!(states(&store).await, waiting[..1]);
+    let other_vault = store.add_next("{\"changed\":1}", &[next(Next)]).await.unwrap_err();
+    assert_eq!(other_vault, Error::SecretsChanged);
 
-    store.add_next(&[next(Next)]).await.unwrap();
+    store.add_next("{}", &[next(Next)]).await.unwrap();
     store.confirm_next().await.unwrap();
     assert_eq!(states(&store).await, [(Old, None, true), (Active, None, true)]);
     let names = ["192.168.1.64".parse().unwrap()];
@@ -180,9 +182,9 @@ async fn what_was_revoked_is_on_the_list_once() {
     let next_update = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
     assert!(store.crl(1).await.unwrap().is_none());
     let numbers = [store.take_crl_number(1).await.unwrap(), store.take_crl_number(1).await.unwrap()];
-    assert_eq!(numbers, [1, 2]);
-    store.save_crl(1, 2, next_update, b"second").await.unwrap();
-    store.save_crl(1, 1, next_update, b"first").await.unwrap();
+    assert!(numbers[0] >= OffsetDateTime::now_utc().unix_timestamp() - 60 && numbers[1] > numbers[0]);
+    store.save_crl(1, numbers[1], next_update, b"second").await.unwrap();
+    store.save_crl(1, numbers[0], next_update, b"first").await.unwrap();
     assert_eq!(store.crl(1).await.unwrap(), Some((b"second".to_vec(), next_update)));
 }
 

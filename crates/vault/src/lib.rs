@@ -1,35 +1,26 @@
 //! The site's master key, its wrappings, and the sealing of everything secret.
 //!
-//! The master key is 256 random bits. It is stored only wrapped: once by the passphrase (Argon2id, then
-//! ChaCha20-Poly1305) and once by the recovery key (an `age` file, so that the `age` tool alone can open it).
-//! What is secret in the data directory is sealed with the master key.
+//! The master key is 256 random bits. It is stored only wrapped: by the passphrase (Argon2id, then
+//! ChaCha20-Poly1305), by the recovery key (an `age` file, so that the `age` tool alone can open it), and by a key
+//! file of 256 random bits only where the operator chose unattended start. What is secret in the data directory is
+//! sealed with the master key; what must outlive Camlock goes to the recovery key's public half ([`escrow`]).
 
-use std::{fmt, str::FromStr};
+pub mod escrow;
+mod seal;
+mod wrapping;
 
-use age::{
-    armor::{ArmoredReader, ArmoredWriter, Format},
-    secrecy::ExposeSecret,
-    x25519::Identity,
-};
-use argon2::{Algorithm, Argon2, Params, Version};
-use aws_lc_rs::{
-    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    rand::{SecureRandom, SystemRandom},
-};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
+
+use seal::random;
+use wrapping::Master;
+
+pub use escrow::RecoveryKey;
+pub use wrapping::Wrapping;
 
 const KEY_LEN: usize = 32;
-const SALT_LEN: usize = 16;
-
-/// 64 MiB and three passes: under a second on the ARM processor of a small NAS, and it fits beside
-/// everything else in 512 MB.
-const MEMORY_KIB: u32 = 64 * 1024;
-const PASSES: u32 = 3;
-/// What a stored wrapping may ask for at most, so that a damaged one cannot exhaust the machine.
-const MAX_MEMORY_KIB: u32 = 256 * 1024;
-const MAX_PASSES: u32 = 16;
 
 /// What can go wrong with secrets. Never contains one.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
@@ -38,52 +29,25 @@ const MAX_PASSES: u32 = 16;
 pub enum Error {
     #[error("the passphrase is empty")]
     PassphraseEmpty,
+    #[error("the passphrase has the form of a recovery key or of a key file")]
+    PassphraseIsKey,
     #[error("the passphrase does not open the vault")]
     WrongPassphrase,
-    #[error("the recovery key does not open the vault")]
+    #[error("the recovery key does not open it")]
     WrongRecoveryKey,
+    #[error("the key file does not open the vault")]
+    WrongKeyFile,
     #[error("the stored vault is damaged: {detail}")]
     VaultDamaged { detail: String },
+    #[error("what was encrypted to the recovery key is damaged: {detail}")]
+    EscrowDamaged { detail: String },
     #[error("the system's cryptography failed: {operation}")]
     VaultCrypto { operation: String },
 }
 
 /// The open vault: the master key in memory, erased when dropped.
 pub struct Vault {
-    master: Zeroizing<[u8; KEY_LEN]>,
-}
-
-/// The master key as it is stored: useless without the passphrase or the recovery key.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wrapping {
-    version: u32,
-    memory_kib: u32,
-    passes: u32,
-    /// Base64.
-    salt: String,
-    /// Base64: nonce, then the sealed master key.
-    by_passphrase: String,
-    /// An armored `age` file that holds the master key, for the recovery key.
-    by_recovery_key: String,
-    /// The recovery key's public half; backups are encrypted to it.
-    pub recovery_recipient: String,
-}
-
-/// The recovery key, an `age` identity: shown once, to be printed, and never stored.
-pub struct RecoveryKey(Zeroizing<String>);
-
-impl RecoveryKey {
-    /// The text to print: `AGE-SECRET-KEY-1...`.
-    pub fn text(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for RecoveryKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RecoveryKey(..)")
-    }
+    master: Master,
 }
 
 impl fmt::Debug for Vault {
@@ -95,170 +59,46 @@ impl fmt::Debug for Vault {
 impl Vault {
     /// A new master key with its two wrappings.
     pub fn create(passphrase: &str) -> Result<(Vault, Wrapping, RecoveryKey), Error> {
-        if passphrase.is_empty() {
-            return Err(Error::PassphraseEmpty);
-        }
         let mut master = Zeroizing::new([0; KEY_LEN]);
         random(master.as_mut())?;
-        let mut salt = [0; SALT_LEN];
-        random(&mut salt)?;
-        let wrapping_key = derive(passphrase, &salt, MEMORY_KIB, PASSES)?;
-        let by_passphrase = seal(&wrapping_key, b"camlock master key", master.as_ref())?;
-
-        let identity = Identity::generate();
-        let recipient = identity.to_public();
-        let wrapping = Wrapping {
-            version: 1,
-            memory_kib: MEMORY_KIB,
-            passes: PASSES,
-            salt: STANDARD.encode(salt),
-            by_passphrase: STANDARD.encode(by_passphrase),
-            by_recovery_key: encrypt_to(&recipient, master.as_ref())?,
-            recovery_recipient: recipient.to_string(),
-        };
-        let recovery = RecoveryKey(Zeroizing::new(identity.to_string().expose_secret().to_owned()));
+        let (wrapping, recovery) = Wrapping::create(&master, passphrase)?;
         Ok((Vault { master }, wrapping, recovery))
     }
 
-    /// Opens with the passphrase, or with the recovery key in its place. Takes a noticeable part of a second:
-    /// not for an async thread.
+    /// Opens with the passphrase, or with the recovery key or the text of the key file in its place. Takes a
+    /// noticeable part of a second: not for an async thread.
     pub fn open(wrapping: &Wrapping, secret: &str) -> Result<Vault, Error> {
-        if wrapping.version != 1 {
-            return Err(damaged("a wrapping of another version"));
-        }
-        if secret.starts_with("AGE-SECRET-KEY-1") {
-            return Vault::open_with_recovery_key(wrapping, secret);
-        }
-        if wrapping.memory_kib > MAX_MEMORY_KIB || wrapping.passes > MAX_PASSES {
-            return Err(damaged("an absurd cost"));
-        }
-        let salt = STANDARD.decode(&wrapping.salt).map_err(|_| damaged("salt"))?;
-        let sealed = STANDARD.decode(&wrapping.by_passphrase).map_err(|_| damaged("sealed master key"))?;
-        let wrapping_key = derive(secret, &salt, wrapping.memory_kib, wrapping.passes)?;
-        let master =
-            unseal(&wrapping_key, b"camlock master key", &sealed).map_err(|_| Error::WrongPassphrase)?;
-        Vault::from_bytes(&master)
+        Ok(Vault { master: wrapping.unwrap(secret)? })
     }
 
-    fn open_with_recovery_key(wrapping: &Wrapping, key: &str) -> Result<Vault, Error> {
-        let identity = Identity::from_str(key).map_err(|_| Error::WrongRecoveryKey)?;
-        let reader = ArmoredReader::new(wrapping.by_recovery_key.as_bytes());
-        let decryptor = age::Decryptor::new_buffered(reader).map_err(|_| damaged("recovery wrapping"))?;
-        let mut plain = decryptor
-            .decrypt(std::iter::once(&identity as &dyn age::Identity))
-            .map_err(|_| Error::WrongRecoveryKey)?;
-        let mut master = Zeroizing::new(Vec::with_capacity(KEY_LEN));
-        std::io::Read::read_to_end(&mut std::io::Read::take(&mut plain, 64), &mut master)
-            .map_err(|_| damaged("recovery wrapping"))?;
-        Vault::from_bytes(&master)
+    /// Another passphrase; the one before opens nothing from then on. As slow as [`Vault::open`].
+    ///
+    /// This and the next two change `wrapping`, which must be this vault's; they hold once it is stored. The master
+    /// key stays, and with it all that it sealed.
+    pub fn change_passphrase(&self, wrapping: &mut Wrapping, passphrase: &str) -> Result<(), Error> {
+        wrapping.wrap_by_passphrase(&self.master, passphrase)
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Vault, Error> {
-        let master: [u8; KEY_LEN] = bytes.try_into().map_err(|_| damaged("master key"))?;
-        Ok(Vault { master: Zeroizing::new(master) })
+    /// Another recovery key. The one before opens only what was encrypted to it.
+    pub fn change_recovery_key(&self, wrapping: &mut Wrapping) -> Result<RecoveryKey, Error> {
+        wrapping.wrap_by_recovery_key(&self.master)
+    }
+
+    /// A key file's text, one line; a key file before it opens nothing from then on.
+    pub fn make_key_file(&self, wrapping: &mut Wrapping) -> Result<Zeroizing<String>, Error> {
+        wrapping.wrap_by_key_file(&self.master)
     }
 
     /// Seals `secret`. It can be unsealed only for the same `purpose`, so that one sealed thing cannot be put
     /// in another's place.
     pub fn seal(&self, purpose: &str, secret: &[u8]) -> Result<Vec<u8>, Error> {
-        seal(&self.master, purpose.as_bytes(), secret)
+        seal::seal(&self.master, purpose.as_bytes(), secret)
     }
 
     /// Opens what [`Vault::seal`] made for `purpose`.
     pub fn unseal(&self, purpose: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
-        unseal(&self.master, purpose.as_bytes(), sealed)
+        seal::unseal(&self.master, purpose.as_bytes(), sealed)
     }
-}
-
-/// Encrypts `plain` to a recovery key, named by its public half (`age1...`): an armored `age` file.
-pub fn encrypt_for_recovery(recipient: &str, plain: &[u8]) -> Result<String, Error> {
-    let recipient = age::x25519::Recipient::from_str(recipient).map_err(|_| damaged("recovery recipient"))?;
-    encrypt_to(&recipient, plain)
-}
-
-/// Opens what [`encrypt_for_recovery`] made.
-pub fn decrypt_with_recovery_key(key: &str, armored: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let identity = Identity::from_str(key.trim()).map_err(|_| Error::WrongRecoveryKey)?;
-    let reader = ArmoredReader::new(armored.as_bytes());
-    let decryptor = age::Decryptor::new_buffered(reader).map_err(|_| damaged("age file"))?;
-    let mut reader = decryptor
-        .decrypt(std::iter::once(&identity as &dyn age::Identity))
-        .map_err(|_| Error::WrongRecoveryKey)?;
-    // What is inside is never longer than its armor, so it is read without growing (growing leaves copies behind).
-    let mut plain = Zeroizing::new(Vec::with_capacity(armored.len()));
-    std::io::Read::read_to_end(&mut reader, &mut plain).map_err(|_| damaged("age file"))?;
-    Ok(plain)
-}
-
-fn damaged(detail: &str) -> Error {
-    Error::VaultDamaged { detail: detail.to_owned() }
-}
-
-fn failed(operation: &str) -> Error {
-    Error::VaultCrypto { operation: operation.to_owned() }
-}
-
-fn random(bytes: &mut [u8]) -> Result<(), Error> {
-    SystemRandom::new().fill(bytes).map_err(|_| failed("random bytes"))
-}
-
-fn derive(
-    secret: &str,
-    salt: &[u8],
-    memory_kib: u32,
-    passes: u32,
-) -> Result<Zeroizing<[u8; KEY_LEN]>, Error> {
-    let params = Params::new(memory_kib, passes, 1, Some(KEY_LEN)).map_err(|_| damaged("cost"))?;
-    let mut key = Zeroizing::new([0; KEY_LEN]);
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(secret.as_bytes(), salt, key.as_mut())
-        .map_err(|_| damaged("salt"))?;
-    Ok(key)
-}
-
-/// Nonce, then ciphertext and tag. The nonce is random: 96 bits are plenty for the few things a site seals.
-fn seal(key: &[u8; KEY_LEN], purpose: &[u8], secret: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut nonce = [0; NONCE_LEN];
-    random(&mut nonce)?;
-    let key = UnboundKey::new(&CHACHA20_POLY1305, key).map_err(|_| failed("sealing"))?;
-    let mut sealed = secret.to_vec();
-    let result = LessSafeKey::new(key).seal_in_place_append_tag(
-        Nonce::assume_unique_for_key(nonce),
-        Aad::from(purpose),
-        &mut sealed,
-    );
-    if result.is_err() {
-        sealed.zeroize();
-        return Err(failed("sealing"));
-    }
-    Ok([nonce.as_slice(), &sealed].concat())
-}
-
-fn unseal(key: &[u8; KEY_LEN], purpose: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(|| damaged("too short"))?;
-    let key = UnboundKey::new(&CHACHA20_POLY1305, key).map_err(|_| failed("unsealing"))?;
-    let mut plain = Zeroizing::new(sealed.to_vec());
-    let length = LessSafeKey::new(key)
-        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(purpose), &mut plain)
-        .map_err(|_| damaged("a sealed secret does not open with the master key"))?
-        .len();
-    plain.truncate(length);
-    Ok(plain)
-}
-
-fn encrypt_to(recipient: &age::x25519::Recipient, secret: &[u8]) -> Result<String, Error> {
-    let mut armored = Vec::new();
-    let mut write = || -> std::io::Result<()> {
-        let encryptor = age::Encryptor::with_recipients(std::iter::once(recipient as &dyn age::Recipient))
-            .map_err(std::io::Error::other)?;
-        let armor = ArmoredWriter::wrap_output(&mut armored, Format::AsciiArmor)?;
-        let mut writer = encryptor.wrap_output(armor)?;
-        std::io::Write::write_all(&mut writer, secret)?;
-        writer.finish()?.finish()?;
-        Ok(())
-    };
-    write().map_err(|_| failed("wrapping for the recovery key"))?;
-    String::from_utf8(armored).map_err(|_| failed("wrapping for the recovery key"))
 }
 
 #[cfg(test)]
@@ -279,12 +119,93 @@ mod tests {
 
     #[test]
     fn nothing_else_opens_it() {
-        let (_, wrapping, _) = Vault::create("correct horse").unwrap();
-        let (_, _, foreign) = Vault::create("correct horse").unwrap();
+        let (vault, wrapping, _) = Vault::create("correct horse").unwrap();
+        let (_, mut other, foreign) = Vault::create("correct horse").unwrap();
+        let foreign_file = vault.make_key_file(&mut other).unwrap();
         assert_eq!(Vault::open(&wrapping, "wrong").unwrap_err(), Error::WrongPassphrase);
         assert_eq!(Vault::open(&wrapping, foreign.text()).unwrap_err(), Error::WrongRecoveryKey);
         assert_eq!(Vault::open(&wrapping, "AGE-SECRET-KEY-1X").unwrap_err(), Error::WrongRecoveryKey);
+        assert_eq!(Vault::open(&wrapping, &foreign_file).unwrap_err(), Error::WrongKeyFile);
         assert_eq!(Vault::create("").unwrap_err(), Error::PassphraseEmpty);
+        for key in [foreign.text(), &foreign_file] {
+            assert_eq!(Vault::create(key).unwrap_err(), Error::PassphraseIsKey);
+        }
+    }
+
+    /// The master key stays, and each secret goes by itself.
+    #[test]
+    fn a_changed_secret_replaces_the_one_before() {
+        let (vault, mut wrapping, first) = Vault::create("first").unwrap();
+        let sealed = vault.seal("root", b"secret").unwrap();
+        let opens = |wrapping: &Wrapping, secret: &str| {
+            let vault = Vault::open(wrapping, secret)?;
+            assert_eq!(vault.unseal("root", &sealed).unwrap().as_slice(), b"secret");
+            Ok(())
+        };
+
+        vault.change_passphrase(&mut wrapping, "second").unwrap();
+        assert_eq!(opens(&wrapping, "first"), Err(Error::WrongPassphrase));
+        assert_eq!(opens(&wrapping, "second"), Ok(()));
+        let recipient = wrapping.recovery_recipient.clone();
+        let second = vault.change_recovery_key(&mut wrapping).unwrap();
+        assert_ne!(wrapping.recovery_recipient, recipient);
+        assert_eq!(opens(&wrapping, first.text()), Err(Error::WrongRecoveryKey));
+
+        let first_file = vault.make_key_file(&mut wrapping).unwrap();
+        assert_eq!(opens(&wrapping, &first_file), Ok(()));
+        let second_file = vault.make_key_file(&mut wrapping).unwrap();
+        assert!(second_file.starts_with("CAMLOCK-KEY-1") && wrapping.has_key_file());
+        assert_eq!(opens(&wrapping, &first_file), Err(Error::WrongKeyFile));
+        let cut = &second_file[..second_file.len() - 1];
+        assert_eq!(opens(&wrapping, cut), Err(Error::WrongKeyFile));
+        for secret in ["second", second.text(), &second_file] {
+            assert_eq!(opens(&wrapping, secret), Ok(()));
+        }
+        assert_eq!(vault.change_passphrase(&mut wrapping, ""), Err(Error::PassphraseEmpty));
+        wrapping.remove_key_file();
+        assert_eq!(opens(&wrapping, &second_file), Err(Error::WrongKeyFile));
+        assert_eq!(opens(&wrapping, "second"), Ok(()));
+    }
+
+    /// As `init` of the first release stored it.
+    #[test]
+    fn a_wrapping_without_a_key_file_is_as_it_always_was() {
+        let (vault, mut wrapping, _) = Vault::create("correct horse").unwrap();
+        let fields = |wrapping: &Wrapping| {
+            let stored = serde_json::to_value(wrapping).unwrap();
+            stored.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        let before = [
+            "by_passphrase",
+            "by_recovery_key",
+            "memory_kib",
+            "passes",
+            "recovery_recipient",
+            "salt",
+            "version",
+        ];
+        assert_eq!(fields(&wrapping), before);
+        vault.make_key_file(&mut wrapping).unwrap();
+        let mut stored = serde_json::to_value(&wrapping).unwrap();
+        assert!(serde_json::from_value::<Wrapping>(stored.clone()).unwrap().has_key_file());
+        stored["more"] = true.into();
+        assert!(serde_json::from_value::<Wrapping>(stored).is_err());
+    }
+
+    #[test]
+    fn a_damaged_wrapping_is_no_wrong_secret() {
+        let (_, wrapping, recovery) = Vault::create("correct horse").unwrap();
+        for (field, value, secret) in [
+            ("version", 2.into(), "correct horse"),
+            ("salt", "?".into(), "correct horse"),
+            ("memory_kib", (1 << 30).into(), "correct horse"),
+            ("by_recovery_key", "?".into(), recovery.text()),
+        ] {
+            let mut stored = serde_json::to_value(&wrapping).unwrap();
+            stored[field] = value;
+            let error = Vault::open(&serde_json::from_value(stored).unwrap(), secret).unwrap_err();
+            assert!(matches!(error, Error::VaultDamaged { .. }), "{field}: {error}");
+        }
     }
 
     #[test]
@@ -300,8 +221,11 @@ mod tests {
 
     #[test]
     fn nothing_secret_is_shown() {
-        let (vault, wrapping, recovery) = Vault::create("correct horse").unwrap();
+        let (vault, mut wrapping, recovery) = Vault::create("correct horse").unwrap();
+        vault.make_key_file(&mut wrapping).unwrap();
         let shown = format!("{vault:?} {wrapping:?} {recovery:?}");
-        assert!(!shown.contains("AGE-SECRET-KEY") && !shown.contains("correct horse"));
+        for secret in ["AGE-SECRET-KEY", "correct horse", "CAMLOCK-KEY"] {
+            assert!(!shown.contains(secret));
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The door for people: the page that shows what was done for each camera, and hands out the root.
+//! The door for people: the page that shows what was done for each camera, and hands out the
+//! roots and the lists of revoked certificates.
 //!
 //! The room holds no rule of its own. Whoever starts it is a [`Site`] that gives a [`Page`] of plain values for
 //! each request; [`router`] turns that into a document. Nothing of a request (path, Host, query) reaches a
@@ -9,10 +10,11 @@
 
 mod guard;
 mod page;
+mod roots;
 mod routes;
 mod server;
 mod view;
 
-pub use page::{Camera, Count, Health, Page, Root, SignIn, Site, StepLine};
+pub use page::{Camera, Count, Crl, Health, Page, Root, SignIn, Site, StepLine, Trust, Unreadable};
 pub use routes::{router, trust_router};
 pub use server::Server;

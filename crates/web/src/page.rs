@@ -4,15 +4,23 @@ use std::{future::Future, path::PathBuf};
 
 use domain::{KeyTransport, Step, StepState, Verdict};
 use serde::Serialize;
-use time::Date;
+use time::{Date, OffsetDateTime};
 
 /// What is behind the pages, asked anew for each request.
 pub trait Site: Clone + Send + Sync + 'static {
-    /// What the page shows now; `None` if it cannot be read.
-    fn page(&self) -> impl Future<Output = Option<Page>> + Send;
-    /// How the service is; `None` if its data cannot be read.
-    fn health(&self) -> impl Future<Output = Option<Health>> + Send;
+    /// What the page shows now.
+    fn page(&self) -> impl Future<Output = Result<Page, Unreadable>> + Send;
+    /// What a computer is to trust now.
+    fn trust(&self) -> impl Future<Output = Result<Trust, Unreadable>> + Send;
+    /// The list of revoked certificates that is published at this path (`/crl/...`), if one is.
+    fn crl(&self, path: &str) -> impl Future<Output = Result<Option<Crl>, Unreadable>> + Send;
+    /// How the service is.
+    fn health(&self) -> impl Future<Output = Result<Health, Unreadable>> + Send;
 }
+
+/// The site's data cannot be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Unreadable;
 
 /// What the health endpoint tells, as JSON.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -25,10 +33,8 @@ pub struct Health {
 // No `Debug` here and on `SignIn`: what can be printed ends in a log one day.
 #[derive(Clone)]
 pub struct Page {
-    /// The site's name.
-    pub site: String,
-    /// The root to introduce to browsers.
-    pub root: Root,
+    /// The site, and the roots to introduce to browsers.
+    pub trust: Trust,
     /// The cameras, in the order in which they are shown.
     pub cameras: Vec<Camera>,
     /// How many of all cameras are secure, and how many there are; `cameras` may hold fewer.
@@ -57,12 +63,32 @@ impl Count {
     }
 }
 
-/// The root as it is handed out.
+/// What a computer is to trust.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// The site's name.
+    pub site: String,
+    /// The root of what is issued now.
+    pub root: Root,
+    /// The root that everything moves to once it is on every computer.
+    pub next: Option<Root>,
+    /// Earlier roots that something still depends on.
+    pub old: Vec<Root>,
+}
+
+impl Trust {
+    /// All of them, the newest first.
+    pub(crate) fn roots(&self) -> impl Iterator<Item = &Root> {
+        self.next.iter().chain([&self.root]).chain(self.old.iter().rev())
+    }
+}
+
+/// A root as it is handed out.
 #[derive(Clone, Debug)]
 pub struct Root {
-    /// The certificate in DER, handed out as `/root.crt`.
+    /// The certificate in DER.
     pub der: Vec<u8>,
-    /// The same in PEM, handed out as `/root.pem`.
+    /// The same in PEM.
     pub pem: String,
     /// Its name, as the browsers' lists show it; RFC 4514 with a single `CN=` is shown without the `CN=`.
     pub subject: String,
@@ -75,6 +101,22 @@ pub struct Root {
     pub file: Option<PathBuf>,
     /// Whether the root itself says what it may speak for.
     pub constrained: bool,
+}
+
+impl Root {
+    /// What tells it from the site's other roots in the names of its files.
+    pub(crate) fn tag(&self) -> &str {
+        self.sha256.get(..16).unwrap_or(&self.sha256)
+    }
+}
+
+/// A list of revoked certificates.
+#[derive(Clone, Debug)]
+pub struct Crl {
+    /// The list in DER.
+    pub der: Vec<u8>,
+    /// When the next one has to be there.
+    pub next_update: OffsetDateTime,
 }
 
 /// Name and password of the simulated cameras, made for one run.

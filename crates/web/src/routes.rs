@@ -6,7 +6,7 @@ use axum::{
     body::Bytes,
     extract::Request,
     http::{
-        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
         header::{
             ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
             REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -16,9 +16,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use time::OffsetDateTime;
 
 use crate::{
-    page::{Root, Site},
+    page::{Crl, Site, Trust, Unreadable},
     view::{NotFoundView, PageView, TrustView, UnavailableView},
 };
 
@@ -34,7 +35,7 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     ),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (REFERRER_POLICY, "no-referrer"),
-    // The page of a demonstration shows a password: no copy of it on the disk.
+    // Unless the answer says otherwise: the page of a demonstration shows a password, no copy of it on the disk.
     (CACHE_CONTROL, "no-store"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
@@ -42,44 +43,94 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
 
 const HTML: &str = "text/html; charset=utf-8";
 
-/// The site's page as a router: `/`, `/health`, `/style.css`, `/favicon.svg`, `/root.crt` and `/root.pem`; anything
-/// else is a small 404 page, and any method but GET and HEAD is refused.
-pub fn router<S: Site>(root: &Root, site: S) -> Router {
-    let page = async move |site: S| match site.page().await {
-        Some(page) => document(&PageView::new(&page)).into_response(),
-        None => (StatusCode::SERVICE_UNAVAILABLE, document(&UnavailableView)).into_response(),
-    };
+/// The site's page as a router: `/`, `/health`, `/style.css`, `/favicon.svg`, the roots (`/root.crt` and `/root.pem` the one
+/// in use, `/root-<first 16 digits of its SHA-256>.crt` and `.pem` each, `/roots.pem` all) and the lists of revoked
+/// certificates below `/crl/`; anything else is a small 404 page, and any method but GET and HEAD is refused.
+pub fn router<S: Site>(site: S) -> Router {
     let shown = site.clone();
-    common(root, site).route("/", get(move || page(shown.clone()))).layer(from_fn(guard))
+    common(site).route("/", get(move || page(shown.clone()))).layer(from_fn(guard))
 }
 
-/// The trust page as a router, for plain HTTP: it shows the root and how to introduce it, and nothing else of the
+/// The trust page as a router, for plain HTTP: it shows the roots and how to introduce them, and nothing else of the
 /// site, since whoever listens reads it and whoever is in between may change it.
-pub fn trust_router<S: Site>(root: &Root, name: &str, site: S) -> Router {
-    let html = document(&TrustView::new(name, root));
-    common(root, site).route("/", get(async || html)).layer(from_fn(guard))
+pub fn trust_router<S: Site>(site: S) -> Router {
+    let shown = site.clone();
+    common(site).route("/", get(move || trust_page(shown.clone()))).layer(from_fn(guard))
 }
 
-fn common<S: Site>(root: &Root, site: S) -> Router {
-    let not_found = document(&NotFoundView);
+fn common<S: Site>(site: S) -> Router {
     let style = Document::inline("text/css; charset=utf-8", include_str!("../assets/style.css"));
     let icon = Document::inline("image/svg+xml", include_str!("../assets/favicon.svg"));
-    let crt = Document::download("application/x-x509-ca-cert", "camlock-root.crt", root.der.clone());
-    let pem = Document::download("application/x-pem-file", "camlock-root.pem", root.pem.clone());
+    let asked = site.clone();
     Router::new()
-        .route("/health", get(move || health(site.clone())))
+        .route("/health", get(move || health(asked.clone())))
         .route("/style.css", get(async || style))
         .route("/favicon.svg", get(async || icon))
-        .route("/root.crt", get(async || crt))
-        .route("/root.pem", get(async || pem))
-        .fallback(async || (StatusCode::NOT_FOUND, not_found))
+        // The path as it was sent: a name is one of those known here, or nothing.
+        .fallback(async move |uri: Uri| answer(by_name(&site, uri.path()).await))
+}
+
+async fn page<S: Site>(site: S) -> Response {
+    answer(site.page().await.map(|page| Some(document(&PageView::new(&page)))))
+}
+
+async fn trust_page<S: Site>(site: S) -> Response {
+    answer(site.trust().await.map(|trust| Some(document(&TrustView::new(&trust)))))
+}
+
+/// A root or a list of revoked certificates.
+async fn by_name<S: Site>(site: &S, path: &str) -> Result<Option<Document>, Unreadable> {
+    if path.starts_with("/crl/") {
+        return Ok(site.crl(path).await?.map(|crl| list(crl, OffsetDateTime::now_utc())));
+    }
+    match path.strip_prefix('/').and_then(|name| name.rsplit_once('.')) {
+        Some((name, kind)) if name.starts_with("root") => Ok(root(&site.trust().await?, name, kind)),
+        _ => Ok(None),
+    }
+}
+
+fn root(trust: &Trust, name: &str, kind: &str) -> Option<Document> {
+    const PEM: &str = "application/x-pem-file";
+    if (name, kind) == ("roots", "pem") {
+        let all: String = trust.roots().map(|root| root.pem.as_str()).collect();
+        return Some(Document::download(PEM, "camlock-roots.pem", all));
+    }
+    let root = match name {
+        "root" => &trust.root,
+        _ => trust.roots().find(|root| name.strip_prefix("root-") == Some(root.tag()))?,
+    };
+    let file = format!("camlock-{name}.{kind}");
+    match kind {
+        "crt" => Some(Document::download("application/x-x509-ca-cert", &file, root.der.clone())),
+        "pem" => Some(Document::download(PEM, &file, root.pem.clone())),
+        _ => None,
+    }
+}
+
+/// Caches may keep a list, since whoever asks for lists asks often; for an hour, so that a new one soon counts.
+fn list(crl: Crl, now: OffsetDateTime) -> Document {
+    let mut document = Document::inline("application/pkix-crl", crl.der);
+    let seconds = (crl.next_update - now).whole_seconds().clamp(0, 3600);
+    if let Ok(value) = HeaderValue::try_from(format!("public, max-age={seconds}")) {
+        document.headers.insert(CACHE_CONTROL, value);
+    }
+    document
+}
+
+/// What was asked for; 404 if there is none, 503 while the data cannot be read.
+fn answer(found: Result<Option<Document>, Unreadable>) -> Response {
+    match found {
+        Ok(Some(document)) => document.into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, document(&NotFoundView)).into_response(),
+        Err(Unreadable) => (StatusCode::SERVICE_UNAVAILABLE, document(&UnavailableView)).into_response(),
+    }
 }
 
 /// For monitoring: 200 while the data can be read, else 503.
 async fn health<S: Site>(site: S) -> Response {
     match site.health().await {
-        Some(health) => Json(health).into_response(),
-        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Ok(health) => Json(health).into_response(),
+        Err(Unreadable) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
@@ -91,7 +142,7 @@ async fn guard(request: Request, next: Next) -> Response {
         (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, HEAD")]).into_response()
     };
     for (name, value) in SECURITY_HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }

@@ -5,7 +5,10 @@ use askama::Template;
 use domain::{KeyTransport, Step, StepState, Verdict};
 use time::{Date, macros::format_description};
 
-use crate::page::{Camera, Count, Page, Root, SignIn, StepLine};
+use crate::{
+    page::{Camera, Count, Page, SignIn, StepLine, Trust},
+    roots::RootsView,
+};
 
 /// The page itself.
 #[derive(Template)]
@@ -20,22 +23,22 @@ pub(crate) struct PageView<'a> {
     all_secure: bool,
     ring: Ring,
     cameras: Vec<CameraView<'a>>,
-    root: RootView<'a>,
+    roots: RootsView<'a>,
 }
 
-/// The root alone, for plain HTTP.
+/// The roots alone, for plain HTTP.
 #[derive(Template)]
 #[template(path = "trust.html")]
 pub(crate) struct TrustView<'a> {
     site: &'a str,
     /// The trust page belongs to a real site, never to a demonstration.
     sign_in: Option<&'a SignIn>,
-    root: RootView<'a>,
+    roots: RootsView<'a>,
 }
 
 impl<'a> TrustView<'a> {
-    pub(crate) fn new(site: &'a str, root: &'a Root) -> TrustView<'a> {
-        TrustView { site, sign_in: None, root: RootView::new(root) }
+    pub(crate) fn new(trust: &'a Trust) -> TrustView<'a> {
+        TrustView { site: &trust.site, sign_in: None, roots: RootsView::new(trust) }
     }
 }
 
@@ -53,7 +56,7 @@ impl<'a> PageView<'a> {
     pub(crate) fn new(page: &'a Page) -> PageView<'a> {
         let Count { secure, total } = page.count;
         PageView {
-            site: &page.site,
+            site: &page.trust.site,
             sign_in: page.sign_in.as_ref(),
             locked: page.locked,
             more: total.saturating_sub(page.cameras.len()),
@@ -65,7 +68,7 @@ impl<'a> PageView<'a> {
             all_secure: secure == total && total > 0,
             ring: Ring::new(secure, total),
             cameras: page.cameras.iter().map(CameraView::new).collect(),
-            root: RootView::new(&page.root),
+            roots: RootsView::new(&page.trust),
         }
     }
 }
@@ -260,67 +263,13 @@ impl Shape {
     }
 }
 
-struct RootView<'a> {
-    name: &'a str,
-    not_after: DateView,
-    fingerprint: Vec<String>,
-    /// The reader's system, whose steps stand open: this computer's, or the most usual one where the page is read
-    /// elsewhere.
-    system: &'static str,
-    file: Option<String>,
-    constrained: bool,
-    /// The root's name, quoted for a POSIX shell.
-    name_sh: String,
-    // Where the root lies, quoted for each system's command line: the file itself on this one, what was
-    // downloaded on the others.
-    windows: String,
-    macos: String,
-    linux: String,
-}
-
-impl<'a> RootView<'a> {
-    fn new(root: &'a Root) -> RootView<'a> {
-        let name = match root.subject.strip_prefix("CN=") {
-            Some(cn) if !cn.contains(['=', '\\']) => cn,
-            _ => &root.subject,
-        };
-        let file = root.file.as_ref().map(|f| f.display().to_string());
-        let digits: Vec<char> = root.sha256.to_uppercase().chars().collect();
-        let system = if file.is_some() { std::env::consts::OS } else { "windows" };
-        let on = |os, downloaded: &str| match &file {
-            Some(file) if system == os => quoted(file),
-            _ => downloaded.to_owned(),
-        };
-        RootView {
-            name,
-            not_after: DateView::new(root.not_after),
-            fingerprint: digits.chunks(4).map(String::from_iter).collect(),
-            system,
-            name_sh: quoted(name),
-            // A path on Windows holds no quotation mark.
-            windows: match &file {
-                Some(file) if system == "windows" => format!("\"{}\"", file.replace('"', "")),
-                _ => r#""%USERPROFILE%\Downloads\camlock-root.crt""#.to_owned(),
-            },
-            macos: on("macos", "~/Downloads/camlock-root.pem"),
-            linux: on("linux", "~/Downloads/camlock-root.pem"),
-            file,
-            constrained: root.constrained,
-        }
-    }
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-struct DateView {
-    iso: String,
-    long: String,
+pub(crate) struct DateView {
+    pub(crate) iso: String,
+    pub(crate) long: String,
 }
 
 impl DateView {
-    fn new(date: Date) -> DateView {
+    pub(crate) fn new(date: Date) -> DateView {
         let iso = date.to_string();
         let long = date
             .format(format_description!("[day padding:none] [month repr:long] [year]"))
@@ -360,11 +309,6 @@ mod tests {
         ] {
             assert_eq!(duration(seconds), text, "{seconds}");
         }
-    }
-
-    #[test]
-    fn a_shell_reads_back_what_was_quoted() {
-        assert_eq!(quoted("/tmp/it's here/root.pem"), r"'/tmp/it'\''s here/root.pem'");
     }
 
     #[test]

@@ -25,3 +25,8 @@ CREATE TABLE crl (
     next_update  BIGINT,
     der          BLOB
 );
+
+CREATE TABLE backup (
+    at   BIGINT NOT NULL,                   -- of the last one only
+    file TEXT NOT NULL
+);

@@ -5,7 +5,11 @@
 
 mod sample;
 
-use std::{net::TcpListener, path::PathBuf, sync::Arc};
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::{
@@ -15,22 +19,40 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
-use time::macros::date;
+use time::{Duration, OffsetDateTime, macros::date};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use web::{Count, Health, Page, Root, Server};
+use web::{Count, Crl, Health, Page, Root, Server, Trust, Unreadable};
 
-/// A site that always has the same to show, or nothing.
+const LIST: &str = "/crl/00ff.crl";
+
+/// A site that has this to show, until it is changed; `None` cannot be read.
 #[derive(Clone)]
-struct Values(Option<Page>);
+struct Values(Arc<Mutex<Option<Page>>>);
+
+impl Values {
+    fn read(&self) -> Result<Page, Unreadable> {
+        self.0.lock().unwrap().clone().ok_or(Unreadable)
+    }
+}
 
 impl web::Site for Values {
-    async fn page(&self) -> Option<Page> {
-        self.0.clone()
+    async fn page(&self) -> Result<Page, Unreadable> {
+        self.read()
     }
 
-    async fn health(&self) -> Option<Health> {
-        self.0.as_ref().map(|page| Health { locked: page.locked })
+    async fn trust(&self) -> Result<Trust, Unreadable> {
+        Ok(self.read()?.trust)
+    }
+
+    async fn crl(&self, path: &str) -> Result<Option<Crl>, Unreadable> {
+        self.read()?;
+        let next_update = OffsetDateTime::now_utc() + Duration::days(9);
+        Ok((path == LIST).then(|| Crl { der: vec![0x30, 0], next_update }))
+    }
+
+    async fn health(&self) -> Result<Health, Unreadable> {
+        Ok(Health { locked: self.read()?.locked })
     }
 }
 
@@ -39,6 +61,7 @@ struct Site {
     client: Arc<ClientConfig>,
     root: Vec<u8>,
     pem: String,
+    values: Values,
 }
 
 impl Site {
@@ -73,10 +96,14 @@ impl Site {
         page.count = Count::of(&page.cameras);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let router = web::router(&page.root.clone(), Values(Some(page)));
-        let server = Server::start(listener, tls, router).await.unwrap();
+        let values = Values(Arc::new(Mutex::new(Some(page))));
+        let server = Server::start(listener, tls, web::router(values.clone())).await.unwrap();
         assert_eq!(server.address(), address);
-        Site { server, client: Arc::new(client), root, pem }
+        Site { server, client: Arc::new(client), root, pem, values }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Trust)) {
+        change(&mut self.values.0.lock().unwrap().as_mut().unwrap().trust);
     }
 
     async fn connect(&self) -> SendRequest<Empty<Bytes>> {
@@ -115,7 +142,9 @@ async fn every_answer_is_guarded() {
         ("/favicon.svg", 200, "image/svg+xml"),
         ("/root.crt", 200, "application/x-x509-ca-cert"),
         ("/root.pem", 200, "application/x-pem-file"),
+        ("/roots.pem", 200, "application/x-pem-file"),
         ("/root.key", 404, "text/html; charset=utf-8"),
+        ("/crl/evil.example.crl", 404, "text/html; charset=utf-8"),
         ("/../../etc/passwd", 404, "text/html; charset=utf-8"),
     ] {
         let (get_status, headers, body) = site.ask(Method::GET, path).await;
@@ -151,6 +180,57 @@ async fn every_answer_is_guarded() {
 }
 
 #[tokio::test]
+async fn a_list_is_handed_out_and_may_be_kept_for_an_hour() {
+    let site = Site::start(|_| ()).await;
+    for method in [Method::GET, Method::HEAD] {
+        let (status, headers, body) = site.ask(method.clone(), LIST).await;
+        assert_eq!(
+            (status, headers["content-type"].to_str().unwrap()),
+            (StatusCode::OK, "application/pkix-crl")
+        );
+        assert_eq!(headers["cache-control"], "public, max-age=3600");
+        assert_eq!(headers["content-length"], "2");
+        assert_eq!(body.len(), if method == Method::GET { 2 } else { 0 });
+    }
+    let long = format!("/crl/{}.crl", "0".repeat(60_000));
+    for path in
+        ["/crl", "/crl/", "/crl/00fe.crl", "/crl/00FF.crl", "/crl/00ff", "/crl//00ff.crl", "/crl/./00ff.crl"]
+            .into_iter()
+            .chain([
+                "/crl/%30%30ff.crl",
+                "/crl/../crl/00ff.crl",
+                "/crl/00ff.crl/",
+                "//crl/00ff.crl",
+                "/crl/%ff.crl",
+                &long,
+            ])
+    {
+        let (status, headers, _) = site.ask(Method::GET, path).await;
+        assert_eq!(
+            (status, headers["cache-control"].to_str().unwrap()),
+            (StatusCode::NOT_FOUND, "no-store"),
+            "{path:.40}"
+        );
+    }
+    assert_eq!(site.ask(Method::POST, LIST).await.0, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_said_so() {
+    let site = Site::start(|_| ()).await;
+    *site.values.0.lock().unwrap() = None;
+    for path in ["/", "/root.crt", "/roots.pem", "/root-0123456789abcdef.crt", LIST, "/health"] {
+        let (status, headers, _) = site.ask(Method::GET, path).await;
+        assert_eq!(
+            (status, headers["cache-control"].to_str().unwrap()),
+            (StatusCode::SERVICE_UNAVAILABLE, "no-store"),
+            "{path}"
+        );
+    }
+    assert_eq!(site.ask(Method::GET, "/style.css").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn the_root_is_handed_out_unchanged() {
     let site = Site::start(|_| ()).await;
     let (_, headers, der) = site.ask(Method::GET, "/root.crt").await;
@@ -162,8 +242,108 @@ async fn the_root_is_handed_out_unchanged() {
 }
 
 #[tokio::test]
+async fn every_root_is_handed_out_by_its_name() {
+    let site = Site::start(|_| ()).await;
+    let body = async |path: &str| site.ask(Method::GET, path).await.2;
+    assert_eq!(body("/roots.pem").await, site.pem.as_bytes());
+    // What changes shows at once.
+    site.change(|trust| {
+        trust.next = Some(sample::root('a'));
+        trust.old = vec![sample::root('b'), sample::root('c')];
+    });
+    let (a, b, c) = (sample::root('a'), sample::root('b'), sample::root('c'));
+    assert_eq!(body("/root.crt").await, site.root);
+    assert_eq!(body("/root-0123456789abcdef.crt").await, site.root);
+    for root in [&a, &b, &c] {
+        let name = format!("root-{}", &root.sha256[..16]);
+        let (_, headers, der) = site.ask(Method::GET, &format!("/{name}.crt")).await;
+        assert_eq!(der, root.der);
+        assert_eq!(headers["content-disposition"], format!(r#"attachment; filename="camlock-{name}.crt""#));
+        assert_eq!(body(&format!("/{name}.pem")).await, root.pem.as_bytes());
+    }
+    let all = [&*a.pem, &site.pem, &c.pem, &b.pem].concat();
+    assert_eq!(body("/roots.pem").await, all.as_bytes());
+
+    let long = format!("/root-{}.crt", "a".repeat(60_000));
+    for path in
+        ["/root-aaaaaaaaaaaaaaa.crt", "/root-aaaaaaaaaaaaaaaaa.crt", "/root-AAAAAAAAAAAAAAAA.crt", &long]
+            .into_iter()
+            .chain([
+                "/root-.crt",
+                "/root-aaaaaaaaaaaaaaaa.key",
+                "/root-aaaaaaaaaaaaaaaa",
+                "/roots.crt",
+                "/x/root.crt",
+            ])
+            .chain([
+                "/root-dddddddddddddddd.crt",
+                "/root-%61aaaaaaaaaaaaaaa.crt",
+                "/root",
+                "/.crt",
+                "/root.crt/",
+            ])
+    {
+        assert_eq!(site.ask(Method::GET, path).await.0, StatusCode::NOT_FOUND, "{path:.40}");
+    }
+}
+
+/// How often `what` is in `text`.
+fn count(text: &str, what: &str) -> usize {
+    text.matches(what).count()
+}
+
+#[tokio::test]
+async fn the_page_shows_every_root_and_what_to_do() {
+    let site = Site::start(|page| page.sign_in = None).await;
+    let alone = site.text("/").await;
+    site.change(|trust| {
+        trust.root.file = None;
+        trust.next = Some(sample::root('a'));
+    });
+    let moving = site.text("/").await;
+    for wanted in [
+        "Introduce both roots",
+        "This site is moving to a new root",
+        "href=\"/root-aaaaaaaaaaaaaaaa.crt\"",
+        "href=\"/root-0123456789abcdef.pem\"",
+        "href=\"/roots.pem\"",
+        "<span>AAAA</span> <span>AAAA</span>",
+        "Camlock Demo house a 2036",
+        "These roots can speak only for",
+    ] {
+        assert!(moving.contains(wanted) && !alone.contains(wanted), "{wanted}");
+    }
+    assert!(moving.contains("<span>0123</span> <span>4567</span>"));
+    // Each system has a command for each root, the new one first.
+    for (system, file) in [
+        ("-addstore Root", "Downloads\\camlock-root-{}.crt"),
+        ("security add-trusted-cert", "~/Downloads/camlock-root-{}.pem"),
+        ("certutil -d &#34;sql:$DB&#34; -A", "~/Downloads/camlock-root-{}.pem"),
+    ] {
+        let system = &system.replace("&#34;", "\"");
+        assert_eq!((count(&alone, system), count(&moving, system)), (1, 2), "{system}");
+        let at = |root: &str| moving.find(&file.replace("{}", root)).unwrap();
+        assert!(at("aaaaaaaaaaaaaaaa") < at("0123456789abcdef"), "{system}");
+    }
+    assert!(moving.len() < alone.len() * 5 / 4, "{} {}", moving.len(), alone.len());
+
+    site.change(|trust| {
+        trust.next = None;
+        trust.old = vec![sample::root('b'), sample::root('c')];
+        trust.old[0].constrained = false;
+    });
+    let moved = site.text("/").await;
+    for wanted in ["Introduce all roots", "has moved to a new root", "Not every one of these roots has name"]
+    {
+        assert!(moved.contains(wanted), "{wanted}");
+    }
+    assert_eq!((count(&moved, "<h4>New root"), count(&moved, "<h4>Earlier root")), (1, 2));
+    assert_eq!(count(&moved, "-addstore Root"), 3);
+}
+
+#[tokio::test]
 async fn what_came_from_outside_is_text() {
-    let site = Site::start(|page| page.site = sample::HOSTILE.to_owned()).await;
+    let site = Site::start(|page| page.trust.site = sample::HOSTILE.to_owned()).await;
     let html = site.text("/").await;
     for bad in ["<script", "onmouseover='", "\" onmouseover", "href=\"javascript", "style=\"", " onload"] {
         assert!(!html.contains(bad), "{bad}");

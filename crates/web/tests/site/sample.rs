@@ -2,18 +2,30 @@
 
 use domain::{KeyTransport, Step, StepState, Verdict};
 use time::macros::date;
-use web::{Camera, Count, Page, Root, SignIn, StepLine};
+use web::{Camera, Count, Page, Root, SignIn, StepLine, Trust};
 
 pub(crate) const HOSTILE: &str = r#"Gate <script>alert(1)</script> " onmouseover='x'"#;
 
 pub(crate) fn page(root: Root) -> Page {
     Page {
-        site: "Demo house".to_owned(),
-        root,
+        trust: Trust { site: "Demo house".to_owned(), root, next: None, old: Vec::new() },
         cameras: vec![makes_its_own_key(), takes_a_package(), rolled_back(), by_hand()],
         count: Count { secure: 0, total: 0 },
         locked: false,
         sign_in: Some(SignIn { user: "admin".to_owned(), password: "Tz4-mild-Kestrel".to_owned() }),
+    }
+}
+
+/// A root that is known by its `digit`.
+pub(crate) fn root(digit: char) -> Root {
+    Root {
+        der: vec![0x30, digit as u8],
+        pem: format!("-----BEGIN CERTIFICATE-----\n{digit}\n-----END CERTIFICATE-----\n"),
+        subject: format!("CN=Camlock Demo house {digit} 2036"),
+        sha256: digit.to_string().repeat(64),
+        not_after: date!(2046 - 1 - 31),
+        file: None,
+        constrained: true,
     }
 }
 

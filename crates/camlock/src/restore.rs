@@ -1,0 +1,393 @@
+//! `restore`: a backup into a data directory without an authority, whole or not at all.
+//!
+//! Everything is unpacked and checked in a folder inside the data directory, which may be a mount of its own, and
+//! then moved up, the ledger last: before that there is no authority, after that there is all of it.
+
+use std::{
+    collections::HashSet,
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use authority::Public;
+use serde_json::json;
+use store::{Lease, Store};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use vault::{
+    Vault, Wrapping,
+    escrow::{self, StreamReader},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    args,
+    authority_commands::{describe, description},
+    backup::{CERTIFICATE, KEY, KEYS, LEDGER, PAGE, POLICY, README, ROOT},
+    failure::Failure,
+    files,
+    setting::{self, Setting},
+    talk::{print, print_json, say},
+};
+
+/// Where a backup is unpacked, in the data directory. There after a restore that was killed.
+const FOLDER: &str = "restoring";
+/// What is moved into the data directory, in this order.
+const PLACED: [&str; 3] = [PAGE, POLICY, LEDGER];
+/// The most that a file other than the ledger has, bytes, and the most files.
+const SMALL: u64 = 1 << 20;
+const MAX_FILES: usize = 100;
+/// How every `age` file begins, whatever its version.
+const AGE: &[u8] = b"age-encryption.org/";
+
+pub async fn run(restore: &args::Restore, setting: &Setting) -> Result<bool, Failure> {
+    let directory = setting.directory()?;
+    // Before anybody is asked for a key.
+    must_be_free(&directory).await?;
+    let file = restore.file.as_path();
+    let (encrypted, length) = open(file)?;
+    let key = recovery_key(restore, setting)?;
+    let archive = decrypt(file, encrypted, &key)?;
+
+    let Some(_lease) = Lease::restoring(&directory)? else {
+        return Err(Failure::refused("restore-running", "directory", &directory.display().to_string()));
+    };
+    must_be_free(&directory).await?;
+    let unpacked = Unpacked::new(&directory)?;
+    let at = tokio::task::block_in_place(|| unpack(archive, file, &unpacked.0, length))?;
+    let public = check(&unpacked.0, &key, file, at).await?;
+    place(&unpacked.0, &directory)
+        .map_err(|e| store::Error::DataDirectory { directory: shown(&directory), reason: e.to_string() })?;
+
+    if setting.json {
+        let mut said = description(&public);
+        said["data"] = json!(shown(&directory));
+        said["as_of"] = json!(at.format(&Rfc3339).unwrap_or_default());
+        print_json(&said);
+        return Ok(true);
+    }
+    print(&format!("Restored the authority into {}, as it was on {} (UTC)", shown(&directory), at.date()));
+    describe(&public);
+    say(&json!({"code": "restored", "at": at.date().to_string()}));
+    Ok(true)
+}
+
+/// A restore that was killed left files that belong to no authority.
+pub fn must_not_be_unfinished(directory: &Path) -> Result<(), Failure> {
+    match directory.join(FOLDER).symlink_metadata() {
+        Ok(_) => Err(Failure::refused("restore-unfinished", "directory", &shown(directory))),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Nothing is put over an authority or over a file of one; what a killed restore left does not count.
+async fn must_be_free(directory: &Path) -> Result<(), Failure> {
+    if let Ok(store) = Store::open(directory).await {
+        let site = store.site().await;
+        store.close().await;
+        if let Ok(site) = site {
+            return Err(store::Error::AuthorityExists { site: site.name }.into());
+        }
+    }
+    let unfinished = must_not_be_unfinished(directory).is_err();
+    let log = |end: &str| format!("{LEDGER}-{end}");
+    let taken = [LEDGER, &log("wal"), &log("shm"), PAGE, POLICY]
+        .map(|name| directory.join(name))
+        .into_iter()
+        .find(|path| path.symlink_metadata().is_ok() && !(unfinished && is_moved_early(path)));
+    match taken {
+        Some(path) => Err(Failure::refused("restore-not-empty", "file", &shown(&path))),
+        None => Ok(()),
+    }
+}
+
+fn is_moved_early(path: &Path) -> bool {
+    [PAGE, POLICY].iter().any(|name| path.ends_with(name))
+}
+
+fn recovery_key(restore: &args::Restore, setting: &Setting) -> Result<Zeroizing<String>, Failure> {
+    if let Some(file) = &restore.recovery_key_file {
+        return setting::first_line(file);
+    }
+    match setting.told()? {
+        Some(secret) if escrow::is_recovery_key(&secret) => Ok(secret),
+        _ => setting::ask("Recovery key: ", "recovery-key-missing"),
+    }
+}
+
+/// A file that begins like a backup, and its length in bytes.
+fn open(file: &Path) -> Result<(BufReader<File>, u64), Failure> {
+    let failed = |e| Failure::file("file-unreadable", file, &e);
+    let opened = File::open(file).map_err(failed)?;
+    let length = opened.metadata().map_err(failed)?.len();
+    let mut input = BufReader::new(opened);
+    if !input.fill_buf().map_err(failed)?.starts_with(AGE) {
+        return Err(no_backup(file, "it is not encrypted by age"));
+    }
+    Ok((input, length))
+}
+
+fn decrypt(file: &Path, input: BufReader<File>, key: &str) -> Result<StreamReader<BufReader<File>>, Failure> {
+    escrow::decrypt_stream(key, input).map_err(|e| match e {
+        vault::Error::WrongRecoveryKey => Failure::broken("backup-other-key", "file", &shown(file)),
+        e => damaged(file, e),
+    })
+}
+
+/// The folder with what was unpacked; it goes, however this ends.
+struct Unpacked(PathBuf);
+
+impl Unpacked {
+    fn new(directory: &Path) -> Result<Unpacked, Failure> {
+        let unpacked = Unpacked(directory.join(FOLDER));
+        let _ = std::fs::remove_dir_all(&unpacked.0);
+        std::fs::create_dir(&unpacked.0).map_err(|e| unwritable(&unpacked.0, &e))?;
+        Ok(unpacked)
+    }
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Unpacks what a backup may hold and nothing else, each file once and no larger than it can be: the ledger has at
+/// most `length` bytes, those of the backup, since that is not compressed. Gives the time of the backup.
+fn unpack(input: impl Read, file: &Path, folder: &Path, length: u64) -> Result<OffsetDateTime, Failure> {
+    let mut archive = tar::Archive::new(input);
+    let mut seen = HashSet::new();
+    let mut at = None;
+    // Raw: extensions of the format, which could name any path and fill the memory, are entries like others.
+    for entry in archive.entries().map_err(|e| damaged(file, e))?.raw(true) {
+        let mut entry = entry.map_err(|e| damaged(file, e))?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let short: String = name.chars().take(80).collect();
+        let limit = if name == LEDGER { length } else { SMALL };
+        if !is_known(&name) || !entry.header().entry_type().is_file() {
+            return Err(no_backup(file, &format!("it holds {short:?}, which no backup does")));
+        }
+        if entry.size() > limit || seen.len() >= MAX_FILES || !seen.insert(name.clone()) {
+            return Err(no_backup(file, &format!("it holds {short:?} too often or too large")));
+        }
+        if name == LEDGER {
+            let seconds = entry.header().mtime().map_err(|e| damaged(file, e))?;
+            at = i64::try_from(seconds).ok().and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok());
+        }
+        if PLACED.contains(&name.as_str()) {
+            let size = entry.size();
+            copy(&mut entry, size, file, &folder.join(&name))?;
+        }
+    }
+    // To the end: only there it shows whether a part is missing.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|e| damaged(file, e))?;
+    at.ok_or_else(|| no_backup(file, &format!("it holds no {LEDGER}")))
+}
+
+fn is_known(name: &str) -> bool {
+    let key = name.strip_prefix(KEYS).and_then(|n| n.strip_suffix(KEY).or(n.strip_suffix(CERTIFICATE)));
+    [README, ROOT, PAGE, POLICY, LEDGER].contains(&name) || key.is_some_and(|key| !key.contains(['/', '\\']))
+}
+
+/// What fails at reading is the backup's, what fails at writing is this machine's.
+fn copy(input: &mut impl Read, size: u64, file: &Path, to: &Path) -> Result<(), Failure> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let failed = |e| unwritable(to, &e);
+    let mut output = options.open(to).map_err(failed)?;
+    let mut buffer = Zeroizing::new(vec![0; 64 * 1024]);
+    let mut copied = 0;
+    loop {
+        let read = input.read(&mut buffer).map_err(|e| damaged(file, e))?;
+        if read == 0 {
+            break;
+        }
+        output.write_all(&buffer[..read]).map_err(failed)?;
+        copied += read as u64;
+    }
+    if copied != size {
+        return Err(damaged(file, "it ends too early"));
+    }
+    output.sync_all().map_err(failed)
+}
+
+/// Opens all that will be relied on: the ledger is whole and of a known version, the recovery key opens the vault in
+/// it, and the vault every key.
+async fn check(folder: &Path, key: &str, file: &Path, at: OffsetDateTime) -> Result<Public, Failure> {
+    let unfit = |e: authority::Error| match e {
+        authority::Error::Store(store::Error::OtherVersion { .. }) => e.into(),
+        authority::Error::Vault(vault::Error::WrongRecoveryKey) => e.into(),
+        e => damaged(file, e),
+    };
+    let store = Store::open(folder).await.map_err(|e| unfit(e.into()))?;
+    let checked = async {
+        store.check_integrity().await?;
+        let site = store.site().await?;
+        let wrapping: Wrapping = serde_json::from_str(&site.vault).map_err(store::Error::from)?;
+        let vault = Vault::open(&wrapping, key.trim())?;
+        authority::keys_for_recovery(&vault, &site, &wrapping.recovery_recipient)?;
+        // It is the last one that this ledger can know of.
+        store
+            .record_backup(at, &shown(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned())))
+            .await?;
+        Public::read(&store).await
+    };
+    let public = checked.await.map_err(unfit);
+    store.close().await;
+    public
+}
+
+fn place(folder: &Path, directory: &Path) -> io::Result<()> {
+    // Closed, the ledger is one file.
+    File::options().write(true).open(folder.join(LEDGER))?.sync_all()?;
+    for name in PLACED {
+        let (from, to) = (folder.join(name), directory.join(name));
+        if name == LEDGER {
+            files::sync_folder(directory);
+            tempfile::TempPath::try_from_path(from)?.persist_noclobber(to)?;
+        } else if from.exists() {
+            std::fs::rename(from, to)?;
+        } else if to.exists() {
+            // A killed restore of another backup left it.
+            std::fs::remove_file(to)?;
+        }
+    }
+    files::sync_folder(directory);
+    Ok(())
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn no_backup(file: &Path, detail: &str) -> Failure {
+    Failure { said: json!({"code": "not-a-backup", "file": shown(file), "detail": detail}), exit: 2 }
+}
+
+fn damaged(file: &Path, reason: impl std::fmt::Display) -> Failure {
+    Failure {
+        said: json!({"code": "backup-damaged", "file": shown(file), "reason": reason.to_string()}),
+        exit: 3,
+    }
+}
+
+fn unwritable(path: &Path, reason: &io::Error) -> Failure {
+    Failure::file("file-unwritable", path, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tar::EntryType;
+
+    use super::*;
+
+    const LENGTH: u64 = 1 << 20;
+
+    /// An archive as nobody's tool would write it.
+    fn archive(entries: &[(&str, EntryType, &[u8])]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, kind, content) in entries {
+            let mut header = tar::Header::new_ustar();
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_entry_type(*kind);
+            header.set_size(content.len() as u64);
+            header.set_mtime(1_800_000_000);
+            header.set_cksum();
+            builder.append(&header, *content).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    /// What comes of it, and what was unpacked; never anything beside the folder.
+    fn unpacked(bytes: &[u8]) -> (Result<OffsetDateTime, String>, Vec<String>) {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("data").join(FOLDER);
+        std::fs::create_dir_all(&folder).unwrap();
+        let done = unpack(bytes, Path::new("x.tar.age"), &folder, LENGTH);
+        let names = |folder: &Path| {
+            let entries = std::fs::read_dir(folder).unwrap();
+            let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(
+            (names(home.path()), names(&home.path().join("data"))),
+            (vec!["data".into()], vec![FOLDER.into()])
+        );
+        (done.map_err(|f| f.said["code"].as_str().unwrap().to_owned()), names(&folder))
+    }
+
+    const WHOLE: [(&str, EntryType, &[u8]); 5] = [
+        (README, EntryType::Regular, b"read me"),
+        (ROOT, EntryType::Regular, b"root"),
+        ("keys/home-2026.pem.age", EntryType::Regular, b"key"),
+        (PAGE, EntryType::Regular, b"page"),
+        (LEDGER, EntryType::Regular, &[7; 5000]),
+    ];
+
+    #[test]
+    fn what_belongs_into_the_data_directory_is_unpacked() {
+        let (done, names) = unpacked(&archive(&WHOLE));
+        assert_eq!(done.unwrap().unix_timestamp(), 1_800_000_000);
+        assert_eq!(names, [LEDGER, PAGE]);
+    }
+
+    #[test]
+    fn a_hostile_archive_is_refused() {
+        let huge = vec![0; SMALL as usize + 1];
+        let many: Vec<String> = (0..=MAX_FILES).map(|n| format!("keys/{n}.pem.age")).collect();
+        let many: Vec<_> = many.iter().map(|n| (n.as_str(), EntryType::Regular, &b""[..])).collect();
+        let mut absurd = archive(&WHOLE[4..]);
+        absurd[124..136].copy_from_slice(b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff");
+        let sum = absurd[..512].iter().enumerate();
+        let sum: u32 = sum.map(|(at, b)| if (148..156).contains(&at) { 32 } else { u32::from(*b) }).sum();
+        absurd[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let foreign = [
+            archive(&[("../camlock.db", EntryType::Regular, b"x")]),
+            archive(&[("/tmp/camlock.db", EntryType::Regular, b"x")]),
+            archive(&[("./camlock.db", EntryType::Regular, b"x")]),
+            archive(&[("keys/../../x.pem.age", EntryType::Regular, b"x")]),
+            archive(&[("passwd", EntryType::Regular, b"x")]),
+            archive(&[(LEDGER, EntryType::Symlink, b"")]),
+            archive(&[(PAGE, EntryType::Link, b"")]),
+            archive(&[(PAGE, EntryType::Directory, b"")]),
+            archive(&[(PAGE, EntryType::Char, b"")]),
+            archive(&[(LEDGER, EntryType::GNUSparse, b"x")]),
+            archive(&[("././@LongLink", EntryType::GNULongName, b"../../x")]),
+            archive(&[(PAGE, EntryType::XHeader, b"17 path=../../x\n")]),
+            archive(&[WHOLE[3], WHOLE[3]]),
+            archive(&[WHOLE[4], WHOLE[4]]),
+            archive(&[(PAGE, EntryType::Regular, &huge)]),
+            archive(&[(LEDGER, EntryType::Regular, &[huge.as_slice(), &huge].concat())]),
+            archive(&many),
+            archive(&WHOLE[..4]),
+            archive(&[]),
+            absurd,
+        ];
+        for (number, bytes) in foreign.iter().enumerate() {
+            assert_eq!(unpacked(bytes).0, Err("not-a-backup".into()), "{number}");
+        }
+        for length in [300, 512 + 300, 4 * 1024 + 700] {
+            assert_eq!(unpacked(&archive(&WHOLE)[..length]).0, Err("backup-damaged".into()), "{length}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is in it: an error or a whole ledger, and nothing beside the folder.
+        #[test]
+        fn no_archive_gets_out(at in 0_usize..8000, bytes in proptest::collection::vec(any::<u8>(), 1..600)) {
+            let mut changed = archive(&WHOLE);
+            let end = (at + bytes.len()).min(changed.len());
+            let at = at.min(end);
+            changed[at..end].copy_from_slice(&bytes[..end - at]);
+            for bytes in [bytes, changed] {
+                let (done, names) = unpacked(&bytes);
+                prop_assert!(names.iter().all(|name| PLACED.contains(&name.as_str())));
+                prop_assert!(done.is_err() || names.contains(&LEDGER.to_owned()));
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What `serve` sees to while it runs: the authority as it is now, the page's certificate, the lists of revoked
+//! certificates. While nothing happens it writes nothing.
+
+use std::net::IpAddr;
+
+use authority::{Authority, Policy, Public};
+use rustls::ServerConfig;
+use serde_json::json;
+use store::Store;
+use time::OffsetDateTime;
+
+use crate::{
+    failure::Failure,
+    page_certificate::{self, PageCertificate},
+    talk::{Level, log},
+};
+
+/// What is kept up, and with what.
+pub struct Upkeep {
+    store: Store,
+    /// `None`: it is locked.
+    pub authority: Option<Authority>,
+    /// The one address that it was told to listen on, if it was.
+    named: Option<IpAddr>,
+    pub certificate: Option<PageCertificate>,
+    complained: bool,
+}
+
+impl Upkeep {
+    pub fn new(store: Store, authority: Option<Authority>, named: Option<IpAddr>) -> Upkeep {
+        let certificate = PageCertificate::load(store.directory());
+        Upkeep { store, authority, named, certificate, complained: false }
+    }
+
+    /// Looks what the time or another process has changed. What the page serves from now on, if that is another
+    /// certificate. A failure is said in the log, and is no reason to end.
+    pub async fn look(&mut self) -> Option<ServerConfig> {
+        if let Some(authority) = &self.authority {
+            match authority.reopened().await {
+                Ok(authority) => self.authority = Some(authority),
+                // A mistake in the policy, say: what was read before holds on.
+                Err(e) => log(Level::Error, &e),
+            }
+        }
+        let renewed = self.renew_certificate().await.unwrap_or_else(|failure| {
+            log(Level::Error, &failure.said);
+            false
+        });
+        self.refresh_lists().await;
+        let certificate = self.certificate.as_ref().filter(|_| renewed)?;
+        certificate.tls().map_err(|failure| log(Level::Error, &failure.said)).ok()
+    }
+
+    /// Sees that the page's certificate is of the root in use, fits this machine's names and has time left; whether
+    /// another one is there now. An old one is better than none: the log says then why it stays.
+    pub async fn renew_certificate(&mut self) -> Result<bool, Failure> {
+        let public = Public::read(&self.store).await?;
+        let policy = match &self.authority {
+            Some(authority) => authority.policy()?.clone(),
+            // Locked, nothing is issued, and a mistake in the policy harms nobody.
+            None => Policy::read(self.store.directory()).unwrap_or_default(),
+        };
+        let names = page_certificate::names(&public, &policy, self.named);
+        if let Some(certificate) = &self.certificate
+            && certificate.is_good(&public, &names)
+            && !self.is_revoked(certificate).await?
+        {
+            return Ok(false);
+        }
+        let said: Vec<String> = names.iter().map(ToString::to_string).collect();
+        match (&self.authority, &self.certificate) {
+            (Some(authority), old) => match self.issue(authority, &names).await {
+                Ok(certificate) => {
+                    let until = certificate.not_after().date();
+                    log(
+                        Level::Info,
+                        &json!({"code": "page-certificate-issued", "names": said, "until": until}),
+                    );
+                    self.certificate = Some(certificate);
+                    return Ok(true);
+                }
+                Err(failure) if old.is_none() => return Err(failure),
+                Err(failure) => log(Level::Error, &failure.said),
+            },
+            (None, Some(old)) if !self.complained => {
+                self.complained = true;
+                let until = old.not_after().date();
+                log(Level::Warning, &json!({"code": "page-certificate-old", "names": said, "until": until}));
+            }
+            (None, _) => {}
+        }
+        Ok(false)
+    }
+
+    /// The page's key is the one that lies on the disk as it is.
+    async fn is_revoked(&self, certificate: &PageCertificate) -> Result<bool, Failure> {
+        let row = self.store.certificate_by_sha256(&certificate.sha256()).await?;
+        Ok(row.is_some_and(|row| row.revoked_at.is_some()))
+    }
+
+    async fn issue(
+        &self,
+        authority: &Authority,
+        names: &[domain::AltName],
+    ) -> Result<PageCertificate, Failure> {
+        let certificate = PageCertificate::issue(authority, names).await?;
+        certificate.save(self.store.directory())?;
+        Ok(certificate)
+    }
+
+    /// Signs the lists of revoked certificates that are missing or half over.
+    pub async fn refresh_lists(&self) {
+        let Some(authority) = &self.authority else { return };
+        match authority.refresh_crls(OffsetDateTime::now_utc()).await {
+            Ok(0) => {}
+            Ok(count) => log(Level::Info, &json!({"code": "crls-signed", "count": count})),
+            Err(e) => log(Level::Error, &e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authority::{Founding, New};
+    use pki::{KeyKind, Permitted, Profile};
+
+    use super::*;
+
+    fn founding(two_tier: bool) -> Founding {
+        let permitted = Permitted::local(None);
+        Founding { site: "Shop".into(), key: KeyKind::P256, permitted, constrained: true, two_tier }
+    }
+
+    async fn upkeep(folder: &std::path::Path, two_tier: bool) -> Upkeep {
+        let store = Store::create(folder).await.unwrap();
+        let new = New::make(founding(two_tier), "words", OffsetDateTime::now_utc()).await.unwrap();
+        let (authority, _) = new.found(&store).await.unwrap();
+        Upkeep::new(store, Some(authority), None)
+    }
+
+    fn served(upkeep: &Upkeep) -> OffsetDateTime {
+        upkeep.certificate.as_ref().unwrap().not_after()
+    }
+
+    #[tokio::test]
+    async fn a_rollover_by_another_process_moves_the_page_at_the_next_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut upkeep = upkeep(folder.path(), false).await;
+        assert!(upkeep.look().await.is_some() && upkeep.look().await.is_none());
+
+        let store = upkeep.store.clone();
+        let other = upkeep.authority.as_ref().unwrap().reopened().await.unwrap();
+        other
+            .make_next(founding(true), OffsetDateTime::now_utc())
+            .await
+            .unwrap()
+            .store(&store)
+            .await
+            .unwrap();
+        assert!(upkeep.look().await.is_none(), "nothing moves before it is confirmed");
+        Authority::confirm_next(&store).await.unwrap();
+        assert!(upkeep.look().await.is_some());
+        let public = Public::read(&store).await.unwrap();
+        let names = page_certificate::names(&public, &Policy::default(), None);
+        assert!(upkeep.certificate.as_ref().unwrap().is_good(&public, &names));
+        // What a restart finds is the same one.
+        let again = Upkeep::new(store, None, None);
+        assert_eq!(served(&again), served(&upkeep));
+        assert!(again.certificate.unwrap().is_good(&public, &names));
+        assert!(upkeep.look().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_mistake_in_the_policy_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policy.toml");
+        let mut upkeep = upkeep(folder.path(), false).await;
+        upkeep.look().await;
+        std::fs::write(&file, "[crl]\nurl = \"http://nas.lan:8080\"\n").unwrap();
+        upkeep.look().await;
+        let crl = || async { upkeep.store.crl(1).await.unwrap().map(|(der, _)| der) };
+        let list = crl().await;
+        assert!(list.is_some(), "the site publishes lists from now on");
+
+        std::fs::write(&file, "[crl]\nurl = 7\n").unwrap();
+        assert!(upkeep.look().await.is_none());
+        let policy = upkeep.authority.as_ref().unwrap().policy().unwrap();
+        assert_eq!(policy.crl_url.as_deref(), Some("http://nas.lan:8080"));
+        // A list that is good for long is not signed again.
+        assert_eq!(upkeep.store.crl(1).await.unwrap().map(|(der, _)| der), list);
+
+        // The names that a policy denies are not asked for.
+        std::fs::write(&file, "[names]\npermit = [\"home.arpa\"]\n").unwrap();
+        let public = upkeep.authority.as_ref().unwrap().public().clone();
+        upkeep.certificate = None;
+        assert!(upkeep.look().await.is_some());
+        let narrow = upkeep.authority.as_ref().unwrap().policy().unwrap().clone();
+        let names = page_certificate::names(&public, &narrow, None);
+        assert!(
+            names
+                .iter()
+                .all(|name| narrow.permits_names(Profile::Server, std::slice::from_ref(name)).is_ok())
+                && !names.is_empty()
+        );
+    }
+}

@@ -1,0 +1,4 @@
+//! [`fuzz::certificate`] for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::certificate(bytes));

@@ -1,0 +1,4 @@
+//! [`fuzz::request`] for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::request(bytes));

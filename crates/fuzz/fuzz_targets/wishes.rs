@@ -1,0 +1,4 @@
+//! [`fuzz::wishes`] for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::wishes(bytes));

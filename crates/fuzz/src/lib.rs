@@ -1,0 +1,117 @@
+//! Fuzz targets: each a function of bytes that panics when something is wrong. `cargo test` replays the corpora in
+//! `corpus`, a folder for each; `scripts/fuzz` looks for what they lack, with libFuzzer.
+//!
+//! A new target is a function here and its line in [`TARGETS`], a file in `fuzz_targets` with its `[[bin]]`, and a
+//! folder of some dozens of small files.
+
+pub mod requests;
+
+use authority::{Pile, Policy};
+use pki::{Certificate, Limits, Permitted, PrivateKey, Request, package, pem};
+use time::macros::datetime;
+
+/// Takes any bytes, and panics when what is made of them is not as it should be.
+pub type Target = fn(&[u8]);
+
+/// Each target by the name of its corpus.
+pub const TARGETS: [(&str, Target); 8] = [
+    ("certificate", certificate),
+    ("import", import),
+    ("pem", pem),
+    ("pkcs12", pkcs12),
+    ("policy", policy),
+    ("private_key", private_key),
+    ("request", request),
+    ("wishes", wishes),
+];
+
+/// The passphrase of what is encrypted in the corpora.
+const PASSPHRASE: &str = "secret";
+
+/// A certificate, as a device serves it: everything that is told of one.
+pub fn certificate(bytes: &[u8]) {
+    let Ok(certificate) = Certificate::from_der(bytes) else { return };
+    let summary = certificate.summary();
+    assert!(certificate.alt_names().len() <= summary.sans.len());
+    assert_eq!(certificate.has_alt_names(), !summary.sans.is_empty());
+    if let Ok(key) = certificate.public_key() {
+        assert_eq!(key.name(), certificate.key_name());
+        assert!(key.to_der().is_ok());
+    }
+    assert!(certificate.public_key_sha256().is_ok());
+    if let Ok(allowed) = Limits::of(&[&certificate]).and_then(|l| l.allowed(Permitted::local(None), &[])) {
+        assert_eq!(Permitted::try_from(allowed.permitted.entries()), Ok(allowed.permitted));
+    }
+    let _ = (certificate.lint_as_root(), certificate.is_signed_by(&certificate));
+    let _ = (certificate.is_self_issued(), summary.not_before <= summary.not_after);
+    assert_eq!(Certificate::read_all(certificate.to_pem().as_bytes()), Ok(vec![certificate]));
+}
+
+/// A file with a CA of another program: archive, configuration, PEM, DER, PKCS#12.
+pub fn import(bytes: &[u8]) {
+    let mut pile = Pile::new(Some(PASSPHRASE));
+    if pile.add("file", bytes).is_err() {
+        return;
+    }
+    let Ok(ca) = pile.choose(None, datetime!(2026-12-01 0:00 UTC)) else { return };
+    let Ok((adopted, _)) = ca.adopt(Permitted::local(None), &[]) else { return };
+    let signs = adopted.issuer.as_ref().unwrap_or(&adopted.root);
+    assert_eq!(adopted.key.public_key(), signs.public_key());
+    assert!(adopted.root.is_ca() && signs.is_ca() && adopted.root.is_self_issued());
+    assert!(adopted.issuer.is_none_or(|issuer| issuer.is_signed_by(&adopted.root) == Ok(true)));
+}
+
+/// PEM in any encoding: what is found is found again when it is written properly.
+pub fn pem(bytes: &[u8]) {
+    let _ = Certificate::read_all(bytes);
+    for (label, content) in pem::blocks(&pem::text(bytes)) {
+        assert!(!label.contains("-----"));
+        if let Some(content) = content {
+            let block = pem::block(label, &content);
+            assert_eq!(pem::blocks(&block), [(label, Some(content))]);
+        }
+    }
+}
+
+/// A PKCS#12 package: the certificate of its key comes first.
+pub fn pkcs12(bytes: &[u8]) {
+    let Ok(unpacked) = package::read_pkcs12(bytes, Some(PASSPHRASE)) else { return };
+    let public = unpacked.key.public_key();
+    assert!(public.is_ok());
+    let own = unpacked.certificates.iter().map(|c| c.public_key() == public);
+    assert!(own.is_sorted_by(|a, b| a >= b));
+}
+
+/// The policy: a mistake is on a line of it.
+pub fn policy(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Err(authority::Error::PolicyFile { line, .. }) = Policy::parse(text) {
+        assert!((1..=text.split('\n').count()).contains(&line), "{line}");
+    }
+}
+
+/// A file with private keys: what is read can be written and read again.
+pub fn private_key(bytes: &[u8]) {
+    for key in PrivateKey::read_all(bytes, Some(PASSPHRASE)).into_iter().flatten().flatten() {
+        let again = key.to_pkcs8().and_then(|der| PrivateKey::read(&der, None));
+        assert_eq!(again.and_then(|key| key.public_key()), key.public_key());
+    }
+}
+
+/// A request, in PEM or DER: no more comes out of it than there may be, and nothing that cannot be shown.
+pub fn request(bytes: &[u8]) {
+    let Ok(request) = Request::read(bytes) else { return };
+    assert!(request.key.is_rsa() || ["p256", "p384"].contains(&request.key.name()));
+    assert!(request.names.len() + request.unusable_names.len() <= 100);
+    assert!(request.misplaced_names.iter().all(|name| request.names.contains(name)));
+    assert!(request.extensions.len() <= 100);
+    let shown = [&request.common_name, &request.unusable_common_name].into_iter().flatten();
+    for text in shown.chain(&request.unusable_names).chain(&request.extensions) {
+        assert!(text.len() <= 80 * 10 && !text.contains(char::is_control), "{text:?}");
+    }
+}
+
+/// What a request asks for, which is only read once its signature fits: [`requests::wishing`] signs it.
+pub fn wishes(bytes: &[u8]) {
+    request(&requests::wishing(bytes));
+}

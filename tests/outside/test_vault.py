@@ -1,0 +1,68 @@
+"""`camlock vault` and `restore` as a person at a terminal meets them: what is asked, and that no secret is echoed."""
+
+import os
+import pty
+import shutil
+import termios
+from pathlib import Path
+
+from conftest import Site
+from processes import environment, program, wait_for
+
+
+def at_terminal(home: Path, words: list[str | Path], *talk: tuple[str, str]) -> tuple[int, str]:
+    """Runs camlock on a terminal of its own; answers each prompt when it comes. Exit code, and all that was shown."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(home)
+        os.execve(program("camlock"), ["camlock", *map(str, words)], environment(home))
+    shown = b""
+
+    def read() -> bool:
+        nonlocal shown
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:
+            # The other end is closed.
+            return False
+        shown += piece
+        return bool(piece)
+
+    for prompt, answer in talk:
+        start = len(shown)
+        while prompt.encode() not in shown[start:]:
+            assert read(), f"no {prompt!r} in {shown.decode(errors='replace')}"
+        # The prompt comes a moment before the echo is off; no person types that fast.
+        wait_for("a terminal without echo", 10, lambda: not termios.tcgetattr(terminal)[3] & termios.ECHO or None)
+        os.write(terminal, answer.encode() + b"\n")
+    while read():
+        pass
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode(errors="replace")
+
+
+def test_secrets_are_asked_for(site: Site) -> None:
+    """The present one, and the new one twice; the new recovery key also as a picture; a restore asks for that key."""
+    old = (site.home / "passphrase").read_text().strip()
+    new = "four other plain words"
+    vault = ["--data", site.home / "data", "vault"]
+    present, again = ("Present passphrase", old), ("The same again", new)
+    code, shown = at_terminal(site.home, [*vault, "passphrase"], present, ("New passphrase", new), ("again", "no"))
+    assert code == 2 and "differ" in shown, shown
+    code, shown = at_terminal(site.home, [*vault, "passphrase"], present, ("New passphrase", new), again)
+    assert code == 0 and old not in shown and new not in shown, shown
+
+    code, shown = at_terminal(site.home, [*vault, "recovery-key"], present)
+    assert code == 3 and "is wrong" in shown and "New recovery key" not in shown, shown
+    code, shown = at_terminal(site.home, [*vault, "recovery-key"], ("Present passphrase", new))
+    assert code == 0 and "▀" in shown and "keep the old print" in shown, shown
+    key = next(word for word in shown.split() if word.startswith("AGE-SECRET-KEY-1"))
+
+    backup = site.home / "camlock.tar.age"
+    (site.home / "passphrase").write_text(new + "\n")
+    site.camlock("backup", backup)
+    shutil.move(site.home / "data", site.home / "lost")
+    words = ["--data", site.home / "data", "restore", backup]
+    code, shown = at_terminal(site.home, words, ("Recovery key", key))
+    assert code == 0 and key not in shown and "fingerprint" in shown, shown
+    site.camlock("issue", "--name", "Gate", "--ip", "192.168.1.65", "--out", "gate.pem")
