@@ -208,7 +208,8 @@ class Door:
             ledger.execute("UPDATE certificate SET intended_at = intended_at - 3600")
         intents = {serial for serial, der in certificates(self.data).items() if not der}
         assert not intents & handed_out
-        report = self.site.camlock("doctor", status=1 if intents else 0)
+        # It always warns: there is no backup.
+        report = self.site.camlock("doctor", status=1)
         wrong = [f for f in report["findings"] if f["severity"] == "error"]
         assert len(wrong) == len(intents) and {f["code"] for f in wrong} <= {"intent-without-certificate"}, report
         assert all(serial in str(wrong) for serial in intents), report
@@ -275,7 +276,7 @@ def test_what_cannot_be_stored_is_refused(door: Door, fault: str, lasts: str) ->
 
 
 # Each thread counts its own calls, and a new connection is a new thread: a hundred certificates come to this call once.
-ONCE = {(1, "sync"): 120, (16, "sync"): 8, (1, "write"): 1000, (16, "write"): 300, (1, "full"): 1000, (16, "full"): 300}
+ONCE = {(1, "sync"): 120, (16, "sync"): 8, (1, "write"): 500, (16, "write"): 70, (1, "full"): 500, (16, "full"): 70}
 
 
 @pytest.mark.parametrize("fault", FAULTS)

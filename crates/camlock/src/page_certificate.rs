@@ -80,9 +80,9 @@ impl PageCertificate {
         self.leaf.not_after()
     }
 
-    /// SHA-256 of the certificate, lower-case hexadecimal.
-    pub fn sha256(&self) -> String {
-        self.leaf.sha256()
+    /// The certificate.
+    pub fn leaf(&self) -> &Certificate {
+        &self.leaf
     }
 
     /// Whether it is of this authority, for all of `names`, and is not due to be renewed, or lasts as long as its issuer.

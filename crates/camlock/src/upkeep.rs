@@ -94,7 +94,7 @@ impl Upkeep {
 
     /// The page's key is the one that lies on the disk as it is.
     async fn is_revoked(&self, certificate: &PageCertificate) -> Result<bool, Failure> {
-        let row = self.store.certificate_by_sha256(&certificate.sha256()).await?;
+        let row = self.store.issued(&certificate.leaf().serial(), &certificate.leaf().sha256()).await?;
         Ok(row.is_some_and(|row| row.revoked_at.is_some()))
     }
 

@@ -22,7 +22,7 @@ impl Run<'_> {
         let report = self.look(session.before.https_port).await;
         let served = report.certificate.as_ref().filter(|c| Some(&c.serial) == last.serial.as_ref());
         if let Some(served) = served
-            && let Some(row) = self.fleet.store.certificate_by_sha256(&served.sha256).await?
+            && let Some(row) = self.fleet.store.issued(&served.serial, &served.sha256).await?
         {
             let ours = Ours { port: session.before.https_port, row };
             let stays = self.fleet.authority.stands_behind(&ours.row);

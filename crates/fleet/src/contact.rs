@@ -117,7 +117,8 @@ async fn served(
     seen: &Report,
 ) -> Result<Option<(CertificateRow, Endpoint, bool)>, Error> {
     let (Some(leaf), Some(summary)) = (&seen.leaf, &seen.certificate) else { return Ok(None) };
-    let Some(row) = fleet.store.certificate_by_sha256(&summary.sha256).await? else { return Ok(None) };
+    let row = fleet.store.issued(&summary.serial, &summary.sha256).await?;
+    let Some(row) = row else { return Ok(None) };
     let pin = Some(PublicKeyPin(Certificate::from_der(leaf)?.public_key_sha256()?));
     let endpoint = Endpoint { host: target.host.clone(), port, pin };
     Ok(Some((row, endpoint, seen.verdict == Verdict::Secure)))

@@ -283,7 +283,7 @@ impl Run<'_> {
             let page = report.chromium.or(report.firefox).unwrap_or_default();
             return Err(Error::StillNotSecure { page: page.to_owned() });
         }
-        let row = self.fleet.store.certificate_by_sha256(&leaf.sha256()).await?;
+        let row = self.fleet.store.issued(&leaf.serial(), &leaf.sha256()).await?;
         let row =
             row.ok_or(store::Error::StoredData { detail: "the certificate just issued is gone".into() })?;
         Ok(Ours { port, row })

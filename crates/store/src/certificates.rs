@@ -92,11 +92,10 @@ impl Store {
         self.certificates.write(NewCertificate { serial, sha256, der }).await
     }
 
-    /// The issued certificate with this fingerprint, if the authority made it.
-    pub async fn certificate_by_sha256(&self, sha256: &str) -> Result<Option<CertificateRow>, Error> {
-        let row =
-            sqlx::query(select!("WHERE c.sha256 = $1")).bind(sha256).fetch_optional(&self.readers).await?;
-        row.as_ref().map(certificate).transpose()
+    /// The issued certificate with this serial number and fingerprint, if an authority of the site made it.
+    pub async fn issued(&self, serial: &str, sha256: &str) -> Result<Option<CertificateRow>, Error> {
+        let row = self.certificate(serial).await?;
+        Ok(row.filter(|row| row.sha256.as_deref() == Some(sha256)))
     }
 
     /// The certificate or intent with this serial number.

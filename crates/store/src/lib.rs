@@ -21,7 +21,7 @@ use std::{
 };
 
 use sqlx::{
-    Connection, Executor,
+    ConnectOptions, Connection, Executor,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -92,7 +92,7 @@ impl Store {
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&writer).await?;
         match version {
             SCHEMA_VERSION => {}
-            0..SCHEMA_VERSION => Store::make_schema(&writer).await?,
+            0..SCHEMA_VERSION => Store::make_schema(options.clone()).await?,
             found => return Err(Error::OtherVersion { found, known: SCHEMA_VERSION }),
         }
         let readers = SqlitePoolOptions::new()
@@ -103,8 +103,9 @@ impl Store {
         Ok(Store { directory: directory.to_owned(), writer, readers, intents, certificates })
     }
 
-    async fn make_schema(writer: &SqlitePool) -> Result<(), Error> {
-        let mut connection = writer.acquire().await?;
+    /// On a connection that does not hold rows to what they refer to: a table that others refer to can be made anew.
+    async fn make_schema(options: SqliteConnectOptions) -> Result<(), Error> {
+        let mut connection = options.foreign_keys(false).connect().await?;
         let mut transaction = begin(&mut connection).await?;
         // Another process may have made it while this one waited for the lock.
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
@@ -119,7 +120,7 @@ impl Store {
         let set_version = format!("PRAGMA user_version = {SCHEMA_VERSION}");
         transaction.execute(sqlx::AssertSqlSafe(set_version)).await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(connection.close().await?)
     }
 
     /// The data directory.

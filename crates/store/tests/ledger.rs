@@ -101,9 +101,10 @@ async fn an_intent_becomes_a_certificate_once() {
     store.record_certificate("aa", "f00d", b"der").await.unwrap();
     assert!(store.record_certificate("aa", "beef", b"other").await.is_err());
     assert!(store.record_certificate("bb", "beef", b"other").await.is_err());
-    let found = store.certificate_by_sha256("f00d").await.unwrap().unwrap();
+    let found = store.issued("aa", "f00d").await.unwrap().unwrap();
     assert_eq!((found.serial.as_str(), found.der.as_deref()), ("aa", Some(&b"der"[..])));
     assert_eq!(found.names, names);
+    assert!(store.issued("aa", "beef").await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -224,23 +225,36 @@ async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T
     done.into_iter().flatten().collect()
 }
 
-/// As the first released version wrote it.
+/// As the first released version wrote it, with more certificates than SQLite keeps in memory at once.
 #[tokio::test]
 async fn a_ledger_of_version_1_is_taken_along() {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("camlock.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).create_if_missing(true);
-    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.path().join("camlock.db"));
+    let pool = sqlx::SqlitePool::connect_with(options.clone().create_if_missing(true)).await.unwrap();
     sqlx::raw_sql(include_str!("../src/schema/1.sql")).execute(&pool).await.unwrap();
     sqlx::raw_sql(
         "INSERT INTO site VALUES (1, 'Shop', '{}', 1);
          INSERT INTO authority VALUES (1, x'01', x'02', '[]', 1, 1);
          INSERT INTO certificate VALUES ('aa', 1, NULL, 'device', 'Gate', '[]', 1, 2, 1, 1, 'f00d', x'03');
+         INSERT INTO device VALUES (1, 'IP:10.0.0.1', 80, 443, 'Gate', NULL, 'onvif-security', 'not-secure',
+                                    NULL, 'none', 'secure', 'aa', 3);
+         INSERT INTO enrolment VALUES (1, 'camlock-1', 1, 'done', '{}', 'aa', 'none', 1, 2);
+         WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 5000)
+         INSERT INTO certificate
+         SELECT format('%x', 4096 + n), 1, 1, 'device', NULL, '[]', 1, n, n, NULL, NULL, NULL FROM numbers;
+         UPDATE certificate SET issued_at = 4, sha256 = serial, der = randomblob(800) WHERE intended_at % 3 > 0
+            AND serial != 'aa';
          PRAGMA user_version = 1;",
     )
     .execute(&pool)
     .await
     .unwrap();
+    let all = async |pool: &sqlx::SqlitePool| -> Vec<String> {
+        let rows = "SELECT json_array(serial, authority_id, device_id, profile, name, names, not_before, not_after,
+                                      intended_at, issued_at, sha256, hex(der)) FROM certificate ORDER BY serial";
+        sqlx::query_scalar(rows).fetch_all(pool).await.unwrap()
+    };
+    let before = all(&pool).await;
     pool.close().await;
 
     let store = Store::open(directory.path()).await.unwrap();
@@ -251,6 +265,21 @@ async fn a_ledger_of_version_1_is_taken_along() {
     assert!(row.for_recovery.is_none());
     let certificate = store.certificate("aa").await.unwrap().unwrap();
     assert_eq!((certificate.der.as_deref(), certificate.revoked_at), (Some(&b"\x03"[..]), None));
+    store.close().await;
+
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    assert_eq!((before.len(), all(&pool).await == before), (5001, true));
+    let wrong: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM pragma_foreign_key_check").fetch_optional(&pool).await.unwrap();
+    assert_eq!(wrong, None);
+    // What refers to certificates refers to those in their new table.
+    for statement in [
+        "UPDATE device SET serial = 'nothing'",
+        "UPDATE enrolment SET serial = 'nothing'",
+        "DELETE FROM certificate WHERE serial = 'aa'",
+    ] {
+        assert!(sqlx::query(statement).execute(&pool).await.is_err(), "{statement}");
+    }
 }
 
 #[tokio::test]

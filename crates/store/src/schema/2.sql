@@ -12,10 +12,32 @@ ALTER TABLE authority DROP COLUMN sealed_key;
 ALTER TABLE authority ADD COLUMN root_id INTEGER REFERENCES authority (id); -- with two tiers: the root above
 ALTER TABLE authority ADD COLUMN state TEXT NOT NULL DEFAULT 'active';      -- next, active, old; of an offline root: offline
 
-ALTER TABLE certificate ADD COLUMN revoked_at BIGINT;
-ALTER TABLE certificate ADD COLUMN revocation_reason TEXT;
+-- Made anew without an index of fingerprints, whose random order cost a page of the disk for each certificate: one that
+-- is served is found by its serial number.
+CREATE TABLE new_certificate (
+    serial            TEXT PRIMARY KEY,
+    authority_id      INTEGER NOT NULL REFERENCES authority (id),
+    device_id         INTEGER REFERENCES device (id),
+    profile           TEXT NOT NULL,
+    name              TEXT,
+    names             TEXT NOT NULL,
+    not_before        BIGINT NOT NULL,
+    not_after         BIGINT NOT NULL,
+    intended_at       BIGINT NOT NULL,
+    issued_at         BIGINT,
+    revoked_at        BIGINT,
+    revocation_reason TEXT,
+    sha256            TEXT,
+    der               BLOB
+);
+INSERT INTO new_certificate
+    (serial, authority_id, device_id, profile, name, names, not_before, not_after, intended_at, issued_at, sha256, der)
+SELECT serial, authority_id, device_id, profile, name, names, not_before, not_after, intended_at, issued_at, sha256, der
+FROM certificate;
+DROP TABLE certificate;
+ALTER TABLE new_certificate RENAME TO certificate;
+CREATE INDEX certificate_not_after ON certificate (not_after);
 CREATE INDEX certificate_revoked ON certificate (authority_id) WHERE revoked_at IS NOT NULL;
-CREATE INDEX certificate_intent ON certificate (intended_at) WHERE der IS NULL;
 
 -- The newest list of each authority. A number is taken before the list is read, so that a later number never holds less.
 CREATE TABLE crl (
