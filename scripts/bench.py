@@ -1,4 +1,4 @@
-"""The measuring part of scripts/bench. Takes the program; standard library only."""
+"""The measuring part of scripts/bench. Takes the program and the one for the door; standard library only."""
 
 import contextlib
 import http.client
@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 MB = 1e6
 STARTS = 20
@@ -89,13 +90,35 @@ def serve(program: str, home: Path) -> None:
     line("serve: memory while idle", resident / MB, "MB", 15)
 
 
-def main(program: str) -> None:
+def door(program: str) -> None:
+    """Certificates through the one door, each durable before it is handed out, beside their cryptography alone and
+    openssl; what each takes on the disk beside its own bytes; and whether it gets slower as they become many."""
+    def said(*words: str) -> dict[str, Any]:
+        return json.loads(subprocess.run([program, *words], check=True, capture_output=True).stdout)
+
+    for key, known, counts in (("p256", "ecdsap256", (5_000, 100_000)), ("rsa-3072", "rsa3072", (1_000, 4_000))):
+        bound = said("bound", key)["per_cpu_second"]
+        speed = subprocess.run(["openssl", "speed", "-seconds", "2", known], capture_output=True, text=True)
+        signs = float(speed.stdout.split()[-2])
+        print(f"door, {key}: check and signature alone {bound:.0f} per CPU second; openssl signs {signs:.0f}/s")
+        for at_once, count in zip(("1", "16"), counts):
+            all_of = said("bench", key, at_once, str(count))
+            rate, slower = all_of["all"]["per_cpu_second"], all_of["last"]["per_cpu_second"] / all_of["first"]["per_cpu_second"]
+            # Three times the better of step-ca and cfssl with SQLite, P-256, 16 at once.
+            aim = ", aim 3480" if (key, at_once) == ("p256", "16") else ""
+            print(f"  {at_once:>2} at once: {rate:5.0f} per CPU second{aim}, {rate / bound:.2f} of that bound; "
+                  f"{all_of['all']['per_second']:.0f}/s, where this disk makes {all_of['syncs']:.0f} pages durable; "
+                  f"{all_of['beside']:.0f} bytes beside {all_of['der']:.0f} (limit 550); last to first {slower:.2f}")
+
+
+def main(program: str, door_program: str) -> None:
     """All of them."""
     line("program", os.path.getsize(program) / MB, "MB", 16)
     with tempfile.TemporaryDirectory() as home:
         demo(program, Path(home))
         serve(program, Path(home))
+    door(door_program)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2])
