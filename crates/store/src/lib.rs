@@ -220,4 +220,18 @@ mod tests {
         const FULL: i64 = 2;
         assert_eq!(row.fetch_one(&store.writer).await.unwrap(), (FULL, "wal".to_owned(), 1));
     }
+
+    /// Where the disk fails, SQLite itself rolls back, of which sqlx hears nothing; the next transaction begins all the
+    /// same.
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_ended_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).await.unwrap();
+        let mut connection = store.writer.acquire().await.unwrap();
+        let mut transaction = begin(&mut connection).await.unwrap();
+        transaction.execute("ROLLBACK").await.unwrap();
+        drop(transaction);
+        drop(connection);
+        store.found_site(&NewSite { name: "Shop", vault: "{}", authority: &[] }).await.unwrap();
+    }
 }

@@ -205,6 +205,26 @@ async fn writes_at_once_are_each_answered() {
     for serial in &serials[..100] {
         assert!(store.certificate(serial).await.unwrap().is_some());
     }
+
+    // Every third is for another authority; every second certificate was never intended.
+    let others: Vec<String> = (200..300).map(|i| format!("{i:04}")).collect();
+    let intents = others.iter().enumerate().map(|(i, serial)| {
+        let (store, names) = (store.clone(), &names);
+        let authority_id = if i % 3 == 0 { 2 } else { 1 };
+        async move { store.intend(&Intent { authority_id, ..intent(serial, names, 30) }).await }
+    });
+    for (i, done) in futures(intents).await.into_iter().enumerate() {
+        assert_eq!(done, if i % 3 == 0 { Err(Error::NotTheIssuer) } else { Ok(()) });
+    }
+    let certificates = (0..100).map(|i| {
+        let serial = if i % 2 == 0 { serials[i].clone() } else { format!("no{i}") };
+        let store = store.clone();
+        async move { store.record_certificate(&serial, &serial, b"der").await }
+    });
+    for (i, done) in futures(certificates).await.into_iter().enumerate() {
+        assert_eq!(done.is_ok(), i % 2 == 0, "{i}: {done:?}");
+    }
+    assert_eq!(store.certificates(None, None).await.unwrap().len(), 50);
 }
 
 /// Runs them all at once.
