@@ -20,7 +20,7 @@ def program(name: str) -> Path:
     """A program of the workspace, where cargo puts it."""
     target = Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target")
     path = (REPOSITORY / target / "debug" / name).resolve()
-    assert path.is_file(), f"{path} is not there: cargo build --workspace --bins"
+    assert path.is_file(), f"{path} is not there: cargo build --workspace --bins --examples"
     return path
 
 

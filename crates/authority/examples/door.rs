@@ -29,9 +29,13 @@ use tokio::task::JoinSet;
 
 #[tokio::main]
 async fn main() {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    match args[..] {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    run(&words.iter().map(String::as_str).collect::<Vec<_>>()).await;
+}
+
+/// What the head of this file says.
+pub async fn run(words: &[&str]) {
+    match *words {
         ["issue", data, secret, at_once] => issue(data, secret, at_once, usize::MAX).await,
         ["issue", data, secret, at_once, count] => issue(data, secret, at_once, count.parse().unwrap()).await,
         ["bench", key, at_once, count] => {

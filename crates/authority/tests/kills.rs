@@ -5,7 +5,7 @@
 use std::{
     collections::HashSet,
     fs::{self, File, OpenOptions},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -15,6 +15,21 @@ use authority::{Flaw, Founding, New, check};
 use pki::{Certificate, KeyKind, Permitted};
 use store::Store;
 use time::OffsetDateTime;
+
+#[path = "../examples/door.rs"]
+#[allow(dead_code)]
+mod door;
+
+/// What the door is to do, a word a line.
+const WORDS: &str = "CAMLOCK_DOOR";
+
+/// No test, but the process that is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_killed() {
+    if let Ok(words) = std::env::var(WORDS) {
+        door::run(&words.lines().collect::<Vec<_>>()).await;
+    }
+}
 
 /// Longer than anything here takes on the slowest machine: what takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -53,21 +68,23 @@ impl Site {
         self.folder.path().join(name)
     }
 
-    /// Starts the example `door`, which cargo builds with the tests of this crate.
-    fn issuing(&self, words: &[&str]) -> Child {
-        let tests = std::env::current_exe().unwrap();
-        let door = tests.parent().and_then(Path::parent).unwrap().join("examples/door");
+    /// Starts this program again, as what is killed.
+    fn issuing(&self, words: &str) -> Child {
         let seen = OpenOptions::new().append(true).open(self.path("seen")).unwrap();
-        let mut command = Command::new(door);
-        command.arg("issue").arg(self.path("data")).arg(self.path("secret")).args(words);
-        command.stdin(Stdio::null()).stdout(seen).spawn().unwrap()
+        let (data, secret) = (self.path("data"), self.path("secret"));
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "what_is_killed", "--nocapture", "--quiet"])
+            .env(WORDS, format!("issue\n{}\n{}\n{words}", data.display(), secret.display()))
+            .stdin(Stdio::null())
+            .stdout(seen)
+            .spawn()
+            .unwrap()
     }
 
     /// Waits until something more has been handed out.
     fn wait_for_another(&self, child: &mut Child) {
-        let size = || fs::metadata(self.path("seen")).unwrap().len();
-        let (before, since) = (size(), Instant::now());
-        while size() == before {
+        let since = Instant::now();
+        while self.read().len() == self.seen.len() {
             assert!(child.try_wait().unwrap().is_none() && since.elapsed() < PATIENCE);
             sleep(Duration::from_millis(1));
         }
@@ -75,15 +92,19 @@ impl Site {
 
     /// What was handed out since the last look.
     fn look(&mut self) -> Vec<Seen> {
-        let text = fs::read_to_string(self.path("seen")).unwrap();
-        let seen: Vec<Seen> = text
-            .lines()
-            .map(|line| line.split_once(' ').unwrap())
-            .map(|(serial, sha256)| (serial.to_owned(), sha256.to_owned()))
-            .collect();
+        let seen = self.read();
         let new = seen[self.seen.len()..].to_vec();
         self.seen = seen;
         new
+    }
+
+    /// All that was ever handed out.
+    fn read(&self) -> Vec<Seen> {
+        let text = fs::read_to_string(self.path("seen")).unwrap();
+        // The harness says something, too.
+        let lines =
+            text.lines().filter_map(|line| line.split_once(' ').filter(|(_, sha256)| sha256.len() == 64));
+        lines.map(|(serial, sha256)| (serial.to_owned(), sha256.to_owned())).collect()
     }
 
     /// What was just handed out is stored, to the byte.
@@ -154,7 +175,7 @@ async fn killed_at_random(at_once: &str) {
     let mut site = Site::founded().await;
     let mut dice = Dice::seeded();
     for round in 0..rounds() {
-        let mut child = site.issuing(&[at_once]);
+        let mut child = site.issuing(at_once);
         // One in four while it opens the ledger, which the last one left as it was.
         if dice.below(4) != 0 {
             site.wait_for_another(&mut child);
@@ -167,7 +188,7 @@ async fn killed_at_random(at_once: &str) {
         println!("{at_once} at once, round {round}: killed after {after:?}, {} handed out", new.len());
         site.holds(&new).await;
     }
-    assert!(site.issuing(&[at_once, "32"]).wait().unwrap().success());
+    assert!(site.issuing(&format!("{at_once}\n32")).wait().unwrap().success());
     assert_eq!(site.look().len(), 32);
     // Else no kill came between intent and certificate, and this has proven nothing.
     assert_ne!(site.all_is_known().await, 0);
