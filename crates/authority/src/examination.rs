@@ -1,7 +1,7 @@
 use domain::Severity;
 use pki::Lint;
 use serde::{Deserialize, Serialize};
-use store::{AuthorityState, Store};
+use store::{AuthorityState, Site, Store};
 use time::{Date, Duration, OffsetDateTime};
 
 use crate::{Error, Policy, Public, ROLLOVER_DAYS, stored_certificate, wrapping};
@@ -54,7 +54,8 @@ impl Ailment {
 
 /// Looks at roots, issuers, lists, backups and the vault. No key is needed for it.
 pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>, Error> {
-    let public = Public::read(store).await?;
+    let site = store.site().await?;
+    let public = Public::of(store, &site).await?;
     let mut found = Vec::new();
     let (root, ends) = (public.root.subject(), public.root.not_after().date());
     if public.root.not_after() < now {
@@ -85,7 +86,7 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
             false => Ailment::OldRoot { root: old.root.subject(), devices, certificates },
         }
     }));
-    found.extend(late_lists(store, now).await?);
+    found.extend(late_lists(store, &site, now).await?);
     found.push(match store.last_backup().await? {
         None => Ailment::NoBackup,
         Some(last) if now - last.at > BACKUP_OLD => {
@@ -93,17 +94,17 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
         }
         Some(last) => Ailment::LastBackup { at: last.at.date(), file: last.file },
     });
-    if wrapping(&store.site().await?)?.has_key_file() {
+    if wrapping(&site)?.has_key_file() {
         found.push(Ailment::KeyFile);
     }
     Ok(found)
 }
 
-async fn late_lists(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>, Error> {
+async fn late_lists(store: &Store, site: &Site, now: OffsetDateTime) -> Result<Vec<Ailment>, Error> {
     let mut late = Vec::new();
     let published = Policy::read(store.directory()).is_ok_and(|p| p.crl_url.is_some());
-    for row in store.site().await?.authorities {
-        let issuer = stored_certificate(&row)?;
+    for row in &site.authorities {
+        let issuer = stored_certificate(row)?;
         if row.state == AuthorityState::Active && published && store.crl(row.id).await?.is_none() {
             late.push(Ailment::CrlMissing { issuer: issuer.subject() });
         }

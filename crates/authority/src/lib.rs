@@ -68,7 +68,7 @@ impl Authority {
 
     async fn with(store: &Store, site: &Site, vault: Arc<Vault>) -> Result<Authority, Error> {
         let policy = Policy::read(store.directory());
-        let public = Public::read(store).await?;
+        let public = Public::of(store, site).await?;
         let active = site.authorities.iter().find(|a| a.state == AuthorityState::Active);
         let active = active.ok_or(store::Error::NoAuthority)?;
         let key = unseal(&vault, active)?;

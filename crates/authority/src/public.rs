@@ -35,19 +35,23 @@ pub struct Old {
 impl Public {
     /// Reads it from the ledger.
     pub async fn read(store: &Store) -> Result<Public, Error> {
-        let site = store.site().await?;
+        Public::of(store, &store.site().await?).await
+    }
+
+    /// Of a site that was read before, so that both are of one moment.
+    pub async fn of(store: &Store, site: &Site) -> Result<Public, Error> {
         let in_state = |state| site.authorities.iter().filter(move |a| a.state == state);
         let active = in_state(AuthorityState::Active).next().ok_or(store::Error::NoAuthority)?;
         let certificate = stored_certificate(active)?;
         let (root, issuers) = match active.root_id {
             None => (certificate, Vec::new()),
-            Some(_) => (root_of(&site, active)?, vec![certificate]),
+            Some(_) => (root_of(site, active)?, vec![certificate]),
         };
-        let next = in_state(AuthorityState::Next).next().map(|a| root_of(&site, a)).transpose()?;
+        let next = in_state(AuthorityState::Next).next().map(|a| root_of(site, a)).transpose()?;
         let mut old: Vec<Old> = Vec::new();
         for row in in_state(AuthorityState::Old) {
             let dependents = store.dependents(row.id, PAGE_NAME).await?;
-            let root = root_of(&site, row)?;
+            let root = root_of(site, row)?;
             let in_use = !dependents.devices.is_empty() || !dependents.by_hand.is_empty();
             if !in_use || root.not_after() < OffsetDateTime::now_utc() {
                 continue;
@@ -67,7 +71,7 @@ impl Public {
             constrained: active.constrained,
             next,
             old,
-            site: site.name,
+            site: site.name.clone(),
         })
     }
 

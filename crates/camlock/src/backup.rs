@@ -129,7 +129,7 @@ async fn write(store: &Store, directory: &Path, file: &Path, now: OffsetDateTime
     if store.site().await?.vault != before.vault {
         return Err(store::Error::SecretsChanged.into());
     }
-    let contents = Contents::read(&Public::read(store).await?, &before, directory, now)?;
+    let contents = Contents::read(&Public::of(store, &before).await?, &before, directory, now)?;
     let recipient = contents.recipient.clone();
     let path = file.to_owned();
     let written = tokio::task::spawn_blocking(move || {
