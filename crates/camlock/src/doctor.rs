@@ -91,9 +91,7 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let findings = self.said.iter().map(|(severity, said)| {
-            json!({"code": said.code, "severity": severity, "text": said.text, "fix": said.fix})
-        });
+        let findings = self.said.iter().map(|(severity, said)| talk::finding_json(*severity, said));
         json!({"holds": self.holds, "findings": findings.collect::<Vec<_>>()})
     }
 }

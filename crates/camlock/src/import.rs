@@ -110,13 +110,9 @@ struct Weakness {
 
 impl Weakness {
     fn json(&self) -> Value {
-        json!({
-            "code": self.said.code,
-            "severity": self.severity,
-            "text": self.said.text,
-            "fix": self.said.fix,
-            "certificate": self.certificate,
-        })
+        let mut shown = talk::finding_json(self.severity, &self.said);
+        shown["certificate"] = json!(self.certificate);
+        shown
     }
 }
 

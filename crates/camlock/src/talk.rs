@@ -119,11 +119,12 @@ pub fn verdict_cell(verdict: Verdict, below: &str) -> Cell {
 
 /// Findings as JSON.
 pub fn findings(findings: &[Finding], words: &Words) -> Vec<Value> {
-    let shown = findings.iter().map(|f| {
-        let said = words.say(f);
-        json!({"code": said.code, "severity": f.severity(), "text": said.text, "fix": said.fix})
-    });
-    shown.collect()
+    findings.iter().map(|f| finding_json(f.severity(), &words.say(f))).collect()
+}
+
+/// A finding as JSON.
+pub fn finding_json(severity: Severity, sentence: &Sentence) -> Value {
+    json!({"code": sentence.code, "severity": severity, "text": sentence.text, "fix": sentence.fix})
 }
 
 /// A finding with what to do about it.
