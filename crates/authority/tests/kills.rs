@@ -12,6 +12,7 @@ use std::{
 };
 
 use authority::{Flaw, Founding, New, check};
+use fuzz::Dice;
 use pki::{Certificate, KeyKind, Permitted};
 use store::Store;
 use time::OffsetDateTime;
@@ -145,24 +146,6 @@ impl Site {
         assert!(seen.is_disjoint(&open));
         assert!(count >= seen.len() as u64);
         open.len()
-    }
-}
-
-/// Numbers from a seed: the multiplier is Knuth's, for MMIX.
-struct Dice(u64);
-
-impl Dice {
-    fn seeded() -> Dice {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let given = std::env::var("CAMLOCK_SEED").ok().and_then(|s| s.parse().ok());
-        let seed = given.unwrap_or(now.as_nanos() as u64);
-        println!("CAMLOCK_SEED={seed}");
-        Dice(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
     }
 }
 

@@ -8,6 +8,7 @@ use std::{process::Stdio, time::Duration};
 use camera_sim::{Camera, Model};
 use common::{MODELS, PATIENCE, Site, camera, options, text};
 use domain::KeyTransport;
+use fuzz::Dice;
 use serde_json::Value;
 use store::Store;
 use tokio::{
@@ -194,24 +195,6 @@ async fn taken_up_over_https() {
         let camera = camera(model, &[]).await;
         kill(&site, &camera, Done("install")).await;
         ends_well(&site, &camera, &camera.https_url()).await;
-    }
-}
-
-/// Numbers from a seed: the multiplier is Knuth's, for MMIX.
-struct Dice(u64);
-
-impl Dice {
-    fn seeded() -> Dice {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let given = std::env::var("CAMLOCK_SEED").ok().and_then(|s| s.parse().ok());
-        let seed = given.unwrap_or(now.as_nanos() as u64);
-        println!("CAMLOCK_SEED={seed}");
-        Dice(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
     }
 }
 

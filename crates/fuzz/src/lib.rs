@@ -4,7 +4,10 @@
 //! A new target is a function here and its line in [`TARGETS`], a file in `fuzz_targets` with its `[[bin]]`, and a
 //! folder of some dozens of small files.
 
+mod dice;
 pub mod requests;
+
+pub use dice::Dice;
 
 use authority::{Pile, Policy};
 use pki::{Certificate, Limits, Permitted, PrivateKey, Request, package, pem};
