@@ -1,5 +1,6 @@
+use domain::RevocationReason;
 use pki::{Certificate, crl};
-use store::{AuthorityRow, AuthorityState, Reason, Store};
+use store::{AuthorityRow, AuthorityState, Store};
 use time::{Duration, OffsetDateTime};
 
 use crate::{Authority, Error, stored_certificate, unseal};
@@ -31,7 +32,12 @@ pub async fn crl_at(store: &Store, path: &str) -> Result<Option<(Vec<u8>, Offset
 
 impl Authority {
     /// Revokes a certificate and signs its issuer's list anew. `false` if it was revoked already.
-    pub async fn revoke(&self, serial: &str, reason: Reason, now: OffsetDateTime) -> Result<bool, Error> {
+    pub async fn revoke(
+        &self,
+        serial: &str,
+        reason: RevocationReason,
+        now: OffsetDateTime,
+    ) -> Result<bool, Error> {
         let unknown = || Error::UnknownSerial { serial: serial.to_owned() };
         let row = self.store.certificate(serial).await?.filter(|r| r.der.is_some()).ok_or_else(unknown)?;
         let done = self.store.revoke(serial, reason).await?;
@@ -71,7 +77,7 @@ impl Authority {
         let revoked = self.store.revocations(authority_id).await?;
         let entries: Vec<crl::Entry> = revoked
             .into_iter()
-            .map(|r| crl::Entry { serial: r.serial, at: r.at, reason: reason(r.reason) })
+            .map(|r| crl::Entry { serial: r.serial, at: r.at, reason: r.reason })
             .collect();
         // For computers whose clock is a little behind, and never before what it names.
         let newest = entries.iter().map(|e| e.at).max().unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -87,15 +93,4 @@ impl Authority {
 /// Whether this authority's list can be signed here.
 fn publishes(row: &AuthorityRow) -> bool {
     matches!(row.state, AuthorityState::Active | AuthorityState::Old) && row.sealed_key.is_some()
-}
-
-fn reason(reason: Reason) -> crl::Reason {
-    match reason {
-        Reason::Unspecified => crl::Reason::Unspecified,
-        Reason::KeyCompromise => crl::Reason::KeyCompromise,
-        Reason::AffiliationChanged => crl::Reason::AffiliationChanged,
-        Reason::Superseded => crl::Reason::Superseded,
-        Reason::CessationOfOperation => crl::Reason::CessationOfOperation,
-        Reason::PrivilegeWithdrawn => crl::Reason::PrivilegeWithdrawn,
-    }
 }

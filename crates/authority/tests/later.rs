@@ -5,9 +5,9 @@ use authority::{
     Ailment, Authority, CRL_DAYS, Days, Error, Flaw, Founding, Issued, New, Order, Public, ROLLOVER_DAYS,
     check, examine,
 };
-use domain::AltName;
+use domain::{AltName, RevocationReason};
 use pki::{Certificate, KeyKind, Permitted, PrivateKey, Profile, chain};
-use store::{Reason, Store};
+use store::Store;
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
@@ -129,13 +129,13 @@ async fn a_list_follows_each_revocation_and_is_signed_ahead_of_its_end() {
     let serial = issue(&site.authority).await.unwrap().certificate.serial();
     let list = async || site.store.crl(1).await.unwrap();
     assert_eq!(site.authority.refresh_crls(now()).await.unwrap(), 0, "not published, nothing revoked");
-    let unknown = site.authority.revoke("ab", Reason::Superseded, now()).await.unwrap_err();
+    let unknown = site.authority.revoke("ab", RevocationReason::Superseded, now()).await.unwrap_err();
     assert_eq!(unknown, Error::UnknownSerial { serial: "ab".into() });
 
-    assert!(site.authority.revoke(&serial, Reason::KeyCompromise, now()).await.unwrap());
+    assert!(site.authority.revoke(&serial, RevocationReason::KeyCompromise, now()).await.unwrap());
     let (first, end) = list().await.unwrap();
     assert_eq!((end - now()).whole_days(), CRL_DAYS - 1);
-    assert!(!site.authority.revoke(&serial, Reason::Superseded, now()).await.unwrap());
+    assert!(!site.authority.revoke(&serial, RevocationReason::Superseded, now()).await.unwrap());
     assert_ne!(list().await.unwrap().0, first, "signed anew all the same");
 
     let (second, _) = list().await.unwrap();
@@ -156,7 +156,7 @@ async fn the_old_root_still_signs_its_list() {
     site.authority.make_next(founding(false), now()).await.unwrap().store(&site.store).await.unwrap();
     Authority::confirm_next(&site.store).await.unwrap();
     let authority = site.authority.reopened().await.unwrap();
-    assert!(authority.revoke(&serial, Reason::CessationOfOperation, now()).await.unwrap());
+    assert!(authority.revoke(&serial, RevocationReason::CessationOfOperation, now()).await.unwrap());
     assert!(site.store.crl(1).await.unwrap().is_some() && site.store.crl(2).await.unwrap().is_none());
     assert!(authority.public().old.len() == 1, "as it was when it was opened");
     assert!(Public::read(&site.store).await.unwrap().old.is_empty(), "nothing depends on it any more");

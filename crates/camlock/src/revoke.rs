@@ -1,6 +1,7 @@
 //! `revoke`
 
 use authority::Policy;
+use domain::RevocationReason;
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -15,12 +16,12 @@ pub async fn run(revoke: &Revoke, setting: &Setting) -> Result<bool, Failure> {
     // As people copy it: from openssl in capitals, from a browser with colons.
     let serial = revoke.serial.replace([':', ' '], "").to_ascii_lowercase();
     let reason = match revoke.reason {
-        Reason::Unspecified => store::Reason::Unspecified,
-        Reason::KeyCompromise => store::Reason::KeyCompromise,
-        Reason::AffiliationChanged => store::Reason::AffiliationChanged,
-        Reason::Superseded => store::Reason::Superseded,
-        Reason::CessationOfOperation => store::Reason::CessationOfOperation,
-        Reason::PrivilegeWithdrawn => store::Reason::PrivilegeWithdrawn,
+        Reason::Unspecified => RevocationReason::Unspecified,
+        Reason::KeyCompromise => RevocationReason::KeyCompromise,
+        Reason::AffiliationChanged => RevocationReason::AffiliationChanged,
+        Reason::Superseded => RevocationReason::Superseded,
+        Reason::CessationOfOperation => RevocationReason::CessationOfOperation,
+        Reason::PrivilegeWithdrawn => RevocationReason::PrivilegeWithdrawn,
     };
     let (store, authority) = setting.authority().await?;
     let new = authority.revoke(&serial, reason, OffsetDateTime::now_utc()).await?;

@@ -11,9 +11,10 @@ use std::{
 
 use camera_sim::{Camera, Model};
 use common::{MODELS, Site, camera, text};
+use domain::RevocationReason;
 use pki::Certificate;
 use serde_json::{Value, json};
-use store::{AuthorityState, Reason, Store};
+use store::{AuthorityState, Store};
 use tokio::task::block_in_place;
 
 const ROLLOVER: [&str; 4] = ["authority", "rollover", "--key", "p256"];
@@ -409,7 +410,7 @@ async fn a_revoked_device_is_enrolled_anew() {
     let store = Store::open(&site.path("data")).await.unwrap();
     let rows = store.revocations(1).await.unwrap();
     assert_eq!(rows.len(), 1);
-    assert_eq!((rows[0].serial.as_str(), rows[0].reason), (serial, Reason::KeyCompromise));
+    assert_eq!((rows[0].serial.as_str(), rows[0].reason), (serial, RevocationReason::KeyCompromise));
     assert!(store.crl(1).await.unwrap().is_some());
     store.close().await;
 

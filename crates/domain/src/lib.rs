@@ -8,10 +8,12 @@ mod enrolment;
 mod finding;
 mod name;
 mod report;
+mod revocation;
 mod target;
 
 pub use enrolment::{EnrolmentState, KeyTransport, Step, StepState};
 pub use finding::{Finding, Severity};
 pub use name::{AltName, InvalidName, slug};
 pub use report::{CertificateSummary, Report, Verdict};
+pub use revocation::RevocationReason;
 pub use target::{InvalidTarget, Scheme, Target};

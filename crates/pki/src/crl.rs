@@ -2,9 +2,9 @@
 
 use der::{
     Decode, Encode, Enumerated, Sequence,
-    asn1::{OctetString, Uint},
-    oid::AssociatedOid,
+    asn1::{ObjectIdentifier, OctetString, Uint},
 };
+use domain::RevocationReason;
 use time::OffsetDateTime;
 use x509_cert::{
     certificate::Version,
@@ -24,12 +24,13 @@ use crate::{
     tbs::{signed, time},
 };
 
-/// Why a certificate was revoked (RFC 5280, section 5.3.1), without those for lists of other kinds.
-#[allow(missing_docs)]
-#[derive(Clone, Copy, Debug, Enumerated, Eq, PartialEq)]
+/// id-ce-cRLReasons
+const REASON: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.21");
+
+/// CRLReason (RFC 5280, section 5.3.1), those that are given.
+#[derive(Clone, Copy, Enumerated)]
 #[repr(u8)]
-pub enum Reason {
-    Unspecified = 0,
+enum Code {
     KeyCompromise = 1,
     AffiliationChanged = 3,
     Superseded = 4,
@@ -37,9 +38,16 @@ pub enum Reason {
     PrivilegeWithdrawn = 9,
 }
 
-impl AssociatedOid for Reason {
-    /// id-ce-cRLReasons
-    const OID: der::oid::ObjectIdentifier = der::oid::ObjectIdentifier::new_unwrap("2.5.29.21");
+/// `None`: the extension is left out instead of "unspecified".
+fn code(reason: RevocationReason) -> Option<Code> {
+    match reason {
+        RevocationReason::Unspecified => None,
+        RevocationReason::KeyCompromise => Some(Code::KeyCompromise),
+        RevocationReason::AffiliationChanged => Some(Code::AffiliationChanged),
+        RevocationReason::Superseded => Some(Code::Superseded),
+        RevocationReason::CessationOfOperation => Some(Code::CessationOfOperation),
+        RevocationReason::PrivilegeWithdrawn => Some(Code::PrivilegeWithdrawn),
+    }
 }
 
 /// A certificate on the list.
@@ -50,7 +58,7 @@ pub struct Entry {
     /// When it was revoked.
     pub at: OffsetDateTime,
     /// Why.
-    pub reason: Reason,
+    pub reason: RevocationReason,
 }
 
 /// What a list is to hold.
@@ -111,15 +119,11 @@ fn revoked(entry: &Entry) -> Result<Revoked, Error> {
     let odd = || Error::Encoding { detail: "a serial number that is not hexadecimal".into() };
     let digits = |i| entry.serial.get(i..i + 2).and_then(|d| u8::from_str_radix(d, 16).ok());
     let bytes: Option<Vec<u8>> = (0..entry.serial.len()).step_by(2).map(digits).collect();
-    // RFC 5280, section 5.3.1: no reason instead of "unspecified".
-    let extensions: Option<Extensions> = match entry.reason {
-        Reason::Unspecified => None,
-        reason => Some(vec![Extension {
-            extn_id: Reason::OID,
-            critical: false,
-            extn_value: OctetString::new(reason.to_der()?)?,
-        }]),
+    let extension = |code: Code| -> Result<Extensions, Error> {
+        let extn_value = OctetString::new(code.to_der()?)?;
+        Ok(vec![Extension { extn_id: REASON, critical: false, extn_value }])
     };
+    let extensions = code(entry.reason).map(extension).transpose()?;
     Ok(Revoked {
         serial: SerialNumber::from_der(&Uint::new(&bytes.ok_or_else(odd)?)?.to_der()?)?,
         at: time(entry.at)?,

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use der::Decode;
-use domain::AltName;
+use domain::{AltName, RevocationReason};
 use pki::{
     Certificate, Error, KeyKind, Permitted, PrivateKey, Profile, Serial,
     chain::{self, Fault},
@@ -227,7 +227,8 @@ fn each_profile_is_linted_as_itself() {
 fn a_list_names_what_was_revoked() {
     let ca = ca(KeyKind::P256);
     let entry = |serial: &str, reason| crl::Entry { serial: serial.into(), at: NOW, reason };
-    let entries = [entry("41ff", crl::Reason::KeyCompromise), entry("00c0", crl::Reason::Unspecified)];
+    let entries =
+        [entry("41ff", RevocationReason::KeyCompromise), entry("00c0", RevocationReason::Unspecified)];
     for entries in [&entries[..], &[]] {
         let list =
             crl::List { number: 300, this_update: NOW, next_update: NOW + Duration::days(31), entries };
@@ -244,7 +245,7 @@ fn a_list_names_what_was_revoked() {
         let expected: &[&str] = if entries.is_empty() { &[] } else { &["41ff", "00c0"] };
         assert_eq!(serials, expected);
     }
-    let odd = [entry("xyz", crl::Reason::Superseded)];
+    let odd = [entry("xyz", RevocationReason::Superseded)];
     let list = crl::List { number: 1, this_update: NOW, next_update: NOW, entries: &odd };
     assert!(crl::sign(&list, &ca.root, &ca.key).is_err());
 }

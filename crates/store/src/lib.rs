@@ -32,7 +32,7 @@ pub use devices::{DeviceRow, NewDevice};
 pub use enrolments::{EnrolmentRow, StepRow, StoredStep};
 pub use error::Error;
 pub use lease::Lease;
-pub use revocations::{Reason, Revocation};
+pub use revocations::Revocation;
 pub use site::{NewSite, Site};
 use writer::{NewCertificate, NewIntent, Writer};
 

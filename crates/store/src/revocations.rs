@@ -1,3 +1,4 @@
+use domain::RevocationReason;
 use sqlx::Row;
 use time::OffsetDateTime;
 
@@ -8,25 +9,6 @@ use crate::{
     now,
 };
 
-/// Why a certificate is revoked (RFC 5280, section 5.3.1). The others are for holding certificates back for a while
-/// and for lists of other kinds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// No reason is given.
-    Unspecified,
-    /// Somebody else has or may have the private key.
-    KeyCompromise,
-    /// The device belongs to somebody else now.
-    AffiliationChanged,
-    /// Another certificate has taken its place.
-    Superseded,
-    /// The device is out of use.
-    CessationOfOperation,
-    /// It may no longer be what the certificate says.
-    PrivilegeWithdrawn,
-}
-
 /// A revoked certificate.
 #[derive(Clone, Debug)]
 pub struct Revocation {
@@ -35,7 +17,7 @@ pub struct Revocation {
     /// When it was revoked.
     pub at: OffsetDateTime,
     /// Why.
-    pub reason: Reason,
+    pub reason: RevocationReason,
 }
 
 /// A revoked certificate stays on the list for so long after its end, seconds, so that it is on at least one list that
@@ -44,7 +26,7 @@ const KEPT: i64 = 62 * 86_400;
 
 impl Store {
     /// Marks a certificate as revoked, durably; whether it was not before.
-    pub async fn revoke(&self, serial: &str, reason: Reason) -> Result<bool, Error> {
+    pub async fn revoke(&self, serial: &str, reason: RevocationReason) -> Result<bool, Error> {
         let done = sqlx::query(
             "UPDATE certificate SET revoked_at = $1, revocation_reason = $2
              WHERE serial = $3 AND der IS NOT NULL AND revoked_at IS NULL",

@@ -1,8 +1,8 @@
 //! The ledger from outside: what is stored is there again, and what must not happen cannot.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use domain::{AltName, EnrolmentState, KeyTransport, Step, StepState, Verdict};
-use store::{AuthorityState, Error, Intent, NewAuthority, NewDevice, NewSite, Reason, StepRow, Store};
+use domain::{AltName, EnrolmentState, KeyTransport, RevocationReason, Step, StepState, Verdict};
+use store::{AuthorityState, Error, Intent, NewAuthority, NewDevice, NewSite, StepRow, Store};
 use time::{Duration, OffsetDateTime};
 
 async fn ledger() -> (tempfile::TempDir, Store) {
@@ -173,12 +173,12 @@ async fn what_was_revoked_is_on_the_list_once() {
         store.intend(&intent(serial, &names, 3650)).await.unwrap();
     }
     store.record_certificate("aa", "f00d", b"der").await.unwrap();
-    assert!(store.revoke("aa", Reason::KeyCompromise).await.unwrap());
-    assert!(!store.revoke("aa", Reason::Superseded).await.unwrap(), "the first reason stands");
-    assert!(!store.revoke("bb", Reason::Superseded).await.unwrap(), "an intent is no certificate");
+    assert!(store.revoke("aa", RevocationReason::KeyCompromise).await.unwrap());
+    assert!(!store.revoke("aa", RevocationReason::Superseded).await.unwrap(), "the first reason stands");
+    assert!(!store.revoke("bb", RevocationReason::Superseded).await.unwrap(), "an intent is no certificate");
     let list = store.revocations(1).await.unwrap();
     assert_eq!(list.len(), 1);
-    assert_eq!((list[0].serial.as_str(), list[0].reason), ("aa", Reason::KeyCompromise));
+    assert_eq!((list[0].serial.as_str(), list[0].reason), ("aa", RevocationReason::KeyCompromise));
 
     let next_update = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
     assert!(store.crl(1).await.unwrap().is_none());
