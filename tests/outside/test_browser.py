@@ -116,7 +116,7 @@ def test_a_camera_given_by_address(
     (outcome,) = site.secure(camera)
     assert outcome["verdict"] == "secure"
     assert [step["state"] for step in outcome["steps"]] == ["done"] * 8
-    expected = "none" if model == "onvif-security" else "clear"
+    expected = "none" if model == "onvif-security" else "throw-away-tls"
     assert outcome["key_transport"] == expected
     with Chromium([site.root]) as browser:
         assert_secure(browser.visit(outcome["url"]))

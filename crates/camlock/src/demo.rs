@@ -185,7 +185,7 @@ fn table(shown: &[Shown<'_>]) {
     }
     print(&table.to_string());
     for s in shown {
-        for finding in s.outcome.findings.iter().filter(|f| matches!(f, Finding::KeySentInClear)) {
+        for finding in s.outcome.findings.iter().filter(|f| matches!(f, Finding::FirstContactUnchecked)) {
             print(&format!("{}:", s.name));
             talk::finding(finding.severity(), &words.say(finding));
         }
@@ -217,10 +217,7 @@ fn page_camera(s: &Shown<'_>, words: &Words) -> web::Camera {
         seconds: step.seconds,
         text: words.say(&step.text).text,
     });
-    let warnings = s.outcome.findings.iter().filter(|f| {
-        // The page tells of a key sent in clear by itself.
-        f.severity() != domain::Severity::Info && !matches!(f, Finding::KeySentInClear)
-    });
+    let warnings = s.outcome.findings.iter().filter(|f| f.severity() != domain::Severity::Info);
     let before = Finding::PlainHttp { port: s.camera.http_address().port() };
     web::Camera {
         name: s.name.to_owned(),

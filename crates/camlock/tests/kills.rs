@@ -82,7 +82,7 @@ async fn ends_well(site: &Site, camera: &Camera, target: &str) -> Value {
     assert_eq!(outcome["verdict"], "secure", "{outcome}");
     let transport = match camera.model() {
         Model::OnvifSecurity => "none",
-        Model::OnvifDevice | Model::PemPage => "clear",
+        Model::OnvifDevice | Model::PemPage => "throw-away-tls",
     };
     assert_eq!(outcome["key_transport"], transport, "{outcome}");
 
@@ -98,7 +98,7 @@ async fn ends_well(site: &Site, camera: &Camera, target: &str) -> Value {
     let device = store.device_at(&host, camera.http_address().port()).await.unwrap().unwrap();
     assert_eq!(store.unfinished_enrolments(device.id).await.unwrap().len(), 0);
     assert_eq!(device.serial.as_deref(), outcome["serial"].as_str());
-    let stored = if transport == "clear" { KeyTransport::Clear } else { KeyTransport::None };
+    let stored = if transport == "none" { KeyTransport::None } else { KeyTransport::ThrowAwayTls };
     assert_eq!(device.key_transport, Some(stored));
     store.close().await;
     let listed = tokio::task::block_in_place(|| site.json(&["list", "certificates"], 0));
@@ -117,8 +117,8 @@ async fn killed_at_every_moment(model: Model) {
         // The operator is told, though the run that sent the key did not live to say so; of one that came
         // through only the ledger tells.
         if !matches!(moment, Done("verify")) {
-            let said = outcome["findings"].to_string().contains("key-sent-in-clear");
-            assert_eq!(said, outcome["key_transport"] == "clear", "{outcome}");
+            let said = outcome["findings"].to_string().contains("first-contact-unchecked");
+            assert_eq!(said, outcome["key_transport"] == "throw-away-tls", "{outcome}");
         }
     }
 }

@@ -69,6 +69,9 @@ pub enum Finding {
     WeakKey { key: String },
     /// The private key crossed plain HTTP.
     KeySentInClear,
+    /// The private key crossed inside TLS whose key was seen for the first time: safe against listening, not against an
+    /// impostor.
+    FirstContactUnchecked,
     /// The device's clock is behind, and the certificate was dated back for it.
     ClockBehind { hours: i64 },
     /// The device's clock is further off than a certificate can be dated for.
@@ -98,7 +101,9 @@ impl Finding {
             | Finding::NotTidied { .. }
             | Finding::OneSlot
             | Finding::SlotOverwritten => Severity::Warning,
-            Finding::ClockBehind { .. } | Finding::DriverUnproven { .. } => Severity::Info,
+            Finding::FirstContactUnchecked | Finding::ClockBehind { .. } | Finding::DriverUnproven { .. } => {
+                Severity::Info
+            }
             _ => Severity::Error,
         }
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::{
     Error, Said,
     contact::{self, Ours},
-    enrolment::{Run, Session, is_due, reason},
+    enrolment::{Run, Session, is_due, key_transport, reason},
 };
 
 impl Run<'_> {
@@ -85,26 +85,31 @@ impl Run<'_> {
     }
 
     /// Puts the device back, looks at it, and stores how that went.
-    pub(crate) async fn go_back(&mut self, session: &mut Session, mark: &str, why: &Error) {
+    pub(crate) async fn go_back(&mut self, session: &mut Session, why: &Error) {
         let installing = self.journal.is_at(Step::Install) || self.journal.is_at(Step::Verify);
         let _ = self.journal.end(StepState::Failed, why).await;
         let lost = installing && session.overwrites;
         let before = session.before.clone();
-        let state = match self.back(session, mark, &before).await {
-            Ok(()) if lost => {
-                self.outcome.findings.push(Finding::SlotOverwritten);
-                EnrolmentState::Failed
-            }
-            Ok(()) => {
-                let _ = self.journal.taken_back(&Said::TakenBack).await;
-                EnrolmentState::RolledBack
-            }
-            Err(e) => {
-                self.outcome.findings.push(Finding::NotPutBack { reason: reason(&e) });
-                EnrolmentState::Failed
-            }
-        };
-        let _ = self.fleet.store.end_enrolment(mark, state).await;
+        // What this run began: what earlier ones left is over by now. The newest first.
+        let begun = self.fleet.store.unfinished_enrolments(session.device_id).await.unwrap_or_default();
+        let mut is_back = true;
+        for enrolment in begun.iter().rev() {
+            let state = match self.back(session, &enrolment.id, &before).await {
+                Ok(()) if lost => EnrolmentState::Failed,
+                Ok(()) => EnrolmentState::RolledBack,
+                Err(e) => {
+                    is_back = false;
+                    self.outcome.findings.push(Finding::NotPutBack { reason: reason(&e) });
+                    EnrolmentState::Failed
+                }
+            };
+            let _ = self.fleet.store.end_enrolment(&enrolment.id, state).await;
+        }
+        if is_back && lost {
+            self.outcome.findings.push(Finding::SlotOverwritten);
+        } else if is_back {
+            let _ = self.journal.taken_back(&Said::TakenBack).await;
+        }
         let report = match before.https_on {
             true => self.look(before.https_port).await,
             false => {
@@ -131,12 +136,13 @@ impl Run<'_> {
             pause = (pause * 2).min(Duration::from_secs(2));
             let target = &self.order.target;
             let http_port = session.http_ports.first().copied().unwrap_or(80);
-            let endpoint = contact::again(self.fleet, target, before.https_port, http_port).await;
+            let endpoint = contact::again(self.fleet, target, before.https_port, http_port, &self.met).await;
             if let Ok(endpoint) = endpoint
                 && let Ok(found) =
                     devices::find(&endpoint, &self.fleet.limits.device, self.order.credentials.clone()).await
             {
                 session.driver = found.connect();
+                session.key_transport = key_transport(session.makes_key, &endpoint);
             }
         }
     }

@@ -7,7 +7,7 @@ use pki::Certificate;
 use store::{CertificateRow, DeviceRow, Lease};
 use time::OffsetDateTime;
 
-use crate::{Error, Fleet};
+use crate::{Error, Fleet, enrolment::reason};
 
 /// The way to a device, and what its HTTPS shows if that is ours.
 pub(crate) struct Contact {
@@ -18,6 +18,8 @@ pub(crate) struct Contact {
     pub(crate) known: Option<DeviceRow>,
     /// Our certificate, if it is served and a browser would accept it.
     pub(crate) ours: Option<Ours>,
+    /// The way is pinned to the key of a certificate of ours; else the key was seen for the first time now.
+    pub(crate) by_ours: bool,
     /// What a browser says of the target today.
     pub(crate) report: Report,
     /// Taken before the first word to the device: what is seen from here on, no other run changes.
@@ -61,9 +63,12 @@ pub(crate) async fn find(fleet: &Fleet, target: &Target) -> Result<Contact, Erro
         Some(port) => Some(look(fleet, target, port).await),
         None => None,
     };
-    if let (Some(https_port), Some(seen)) = (https_port, seen)
-        && let Some((row, pinned, secure)) = served(fleet, target, https_port, &seen).await?
-    {
+    let is_ours = match (https_port, &seen) {
+        (Some(https_port), Some(seen)) => served(fleet, target, https_port, seen).await?,
+        _ => None,
+    };
+    let mut by_ours = false;
+    if let (Some(https_port), Some((row, pinned, secure))) = (https_port, is_ours) {
         let of = match row.device_id {
             Some(id) => fleet.store.device(id).await?,
             None => None,
@@ -71,6 +76,7 @@ pub(crate) async fn find(fleet: &Fleet, target: &Target) -> Result<Contact, Erro
         // Another device's certificate there proves that another device is there.
         let another = matches!((&known, &of), (Some(known), Some(of)) if known.id != of.id);
         if !another {
+            by_ours = true;
             endpoint = pinned;
             ours = secure.then_some(Ours { port: https_port, row });
         }
@@ -84,28 +90,41 @@ pub(crate) async fn find(fleet: &Fleet, target: &Target) -> Result<Contact, Erro
             }
             known = Some(of);
         }
+    } else if let (Some(https_port), Some(leaf)) = (https_port, seen.and_then(|seen| seen.leaf)) {
+        // Its own TLS, from the factory, say: whoever listens hears nothing.
+        endpoint.pin = PublicKeyPin::of_certificate(&leaf);
+        endpoint.port = endpoint.pin.map_or(port, |_| https_port);
     }
     // Nor is a device that hangs asked again.
     let hangs = matches!(report.findings.first(), Some(Finding::TimedOut { .. }));
     if endpoint.pin.is_none() && (hangs || target.scheme == Some(Scheme::Https)) {
-        return Err(not_met(&report).unwrap_or(Error::NoFirstContact { host: target.dial_host() }));
+        return Err(not_met(&report).unwrap_or_else(|| tls_unusable(target, &report)));
     }
-    Ok(Contact { endpoint, port, known, ours, report, _leases: leases })
+    Ok(Contact { endpoint, port, known, ours, by_ours, report, _leases: leases })
 }
 
-/// The way to a device that was in contact a moment ago: over the HTTPS that shows a certificate of ours, or else
-/// over plain HTTP.
+/// The way to a device that was in contact a moment ago: over the HTTPS that shows a certificate of ours or one of the
+/// keys `met`, or else over plain HTTP.
 pub(crate) async fn again(
     fleet: &Fleet,
     target: &Target,
     https_port: u16,
     http_port: u16,
+    met: &[PublicKeyPin],
 ) -> Result<Endpoint, Error> {
     let seen = look(fleet, target, https_port).await;
-    Ok(match served(fleet, target, https_port, &seen).await? {
-        Some((_, endpoint, _)) => endpoint,
-        None => Endpoint { host: target.host.clone(), port: http_port, pin: None },
-    })
+    if let Some((_, endpoint, _)) = served(fleet, target, https_port, &seen).await? {
+        return Ok(endpoint);
+    }
+    let pin = seen.leaf.and_then(|leaf| PublicKeyPin::of_certificate(&leaf)).filter(|pin| met.contains(pin));
+    let port = pin.map_or(http_port, |_| https_port);
+    Ok(Endpoint { host: target.host.clone(), port, pin })
+}
+
+/// Nothing can be said to the device over its TLS, as `seen` tells.
+pub(crate) fn tls_unusable(target: &Target, seen: &Report) -> Error {
+    let reason = seen.findings.first().map(reason).unwrap_or_default();
+    Error::TlsUnusable { host: target.dial_host(), reason }
 }
 
 /// A certificate of ours that is served there, the way to its key, and whether a browser would accept it. It

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use authority::{Days, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
-use devices::{Before, Driver, Endpoint, Found, Package};
+use devices::{Before, Driver, Endpoint, Found, Package, PublicKeyPin};
 use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Target, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
 use serde::Serialize;
@@ -38,6 +38,7 @@ pub(crate) async fn run(fleet: &Fleet, order: &Order, progress: Progress<'_>) ->
             findings: Vec::new(),
             error: None,
         },
+        met: Vec::new(),
     };
     if let Err(e) = run.walk().await {
         // The step that was under way is the one that failed. That the ledger cannot be written any more
@@ -54,6 +55,8 @@ pub(crate) struct Run<'a> {
     pub(crate) order: &'a Order,
     pub(crate) journal: Journal<'a>,
     pub(crate) outcome: Outcome,
+    /// The keys over whose TLS the device was spoken to.
+    pub(crate) met: Vec<PublicKeyPin>,
 }
 
 /// A device that let us in.
@@ -61,15 +64,16 @@ pub(crate) struct Session {
     pub(crate) driver: Box<dyn Driver>,
     pub(crate) before: Before,
     pub(crate) device_id: i64,
-    makes_key: bool,
+    pub(crate) makes_key: bool,
     serves_chain: bool,
-    key_kind: KeyKind,
-    clock_behind: time::Duration,
+    pub(crate) key_kind: KeyKind,
+    pub(crate) clock_behind: time::Duration,
     /// Installing overwrites a certificate that cannot be brought back.
     pub(crate) overwrites: bool,
     /// What is overwritten is of our own, so nothing of the operator's is lost.
     renews: bool,
-    plain: bool,
+    /// The way that a private key takes to the device.
+    pub(crate) key_transport: KeyTransport,
     /// Where plain HTTP is, or would be.
     pub(crate) http_ports: Vec<u16>,
 }
@@ -110,7 +114,7 @@ impl Run<'_> {
         match self.enrol(&mut session, &mark).await {
             Ok(ours) => self.finish(&mut session, ours).await,
             Err(e) => {
-                self.go_back(&mut session, &mark, &e).await;
+                self.go_back(&mut session, &e).await;
                 Err(e)
             }
         }
@@ -127,7 +131,12 @@ impl Run<'_> {
             self.outcome.driver = Some(device.driver.clone());
             self.outcome.model = device.model.clone();
         }
-        if !self.order.disable_http {
+        // A run that died before its end has not removed what it needed on the way.
+        let has_left = match &contact.known {
+            Some(device) => !self.fleet.store.unfinished_enrolments(device.id).await?.is_empty(),
+            None => false,
+        };
+        if !self.order.disable_http && !has_left {
             self.journal.begin(Step::Verify);
             let report = self.look(ours.port).await;
             if let Some(device) = &contact.known {
@@ -145,7 +154,8 @@ impl Run<'_> {
     }
 
     /// Finds the dialect.
-    async fn speak(&mut self, endpoint: &Endpoint) -> Result<Found, Error> {
+    pub(crate) async fn speak(&mut self, endpoint: &Endpoint) -> Result<Found, Error> {
+        self.met.extend(endpoint.pin);
         let credentials = self.order.credentials.clone();
         let found = devices::find(endpoint, &self.fleet.limits.device, credentials).await?;
         self.outcome.driver = Some(found.driver().to_owned());
@@ -164,7 +174,7 @@ impl Run<'_> {
             .findings
             .push(Finding::DriverUnproven { driver: driver_name.clone(), source: abilities.source.clone() });
         let overwrites = abilities.one_slot && before.https_on;
-        let renews = contact.endpoint.pin.is_some();
+        let renews = contact.by_ours;
         if overwrites && !renews {
             self.outcome.findings.push(Finding::OneSlot);
         }
@@ -185,7 +195,7 @@ impl Run<'_> {
                 first_finding: first.as_deref(),
             })
             .await?;
-        let plain = contact.endpoint.pin.is_none();
+        let key_transport = key_transport(abilities.makes_key, &contact.endpoint);
         let http_ports = match before.http_ports.clone() {
             told if !told.is_empty() => told,
             _ if contact.port == before.https_port => vec![Scheme::Http.default_port()],
@@ -206,7 +216,7 @@ impl Run<'_> {
             clock_behind,
             overwrites,
             renews,
-            plain,
+            key_transport,
             http_ports,
         })
     }
@@ -226,9 +236,10 @@ impl Run<'_> {
     async fn enrol(&mut self, session: &mut Session, mark: &str) -> Result<Ours, Error> {
         self.journal.begin(Step::Request);
         let names = self.names()?;
-        let before = serde_json::to_string(&session.before).map_err(store::Error::from)?;
-        self.fleet.store.begin_enrolment(mark, session.device_id, &before).await?;
-        self.journal.store_under(mark).await?;
+        if session.key_transport == KeyTransport::Clear {
+            self.private_way(session, &names).await?;
+        }
+        self.begin(session, mark).await?;
         let (public, private) = self.key(session, mark, &names).await?;
 
         self.journal.begin(Step::Sign);
@@ -246,7 +257,7 @@ impl Run<'_> {
         let issued = self.fleet.authority.issue(&order, OffsetDateTime::now_utc()).await?;
         let leaf = issued.certificate;
         // Stored before it is done: from then on whoever listens may have the key.
-        let transport = transport(session);
+        let transport = session.key_transport;
         self.fleet.store.record_installing(mark, &leaf.serial(), transport).await?;
         let until = leaf.not_after().date();
         self.journal
@@ -267,6 +278,9 @@ impl Run<'_> {
             pem: &pem,
         };
         self.key_travels(transport);
+        if transport == KeyTransport::PinnedTls && !session.renews {
+            self.outcome.findings.push(Finding::FirstContactUnchecked);
+        }
         session.driver.install(mark, &package).await?;
         let port = session.driver.enable_https().await?;
         self.journal.done(&Said::Installed { port }).await?;
@@ -274,12 +288,8 @@ impl Run<'_> {
         self.journal.begin(Step::Verify);
         let report = self.wait_for(&leaf, port).await;
         self.outcome.verdict = report.verdict;
-        let served = report.certificate.as_ref().map(|c| c.sha256.as_str());
-        if report.leaf.is_none() {
-            return Err(Error::HttpsDoesNotAnswer { port });
-        } else if served != Some(leaf.sha256().as_str()) {
-            return Err(Error::OtherCertificateServed { port });
-        } else if report.verdict != Verdict::Secure {
+        is_served(&leaf, port, &report)?;
+        if report.verdict != Verdict::Secure {
             let page = report.chromium.or(report.firefox).unwrap_or_default();
             return Err(Error::StillNotSecure { page: page.to_owned() });
         }
@@ -287,6 +297,13 @@ impl Run<'_> {
         let row =
             row.ok_or(store::Error::StoredData { detail: "the certificate just issued is gone".into() })?;
         Ok(Ours { port, row })
+    }
+
+    /// From now on the ledger knows what may be found on the device under `mark`.
+    pub(crate) async fn begin(&mut self, session: &mut Session, mark: &str) -> Result<(), Error> {
+        let before = serde_json::to_string(&session.before).map_err(store::Error::from)?;
+        self.fleet.store.begin_enrolment(mark, session.device_id, &before).await?;
+        self.journal.store_under(mark).await
     }
 
     /// The names of the certificate, decided here and by policy, before anything is changed on the device.
@@ -319,8 +336,10 @@ impl Run<'_> {
 
     pub(crate) fn key_travels(&mut self, transport: KeyTransport) {
         self.outcome.key_transport = Some(transport);
-        if transport == KeyTransport::Clear {
-            self.outcome.findings.push(Finding::KeySentInClear);
+        match transport {
+            KeyTransport::Clear => self.outcome.findings.push(Finding::KeySentInClear),
+            KeyTransport::ThrowAwayTls => self.outcome.findings.push(Finding::FirstContactUnchecked),
+            KeyTransport::None | KeyTransport::PinnedTls | KeyTransport::ByHand => {}
         }
     }
 
@@ -414,7 +433,7 @@ impl Run<'_> {
     }
 
     /// Looks until the device serves `leaf`, or patience ends. What was seen last.
-    async fn wait_for(&self, leaf: &Certificate, port: u16) -> Report {
+    pub(crate) async fn wait_for(&self, leaf: &Certificate, port: u16) -> Report {
         let deadline = Instant::now() + self.fleet.limits.verify;
         let mut pause = Duration::from_millis(20);
         loop {
@@ -438,16 +457,26 @@ pub(crate) fn is_due(certificate: &CertificateRow) -> bool {
     OffsetDateTime::now_utc() >= renew_from(certificate.not_before, certificate.not_after)
 }
 
-fn transport(session: &Session) -> KeyTransport {
-    match (session.makes_key, session.plain) {
+/// The way that a private key takes to the device over this endpoint, if nothing is done about it.
+pub(crate) fn key_transport(makes_key: bool, endpoint: &Endpoint) -> KeyTransport {
+    match (makes_key, endpoint.pin) {
         (true, _) => KeyTransport::None,
-        (false, true) => KeyTransport::Clear,
-        (false, false) => KeyTransport::PinnedTls,
+        (false, Some(_)) => KeyTransport::PinnedTls,
+        (false, None) => KeyTransport::Clear,
+    }
+}
+
+/// Whether `report` saw `leaf` on `port`.
+pub(crate) fn is_served(leaf: &Certificate, port: u16, report: &Report) -> Result<(), Error> {
+    match &report.certificate {
+        None => Err(Error::HttpsDoesNotAnswer { port }),
+        Some(served) if served.sha256 != leaf.sha256() => Err(Error::OtherCertificateServed { port }),
+        Some(_) => Ok(()),
     }
 }
 
 /// The alias of everything that one enrolment leaves on a device.
-fn new_mark() -> Result<String, Error> {
+pub(crate) fn new_mark() -> Result<String, Error> {
     let serial = Serial::random()?.to_string();
     Ok(format!("camlock-{}", slug(&serial[24..])))
 }
@@ -461,9 +490,13 @@ fn model(before: &Before) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(" ").chars().filter(|c| !c.is_control()).take(64).collect())
 }
 
-type Packed = (Option<Zeroizing<Vec<u8>>>, Zeroizing<String>);
+pub(crate) type Packed = (Option<Zeroizing<Vec<u8>>>, Zeroizing<String>);
 
-fn pack(key: Option<&PrivateKey>, leaf: &Certificate, issuers: &[Certificate]) -> Result<Packed, Error> {
+pub(crate) fn pack(
+    key: Option<&PrivateKey>,
+    leaf: &Certificate,
+    issuers: &[Certificate],
+) -> Result<Packed, Error> {
     match key {
         Some(key) => Ok((Some(key.to_pkcs8()?), package::pem(key, leaf, issuers)?)),
         None => Ok((None, Zeroizing::new(package::chain(leaf, issuers)))),

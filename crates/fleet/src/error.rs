@@ -8,8 +8,8 @@ use time::Date;
 pub enum Error {
     #[error("another run works on {target}")]
     Busy { target: String },
-    #[error("{host} answers only over https with a certificate that is not ours")]
-    NoFirstContact { host: String },
+    #[error("no TLS can be spoken with {host}: {reason}")]
+    TlsUnusable { host: String, reason: serde_json::Value },
     #[error("the device has room for one certificate, which would be overwritten")]
     WouldOverwrite,
     #[error("the device sends its own certificate alone, and there are two tiers")]

@@ -9,6 +9,7 @@ mod contact;
 mod enrolment;
 mod error;
 mod journal;
+mod private_way;
 
 use std::time::Duration;
 

@@ -219,6 +219,21 @@ async fn a_run_that_died_after_it_was_done_is_settled() {
     }
 }
 
+/// Met over its own TLS, which ends when an earlier run's work is taken back: no key crosses the plain HTTP that is left.
+#[tokio::test]
+async fn a_way_that_is_no_longer_private_is_not_taken_for_one() {
+    let site = Site::new().await;
+    let camera = camera(Model::OnvifDevice, |o| o.factory_certificate = true).await;
+    let port = camera.https_address().port();
+    let was = Before { https_port: port, ..before(None) };
+    let id = leave(&site, &camera, "camlock-1", was, None).await;
+    site.fleet.store.record_verdict(id, Verdict::NotSecure, Some(port), None, None).await.unwrap();
+    let outcome = site.secure(&camera.http_url(), |o| o.consent = true).await;
+    assert!(outcome.is_done(), "{:?}", outcome.error);
+    assert_eq!(outcome.key_transport, Some(KeyTransport::ThrowAwayTls));
+    camera.stop().await;
+}
+
 /// The lease is taken before the first word: of two runs on one camera at most one speaks to it.
 #[tokio::test]
 async fn of_two_runs_one_is_busy_and_says_nothing() {

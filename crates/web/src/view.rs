@@ -134,7 +134,9 @@ impl<'a> CameraView<'a> {
 fn key_sentence(transport: KeyTransport) -> &'static str {
     match transport {
         KeyTransport::None => "The camera made its key itself; no secret crossed the network.",
-        KeyTransport::PinnedTls => "The key was sent inside TLS, to a public key known beforehand.",
+        KeyTransport::PinnedTls => {
+            "The key was sent inside TLS, to one public key that was held to throughout."
+        }
         KeyTransport::ThrowAwayTls => "The key was sent inside TLS whose certificate served for this only.",
         KeyTransport::Clear => {
             "The key crossed plain HTTP once, and whoever recorded that moment on the network has it: do this on a \
