@@ -97,7 +97,7 @@ pub enum EnrolmentState {
 pub enum KeyTransport {
     /// The device made its key itself: nothing secret was sent.
     None,
-    /// Sent inside TLS whose public key was known before.
+    /// Sent inside TLS that was held to one public key: known before, or seen for the first time, as a finding then says.
     PinnedTls,
     /// Sent inside TLS of a certificate that served for this only.
     ThrowAwayTls,

@@ -90,11 +90,9 @@ impl Run<'_> {
         let _ = self.journal.end(StepState::Failed, why).await;
         let lost = installing && session.overwrites;
         let before = session.before.clone();
-        // What this run began: what earlier ones left is over by now. The newest first.
-        let begun = self.fleet.store.unfinished_enrolments(session.device_id).await.unwrap_or_default();
         let mut is_back = true;
-        for enrolment in begun.iter().rev() {
-            let state = match self.back(session, &enrolment.id, &before).await {
+        for mark in std::mem::take(&mut self.begun).iter().rev() {
+            let state = match self.back(session, mark, &before).await {
                 Ok(()) if lost => EnrolmentState::Failed,
                 Ok(()) => EnrolmentState::RolledBack,
                 Err(e) => {
@@ -103,7 +101,7 @@ impl Run<'_> {
                     EnrolmentState::Failed
                 }
             };
-            let _ = self.fleet.store.end_enrolment(&enrolment.id, state).await;
+            let _ = self.fleet.store.end_enrolment(mark, state).await;
         }
         if is_back && lost {
             self.outcome.findings.push(Finding::SlotOverwritten);

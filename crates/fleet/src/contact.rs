@@ -1,4 +1,4 @@
-//! How a device is reached: over the HTTPS that it got from us, or over plain HTTP at the first time.
+//! How a device is reached: over the HTTPS that it got from us, else over the TLS that it has, else over plain HTTP.
 
 use devices::{Endpoint, PublicKeyPin};
 use domain::{Finding, Report, Scheme, Target, Verdict};

@@ -39,6 +39,7 @@ pub(crate) async fn run(fleet: &Fleet, order: &Order, progress: Progress<'_>) ->
             error: None,
         },
         met: Vec::new(),
+        begun: Vec::new(),
     };
     if let Err(e) = run.walk().await {
         // The step that was under way is the one that failed. That the ledger cannot be written any more
@@ -57,6 +58,8 @@ pub(crate) struct Run<'a> {
     pub(crate) outcome: Outcome,
     /// The keys over whose TLS the device was spoken to.
     pub(crate) met: Vec<PublicKeyPin>,
+    /// The marks under which this run may have left something on the device, in order.
+    pub(crate) begun: Vec<String>,
 }
 
 /// A device that let us in.
@@ -71,7 +74,7 @@ pub(crate) struct Session {
     /// Installing overwrites a certificate that cannot be brought back.
     pub(crate) overwrites: bool,
     /// What is overwritten is of our own, so nothing of the operator's is lost.
-    renews: bool,
+    pub(crate) renews: bool,
     /// The way that a private key takes to the device.
     pub(crate) key_transport: KeyTransport,
     /// Where plain HTTP is, or would be.
@@ -301,6 +304,7 @@ impl Run<'_> {
 
     /// From now on the ledger knows what may be found on the device under `mark`.
     pub(crate) async fn begin(&mut self, session: &mut Session, mark: &str) -> Result<(), Error> {
+        self.begun.push(mark.to_owned());
         let before = serde_json::to_string(&session.before).map_err(store::Error::from)?;
         self.fleet.store.begin_enrolment(mark, session.device_id, &before).await?;
         self.journal.store_under(mark).await
@@ -468,11 +472,13 @@ pub(crate) fn key_transport(makes_key: bool, endpoint: &Endpoint) -> KeyTranspor
 
 /// Whether `report` saw `leaf` on `port`.
 pub(crate) fn is_served(leaf: &Certificate, port: u16, report: &Report) -> Result<(), Error> {
-    match &report.certificate {
-        None => Err(Error::HttpsDoesNotAnswer { port }),
-        Some(served) if served.sha256 != leaf.sha256() => Err(Error::OtherCertificateServed { port }),
-        Some(_) => Ok(()),
+    let served = report.certificate.as_ref().map(|c| c.sha256.as_str());
+    if report.leaf.is_none() {
+        return Err(Error::HttpsDoesNotAnswer { port });
+    } else if served != Some(leaf.sha256().as_str()) {
+        return Err(Error::OtherCertificateServed { port });
     }
+    Ok(())
 }
 
 /// The alias of everything that one enrolment leaves on a device.

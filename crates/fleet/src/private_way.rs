@@ -73,6 +73,8 @@ impl Run<'_> {
         session.driver = self.speak(&endpoint).await?.connect();
         session.driver.note().await?;
         session.key_transport = key_transport;
+        // The key over there was met just now, whatever the device showed when this run began.
+        session.renews = false;
         Ok(())
     }
 }

@@ -234,6 +234,32 @@ async fn a_way_that_is_no_longer_private_is_not_taken_for_one() {
     camera.stop().await;
 }
 
+/// The certificate of ours that the device was met by is taken back: the key of what it shows then was never checked.
+#[tokio::test]
+async fn a_key_met_on_the_way_back_is_a_first_contact() {
+    let site = Site::new().await;
+    let camera = camera(Model::OnvifDevice, |o| o.factory_certificate = true).await;
+    let factory = camera.state().certificates[0].id.clone();
+    let unchecked = |outcome: &Outcome| has(outcome, |f| matches!(f, Finding::FirstContactUnchecked));
+    let first = site.secure(&camera.http_url(), |_| ()).await;
+    assert!(first.is_done() && unchecked(&first), "{:?}", first.error);
+    site.age(20).await;
+    let renewed = site.secure(&camera.http_url(), |_| ()).await;
+    assert!(renewed.is_done() && !unchecked(&renewed), "{:?}", renewed.error);
+
+    site.age(20).await;
+    // Noted while somebody had gone back to the factory's for a moment.
+    let now = camera.state().certificates;
+    let certificates = now.iter().map(|c| (c.id.clone(), c.id == factory)).collect();
+    let port = camera.https_address().port();
+    let was = Before { https_on: true, https_port: port, certificates, ..before(None) };
+    leave(&site, &camera, "camlock-0", was, None).await;
+    let outcome = site.secure(&camera.http_url(), |_| ()).await;
+    assert!(outcome.is_done() && unchecked(&outcome), "{:?} {:?}", outcome.error, outcome.findings);
+    assert_eq!(outcome.key_transport, Some(KeyTransport::PinnedTls));
+    camera.stop().await;
+}
+
 /// The lease is taken before the first word: of two runs on one camera at most one speaks to it.
 #[tokio::test]
 async fn of_two_runs_one_is_busy_and_says_nothing() {
