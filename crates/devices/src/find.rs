@@ -1,7 +1,8 @@
 //! Which dialect a device speaks, asked without credentials.
 //!
 //! ONVIF first: its three questions are open to everyone by the standard (access class PRE_AUTH of the Core
-//! specification). Then the recipes, by what the start page shows.
+//! specification). A device with ONVIF's Security service is spoken to by that. Then the makers' own dialects; then
+//! ONVIF's old device service; last the recipes, by what the start page shows.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -12,6 +13,7 @@ use url::Url;
 use crate::{
     Abilities, Credentials, Driver, Endpoint, Error, Limits,
     http::{Answer, Http, Place, Request},
+    makers::{self, Maker},
     onvif::{self, DEVICE_PATH, Onvif},
     onvif_device::OnvifDevice,
     onvif_security::OnvifSecurity,
@@ -30,6 +32,9 @@ pub async fn find(endpoint: &Endpoint, limits: &Limits, credentials: Credentials
     let mut session = Session::new(http.clone(), credentials);
     let mut seen = ask_onvif(&http).await?;
     if !seen.is_onvif() {
+        if let Some((maker, abilities)) = makers::recognise(&http).await? {
+            return Ok(Found::of(maker, abilities, session, None));
+        }
         match find_recipe(&http).await {
             Ok((recipe, abilities)) => {
                 let driver = format!("recipe:{}", recipe.name);
@@ -63,11 +68,22 @@ pub struct Found {
 enum Dialect {
     Security { device: Place, security: Place },
     Device { device: Place },
+    Maker(&'static Maker),
     Recipe(Box<Recipe>),
 }
 
 impl Found {
-    /// `onvif-security`, `onvif-device`, or `recipe:` and its name.
+    fn of(
+        maker: &'static Maker,
+        abilities: Abilities,
+        session: Session,
+        clock_offset: Option<Duration>,
+    ) -> Found {
+        let (dialect, driver) = (Dialect::Maker(maker), maker.name.to_owned());
+        Found { session, dialect, driver, abilities, clock_offset }
+    }
+
+    /// `onvif-security`, `onvif-device`, a maker's name, or `recipe:` and its name.
     pub fn driver(&self) -> &str {
         &self.driver
     }
@@ -91,6 +107,7 @@ impl Found {
                 Box::new(OnvifSecurity { onvif: Onvif::new(session, device, Some(security)), key_kind })
             }
             Dialect::Device { device } => Box::new(OnvifDevice { onvif: Onvif::new(session, device, None) }),
+            Dialect::Maker(maker) => (maker.connect)(session),
             Dialect::Recipe(recipe) => Box::new(RecipeDriver { recipe: *recipe, session }),
         }
     }
@@ -191,6 +208,9 @@ async fn onvif(session: Session, seen: Seen) -> Result<Found, Error> {
             ("onvif-security", Dialect::Security { device, security }, abilities)
         }
         None => {
+            if let Some((maker, abilities)) = makers::recognise(http).await? {
+                return Ok(Found::of(maker, abilities, session, clock_offset));
+            }
             let abilities = Abilities {
                 makes_key: false,
                 key_kinds: vec!["rsa-2048".to_owned()],

@@ -22,6 +22,7 @@ mod find;
 #[cfg(test)]
 mod find_tests;
 mod http;
+mod makers;
 mod onvif;
 mod onvif_device;
 mod onvif_security;
