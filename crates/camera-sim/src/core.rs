@@ -28,6 +28,12 @@ const NONCE_USES: u32 = 1000;
 const SHORT_NONCE_USES: u32 = 3;
 /// How far a wrong clock is behind.
 const CLOCK_BEHIND: Duration = Duration::days(20);
+/// How far local time is behind UTC where it is told as UTC.
+const LOCAL_TIME: Duration = Duration::hours(5);
+/// How long a camera that starts again is away.
+const AWAY: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long the old certificate is served with [`Fault::ServesOldForAWhile`].
+const A_WHILE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// One camera.
 pub(crate) struct Core {
@@ -86,17 +92,22 @@ pub(crate) enum SwitchRefusal {
 impl Core {
     /// Takes both ports and makes the factory's certificate; nothing listens yet.
     pub(crate) fn new(options: Options) -> io::Result<Self> {
+        if let Some(fault) = options.faults.iter().find(|fault| !fault.fits(options.model)) {
+            let reason = format!("a camera of the kind {} cannot have the fault {fault:?}", options.model);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
         let transcript = options.transcript.as_deref().map(Transcript::create).transpose()?;
         let http = Port::reserve(SocketAddr::new(options.bind, options.http_port))?;
         let https = Port::reserve(SocketAddr::new(options.bind, options.https_port))?;
         let uses = if options.has(Fault::ShortNonces) { SHORT_NONCE_USES } else { NONCE_USES };
-        let guard = Guard::new(
+        let mut guard = Guard::new(
             options.model.realm(),
             &options.user,
             &options.password,
             uses,
             options.has(Fault::Locks),
         );
+        guard.sha256 = options.has(Fault::Sha256Digest);
         let store = match options.model {
             Model::OnvifSecurity => Store::Security(Keystore::default()),
             Model::OnvifDevice => Store::Device(DeviceCertificates::default()),
@@ -118,7 +129,10 @@ impl Core {
             let (certificate, pair) = factory(&options).map_err(io::Error::other)?;
             live.store.install_factory(certificate, pair);
             live.refresh();
-            live.pinned = options.has(Fault::ServesOldCertificate);
+            live.pinned = options.has(Fault::ServesOldCertificate) || options.has(Fault::ServesOldForAWhile);
+        }
+        if options.has(Fault::FullStore) {
+            live.store.fill(&options).map_err(io::Error::other)?;
         }
         Ok(Core {
             serial: random::hex_token::<5>().to_uppercase(),
@@ -149,6 +163,17 @@ impl Core {
         clock(&self.options)
     }
 
+    /// The time that it tells as UTC.
+    pub(crate) fn told_time(&self) -> OffsetDateTime {
+        let told_as = if self.options.has(Fault::LocalTimeAsUtc) { LOCAL_TIME } else { Duration::ZERO };
+        self.clock() - told_as
+    }
+
+    /// Whether it takes keys of this kind.
+    pub(crate) fn takes(&self, pair: &Pair) -> bool {
+        !self.options.has(Fault::RsaOnly) || pair.can_sign(&rcgen::PKCS_RSA_SHA256)
+    }
+
     /// Looks at what changes.
     pub(crate) fn look<R>(&self, look: impl FnOnce(&Live) -> R) -> R {
         look(&self.live.lock().unwrap_or_else(PoisonError::into_inner))
@@ -167,6 +192,36 @@ impl Core {
     /// The pictures as they come.
     pub(crate) fn news(&self) -> watch::Receiver<State> {
         self.news.subscribe()
+    }
+
+    /// What is assigned is served from now on, if it is late with that.
+    pub(crate) fn serve_later(self: &Arc<Self>) {
+        if self.options.has(Fault::ServesOldForAWhile) {
+            let core = Arc::clone(self);
+            tokio::spawn(async move {
+                tokio::time::sleep(A_WHILE).await;
+                core.change(|live| live.pinned = false);
+            });
+        }
+    }
+
+    /// Starts again: away on both ports for a moment, then as it was.
+    pub(crate) fn reboot(self: &Arc<Self>) {
+        let core = Arc::clone(self);
+        tokio::spawn(async move {
+            let _alone = core.switching.lock().await;
+            core.http.close().await;
+            core.https.close().await;
+            tokio::time::sleep(AWAY).await;
+            let (http, https) = core.look(|live| (live.http_on, live.https_on));
+            // A port that another program took meanwhile is gone, as it would be after any restart.
+            if http {
+                let _ = core.open(&core.http, false).await;
+            }
+            if https {
+                let _ = core.open(&core.https, true).await;
+            }
+        });
     }
 
     /// Remembers a request.
@@ -205,6 +260,10 @@ impl Core {
         let (http, https) = (http.unwrap_or(http_was), https.unwrap_or(https_was));
         if !http && !https {
             return Err(SwitchRefusal::LastDoor);
+        }
+        let pretends = https && !https_was && self.options.has(Fault::HttpsPretended);
+        if pretends && ready {
+            return Ok(());
         }
         if https && !https_was {
             if self.options.has(Fault::HttpsRefused) {
@@ -295,6 +354,23 @@ impl Store {
             Store::Security(keystore) => keystore.assigned.clone(),
             Store::Device(store) => store.enabled(),
             Store::Page(installed) => installed.iter().map(|_| "page".to_owned()).collect(),
+        }
+    }
+
+    /// Certificates of the operator, until there is no room for one more.
+    fn fill(&mut self, options: &Options) -> Result<(), rcgen::Error> {
+        loop {
+            let (certificate, pair) = factory(options)?;
+            let is_full = match self {
+                Store::Security(keystore) => {
+                    keystore.add_certificate(certificate, None, None, false).is_err()
+                }
+                Store::Device(store) => store.load(None, certificate, pair.private.secret_der()).is_err(),
+                Store::Page(_) => true,
+            };
+            if is_full {
+                return Ok(());
+            }
         }
     }
 

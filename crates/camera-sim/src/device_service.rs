@@ -11,6 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::core::{Core, Store};
 use crate::device_certificates::{DeviceCertificates, Refusal};
+use crate::keys::Pair;
 use crate::onvif::{DEVICE_SERVICE, Outcome, SECURITY_SERVICE};
 use crate::options::{CapabilityNames, Model};
 use crate::security_service;
@@ -73,7 +74,7 @@ fn certificates(core: &Core, operation: &str, arguments: Children<'_, '_>) -> Re
 }
 
 fn date_and_time(core: &Core) -> String {
-    let now = core.clock();
+    let now = core.told_time();
     let date_time = format!(
         "<tt:Time><tt:Hour>{}</tt:Hour><tt:Minute>{}</tt:Minute><tt:Second>{}</tt:Second></tt:Time>\
          <tt:Date><tt:Year>{}</tt:Year><tt:Month>{}</tt:Month><tt:Day>{}</tt:Day></tt:Date>",
@@ -115,7 +116,7 @@ fn get_services(core: &Core, base: &str, mut arguments: Children<'_, '_>) -> Res
     };
     let mut services = service(TDS, DEVICE_SERVICE, CAPABILITIES);
     if core.options.model == Model::OnvifSecurity {
-        services += &service(TAS, SECURITY_SERVICE, &security_service::capabilities(names));
+        services += &service(TAS, SECURITY_SERVICE, &security_service::capabilities(&core.options));
     }
     Ok(services)
 }
@@ -234,6 +235,9 @@ fn load_certificates(core: &Core, mut arguments: Children<'_, '_>) -> Result<Str
     let certificate = data(parts.required("Certificate")?)?;
     let key = data(parts.required("PrivateKey")?)?;
     parts.end()?;
+    if Pair::from_der(&key).is_some_and(|pair| !core.takes(&pair)) {
+        return Err(Refusal::BadKey.into());
+    }
     with_store(core, |store| store.load(id, certificate, &key))?;
     Ok(String::new())
 }

@@ -1,4 +1,4 @@
-//! HTTP Digest as cameras do it: MD5 with qop=auth (RFC 2617 section 3).
+//! HTTP Digest as cameras do it: MD5 with qop=auth (RFC 2617 section 3), or SHA-256 in its place (RFC 7616).
 //!
 //! The nonces really expire, and a nonce count that does not grow is refused as a replay (section 3.2.2), so a
 //! client that is careless with either is found out here and not in front of a real camera.
@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest;
 use md5::{Digest, Md5};
 
 use crate::random;
@@ -43,6 +44,8 @@ pub(crate) struct Guard {
     uses_per_nonce: u32,
     locks: bool,
     locked: bool,
+    /// SHA-256 in place of MD5.
+    pub(crate) sha256: bool,
     /// Requests with a wrong user or password.
     pub(crate) logins_refused: u32,
     /// Requests whose nonce count had been used.
@@ -76,6 +79,7 @@ impl Guard {
             uses_per_nonce,
             locks,
             locked: false,
+            sha256: false,
             logins_refused: 0,
             replays_refused: 0,
             basic_credentials: 0,
@@ -96,9 +100,39 @@ impl Guard {
         self.nonces.push_back(Nonce { value: value.clone(), made: now, uses: 0, last_count: 0 });
         let stale = if stale { ", stale=true" } else { "" };
         format!(
-            r#"Digest realm="{}", qop="auth", nonce="{value}", opaque="{}", algorithm=MD5{stale}"#,
-            self.realm, self.opaque
+            r#"Digest realm="{}", qop="auth", nonce="{value}", opaque="{}", algorithm={}{stale}"#,
+            self.realm,
+            self.opaque,
+            self.algorithm()
         )
+    }
+
+    fn algorithm(&self) -> &'static str {
+        if self.sha256 { "SHA-256" } else { "MD5" }
+    }
+
+    /// Whether a nonce that the client made is used for the first time, as far as is remembered.
+    pub(crate) fn is_new(&mut self, nonce: &[u8], now: Instant) -> bool {
+        let value = random::hex(nonce);
+        if self.nonces.iter().any(|nonce| nonce.value == value) {
+            self.replays_refused = self.replays_refused.saturating_add(1);
+            return false;
+        }
+        if self.nonces.len() >= NONCES {
+            self.nonces.pop_front();
+        }
+        self.nonces.push_back(Nonce { value, made: now, uses: 0, last_count: 0 });
+        true
+    }
+
+    /// Judges another proof of the user, such as a UsernameToken.
+    pub(crate) fn judge(&mut self, user: &str, is_right: impl FnOnce(&str) -> bool) -> Login {
+        if !self.locked && user == self.user && is_right(&self.password) {
+            return Login::Accepted;
+        }
+        self.logins_refused = self.logins_refused.saturating_add(1);
+        self.locked |= self.locks && self.logins_refused >= LOCK_AFTER;
+        Login::Refused
     }
 
     /// Judges the `Authorization` header of a request for `target` (its path and query).
@@ -113,10 +147,10 @@ impl Guard {
             return Login::Refused;
         }
         let Some(answer) = Answer::parse(rest) else { return Login::Refused };
-        if !answer.fits(self.realm, &self.opaque, target) {
+        if !answer.fits(self.realm, &self.opaque, target, self.algorithm()) {
             return Login::Refused;
         }
-        let expected = answer.expected(method, self.realm, &self.password);
+        let expected = answer.expected(method, self.realm, &self.password, self.sha256);
         if answer.username != self.user || !answer.response.eq_ignore_ascii_case(&expected) {
             self.logins_refused = self.logins_refused.saturating_add(1);
             self.locked = self.locks && self.logins_refused >= LOCK_AFTER;
@@ -187,20 +221,21 @@ impl Answer {
     }
 
     /// Whether it answers our kind of challenge, for this very request.
-    fn fits(&self, realm: &str, opaque: &str, target: &str) -> bool {
+    fn fits(&self, realm: &str, opaque: &str, target: &str, wanted: &str) -> bool {
         let algorithm = self.algorithm.as_deref().unwrap_or("MD5");
         self.realm == realm
             && self.opaque.as_deref() == Some(opaque)
             && self.qop.eq_ignore_ascii_case("auth")
-            && algorithm.eq_ignore_ascii_case("MD5")
+            && algorithm.eq_ignore_ascii_case(wanted)
             && same_target(&self.uri, target)
     }
 
     /// The request-digest of section 3.2.2.1.
-    fn expected(&self, method: &str, realm: &str, password: &str) -> String {
-        let secret = md5_hex(&format!("{}:{realm}:{password}", self.username));
-        let request = md5_hex(&format!("{method}:{}", self.uri));
-        md5_hex(&format!(
+    fn expected(&self, method: &str, realm: &str, password: &str, sha256: bool) -> String {
+        let hash = if sha256 { sha256_hex } else { md5_hex };
+        let secret = hash(&format!("{}:{realm}:{password}", self.username));
+        let request = hash(&format!("{method}:{}", self.uri));
+        hash(&format!(
             "{secret}:{}:{}:{}:{}:{request}",
             self.nonce, self.count_text, self.client_nonce, self.qop
         ))
@@ -258,6 +293,10 @@ fn md5_hex(text: &str) -> String {
     random::hex(&Md5::digest(text.as_bytes()))
 }
 
+fn sha256_hex(text: &str) -> String {
+    random::hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,9 +310,14 @@ mod tests {
     #[test]
     fn rfc_2617_example() {
         let answer = Answer::parse(EXAMPLE).unwrap();
-        assert_eq!(answer.expected("GET", "testrealm@host.com", "Circle Of Life"), answer.response);
-        assert!(answer.fits("testrealm@host.com", "5ccc069c403ebaf9f0171e9517f40e41", "/dir/index.html"));
-        assert!(!answer.fits("testrealm@host.com", "5ccc069c403ebaf9f0171e9517f40e41", "/other"));
+        assert_eq!(answer.expected("GET", "testrealm@host.com", "Circle Of Life", false), answer.response);
+        assert!(answer.fits(
+            "testrealm@host.com",
+            "5ccc069c403ebaf9f0171e9517f40e41",
+            "/dir/index.html",
+            "MD5"
+        ));
+        assert!(!answer.fits("testrealm@host.com", "5ccc069c403ebaf9f0171e9517f40e41", "/other", "MD5"));
     }
 
     /// A client that answers a challenge as it should.
@@ -290,7 +334,7 @@ mod tests {
             client_nonce: "abc".into(),
             ..Answer::default()
         };
-        made.response = made.expected("POST", &get("realm"), password);
+        made.response = made.expected("POST", &get("realm"), password, false);
         format!(
             r#"Digest username="admin", realm="{}", nonce="{}", uri="/x", qop=auth, nc={}, cnonce="abc", response="{}", opaque="{}""#,
             get("realm"),

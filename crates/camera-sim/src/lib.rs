@@ -47,6 +47,7 @@ mod soap;
 mod state;
 mod tls;
 mod transcript;
+mod username_token;
 mod x509;
 
 pub use camera::Camera;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::core::{Core, SwitchRefusal};
 use crate::digest::Login;
 use crate::http::{self, Answer};
+use crate::options::Fault;
 use crate::soap::{self, SoapFault, TAS, TDS};
-use crate::{device_service, router, security_service};
+use crate::{device_service, router, security_service, username_token};
 
 /// Where the device service is, on every ONVIF device (Core specification).
 pub(crate) const DEVICE_SERVICE: &str = "/onvif/device_service";
@@ -75,7 +76,7 @@ pub(crate) async fn answer(
         Ok(body) => (200, soap::envelope(body)),
         Err(Refused::Fault(fault)) => (fault.status(), fault.envelope()),
         Err(Refused::Login) => (
-            401,
+            if core.options.has(Fault::UsernameToken) { 400 } else { 401 },
             SoapFault::sender(&["NotAuthorized"], "This needs the camera's user and password.").envelope(),
         ),
     };
@@ -109,11 +110,15 @@ fn dispatch(
     body: &[u8],
 ) -> (String, Result<Outcome, Refused>) {
     let unreadable = || "unreadable".to_owned();
-    // Wrong credentials are wrong whatever the message says, and a stale nonce must be told from them.
-    let refused_login = matches!(login, Login::Refused | Login::Stale);
     let parsed = std::str::from_utf8(body)
         .map_err(|_| SoapFault::sender(&["WellFormed"], "The request is not UTF-8."))
         .and_then(soap::parse);
+    let login = match &parsed {
+        Ok(document) if core.options.has(Fault::UsernameToken) => username_token::judge(core, document),
+        _ => login,
+    };
+    // Wrong credentials are wrong whatever the message says, and a stale nonce must be told from them.
+    let refused_login = matches!(login, Login::Refused | Login::Stale);
     let document = match parsed {
         Ok(document) => document,
         Err(_) if refused_login => return (unreadable(), Err(Refused::Login)),

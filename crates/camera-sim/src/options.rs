@@ -54,22 +54,70 @@ impl fmt::Display for Model {
 /// Something a real camera was seen, or feared, to do wrong. Several may be on at once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Fault {
+    /// GetServices names another host in every address.
+    AnnouncesElsewhere,
     /// CreatePKCS10CSR fails (env:Receiver, ter:Action, ter:CSRCreationFailed).
     CsrFails,
+    /// Creating a request takes away the certificate that is served, as ACTi's firmware does.
+    CsrKillsKey,
     /// Drops the TCP connection in the middle of the body which carries the certificate.
     DropsUpload,
+    /// The store of certificates has no room left: it is full of the operator's own.
+    FullStore,
     /// Accepts connections and never answers.
     Hangs,
+    /// Says that HTTPS was switched on, and it was not.
+    HttpsPretended,
     /// Switching HTTPS on always fails.
     HttpsRefused,
+    /// Whoever is logged in gets 100 MB of nothing.
+    HugeAnswers,
+    /// Tells its local time (UTC-5) as UTC.
+    LocalTimeAsUtc,
     /// After three wrong passwords the account is locked: 401 for ever.
     Locks,
+    /// What whoever is logged in gets breaks off in the middle.
+    MalformedAnswers,
+    /// Answers one connection at a time, on each port; the next one waits.
+    OneConnection,
+    /// Starts again in the middle of the upload, which it stores, and is away for a second.
+    Reboots,
+    /// Every request is sent to another host.
+    RedirectsElsewhere,
+    /// Every request is sent to where it went already.
+    RedirectsToItself,
+    /// A certificate is taken alone or not at all.
+    RefusesChains,
+    /// Takes and makes RSA keys alone.
+    RsaOnly,
     /// Starts with HTTPS on and a factory certificate, says OK to everything, serves the old one for ever.
     ServesOldCertificate,
+    /// Serves the old certificate for two more seconds.
+    ServesOldForAWhile,
+    /// Offers Digest with SHA-256 alone.
+    Sha256Digest,
     /// Each nonce is good for three requests, then stale.
     ShortNonces,
+    /// Knows users by the UsernameToken of WS-Security alone, and takes none that is older than five seconds.
+    UsernameToken,
     /// The camera's clock is twenty days behind.
     WrongClock,
+}
+
+impl Fault {
+    /// Whether a camera of this kind can have it.
+    pub fn fits(self, model: Model) -> bool {
+        match self {
+            Fault::CsrFails | Fault::CsrKillsKey => model == Model::OnvifSecurity,
+            Fault::AnnouncesElsewhere
+            | Fault::FullStore
+            | Fault::LocalTimeAsUtc
+            | Fault::UsernameToken
+            | Fault::WrongClock => matches!(model, Model::OnvifSecurity | Model::OnvifDevice),
+            Fault::RefusesChains => matches!(model, Model::OnvifSecurity | Model::PemPage),
+            _ => true,
+        }
+    }
 }
 
 /// Which names of the Security service's capabilities are answered (they were renamed in 23.12).
@@ -144,7 +192,8 @@ impl Options {
 
     /// Whether it starts with a certificate of its own and HTTPS on.
     pub(crate) fn starts_with_certificate(&self) -> bool {
-        self.factory_certificate || self.has(Fault::ServesOldCertificate)
+        let needing = [Fault::CsrKillsKey, Fault::ServesOldCertificate, Fault::ServesOldForAWhile];
+        self.factory_certificate || needing.into_iter().any(|fault| self.has(fault))
     }
 }
 

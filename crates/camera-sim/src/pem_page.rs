@@ -11,6 +11,7 @@ use hyper::http::request::Parts;
 use crate::core::{Core, Store, SwitchRefusal};
 use crate::digest::Login;
 use crate::http::{self, Answer};
+use crate::options::Fault;
 use crate::soap::escape;
 use crate::{form, page, pem_file, router};
 
@@ -59,6 +60,12 @@ fn store(core: &Core, content_type: &str, body: &[u8]) -> Said {
         return Err("The file is empty.");
     }
     let installed = pem_file::read(file)?;
+    if !core.takes(&installed.pair) {
+        return Err("The private key is of a kind this camera does not know.");
+    }
+    if core.options.has(Fault::RefusesChains) && installed.chain.len() > 1 {
+        return Err("The file holds more than one certificate.");
+    }
     core.change(|live| live.store = Store::Page(Some(installed)));
     Ok("Certificate stored.")
 }

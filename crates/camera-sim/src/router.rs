@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Collected, Full};
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Method, Request};
@@ -20,6 +21,11 @@ use crate::{page, pem_page};
 /// What an ONVIF upload is recognised by before its body is whole.
 const ONVIF_UPLOADS: [&str; 2] = ["UploadCertificate", "LoadCertificateWithPrivateKey"];
 
+/// A host that is not the camera (TEST-NET-3, RFC 5737).
+const ELSEWHERE: &str = "203.0.113.9";
+/// 100 MB, which cost nothing until they are sent.
+static NOTHING: [u8; 100_000_000] = [0; 100_000_000];
+
 /// Answers one request, or drops its connection.
 pub(crate) async fn answer(
     core: Arc<Core>,
@@ -28,6 +34,12 @@ pub(crate) async fn answer(
 ) -> Result<Answer, Dropped> {
     let (parts, body) = request.into_parts();
     let login = login(&core, &parts);
+    if let Some(to) = redirected(&core, &parts) {
+        let mut answer = http::plain(302, "Moved.\n");
+        http::set(&mut answer, header::LOCATION, &to);
+        core.note(summary(name(&parts), &arrival, login, 302));
+        return Ok(answer);
+    }
     let drop_at = drop_at(&core, &parts, login);
     let (operation, answer) = match http::read(body, drop_at).await {
         Ok(body) => route(&core, &arrival, &parts, login, body).await,
@@ -44,6 +56,14 @@ pub(crate) async fn answer(
     let mut answer = answer;
     http::set(&mut answer, header::SERVER, core.options.model.server());
     core.note(summary(operation.clone(), &arrival, login, answer.status().as_u16()));
+    if answer.status() == 200 && is_upload(&core, &parts, &operation) {
+        core.serve_later();
+        if core.options.has(Fault::Reboots) {
+            core.reboot();
+            return Err(Dropped);
+        }
+    }
+    let answer = if login == Login::Accepted { spoilt(&core, answer).await } else { answer };
     // A challenge is no answer to what was asked.
     if answer.status() != 401 {
         core.hold_back(&operation).await;
@@ -75,6 +95,36 @@ fn drop_at(core: &Core, parts: &Parts, login: Login) -> &'static [&'static str] 
     }
 }
 
+/// Whether that was the request that brought the certificate.
+fn is_upload(core: &Core, parts: &Parts, operation: &str) -> bool {
+    match core.options.model {
+        Model::OnvifSecurity | Model::OnvifDevice => ONVIF_UPLOADS.contains(&operation),
+        Model::PemPage => parts.method == Method::POST && parts.uri.path() == pem_page::CERTIFICATE,
+    }
+}
+
+/// Where every request is sent, if it is.
+fn redirected(core: &Core, parts: &Parts) -> Option<String> {
+    let path = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    if core.options.has(Fault::RedirectsElsewhere) {
+        return Some(format!("http://{ELSEWHERE}{path}"));
+    }
+    core.options.has(Fault::RedirectsToItself).then(|| path.to_owned())
+}
+
+/// The answer as a broken camera gives it.
+async fn spoilt(core: &Core, answer: Answer) -> Answer {
+    let (parts, body) = answer.into_parts();
+    let body = if core.options.has(Fault::HugeAnswers) {
+        Bytes::from_static(&NOTHING)
+    } else {
+        let whole = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+        let malformed = core.options.has(Fault::MalformedAnswers);
+        whole.slice(..if malformed { whole.len() / 2 } else { whole.len() })
+    };
+    Answer::from_parts(parts, Full::new(body))
+}
+
 async fn route(
     core: &Arc<Core>,
     arrival: &Arrival,
@@ -92,7 +142,7 @@ async fn route(
         if parts.method != Method::POST {
             return (name(parts), not_allowed("POST"));
         }
-        let base = base_url(arrival, &parts.headers);
+        let base = base_url(core, arrival, &parts.headers);
         return onvif::answer(core, service, &base, login, &body).await;
     }
     let reading = parts.method == Method::GET || parts.method == Method::HEAD;
@@ -114,7 +164,10 @@ pub(crate) fn challenge(core: &Core, login: Login, answer: &mut Answer) {
 }
 
 /// Scheme and host as the client named them, for the XAddrs it is to follow.
-fn base_url(arrival: &Arrival, headers: &HeaderMap) -> String {
+fn base_url(core: &Core, arrival: &Arrival, headers: &HeaderMap) -> String {
+    if core.options.has(Fault::AnnouncesElsewhere) {
+        return format!("http://{ELSEWHERE}");
+    }
     let scheme = if arrival.tls.is_some() { "https" } else { "http" };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let sane = |host: &&str| {

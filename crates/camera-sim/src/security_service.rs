@@ -14,7 +14,7 @@ use crate::core::{Core, Store};
 use crate::csr;
 use crate::keys::{self, Algorithm, Contents, Pair, RsaBits};
 use crate::keystore::{ASSIGNMENTS, CERTIFICATES, Certificate, KEYS, Keystore, PATHS, Refusal};
-use crate::options::{CapabilityNames, Fault};
+use crate::options::{CapabilityNames, Fault, Options};
 use crate::soap::{self, Children, SoapFault, TAS, binary, element, optional, text};
 
 /// Performs one operation; gives the response element.
@@ -22,9 +22,7 @@ pub(crate) fn perform(core: &Arc<Core>, request: Node<'_, '_>) -> Result<String,
     let operation = request.tag_name().name();
     let arguments = Children::of(request, TAS);
     let content = match operation {
-        "GetServiceCapabilities" => {
-            nothing(arguments).map(|()| capabilities(core.options.capability_names))?
-        }
+        "GetServiceCapabilities" => nothing(arguments).map(|()| capabilities(&core.options))?,
         "CreateRSAKeyPair" => create_rsa_key_pair(core, arguments)?,
         "CreateECCKeyPair" => create_ecc_key_pair(core, arguments)?,
         "GetKeyStatus" => get_key_status(core, arguments)?,
@@ -73,16 +71,21 @@ pub(crate) fn perform(core: &Arc<Core>, request: Node<'_, '_>) -> Result<String,
 /// The service's capabilities, as GetServiceCapabilities and GetServices tell them.
 ///
 /// 23.12 gave most of them new names and deprecated the old; cameras answer with either or both.
-pub(crate) fn capabilities(names: CapabilityNames) -> String {
-    let new = "KeyPairGeneration=\"RSA ECC\" PKCS10=\"true\" SelfSignedCertificateCreation=\"true\" \
-               PKCS8=\"false\" PKCS12=\"false\"";
-    let old = "RSAKeyPairGeneration=\"true\" ECCKeyPairGeneration=\"true\" \
-               PKCS10ExternalCertificationWithRSA=\"true\" SelfSignedCertificateCreationWithRSA=\"true\" \
-               PKCS8RSAKeyPairUpload=\"false\" PKCS12CertificateWithRSAPrivateKeyUpload=\"false\"";
-    let named = match names {
+pub(crate) fn capabilities(options: &Options) -> String {
+    let (kinds, ecc) = if options.has(Fault::RsaOnly) { ("RSA", false) } else { ("RSA ECC", true) };
+    let new = format!(
+        "KeyPairGeneration=\"{kinds}\" PKCS10=\"true\" SelfSignedCertificateCreation=\"true\" \
+         PKCS8=\"false\" PKCS12=\"false\""
+    );
+    let old = format!(
+        "RSAKeyPairGeneration=\"true\" ECCKeyPairGeneration=\"{ecc}\" \
+         PKCS10ExternalCertificationWithRSA=\"true\" SelfSignedCertificateCreationWithRSA=\"true\" \
+         PKCS8RSAKeyPairUpload=\"false\" PKCS12CertificateWithRSAPrivateKeyUpload=\"false\""
+    );
+    let named = match options.capability_names {
         CapabilityNames::Both => format!("{new} {old}"),
-        CapabilityNames::New => new.to_owned(),
-        CapabilityNames::Old => old.to_owned(),
+        CapabilityNames::New => new,
+        CapabilityNames::Old => old,
     };
     let algorithms: String = keys::SIGNATURES
         .iter()
@@ -117,7 +120,7 @@ fn create_ecc_key_pair(core: &Arc<Core>, mut arguments: Children<'_, '_>) -> Res
     let curve = text(arguments.required("EllipticCurve")?);
     let alias = alias(&mut arguments, "Alias");
     arguments.end()?;
-    if curve != "secp256r1" {
+    if curve != "secp256r1" || core.options.has(Fault::RsaOnly) {
         return Err(SoapFault::invalid("UnsupportedEllipticCurve", "This elliptic curve is not supported."));
     }
     generate(core, Algorithm::P256, alias)
@@ -177,6 +180,12 @@ fn create_request(core: &Core, mut arguments: Children<'_, '_>) -> Result<String
     }
     let pair = with_store(core, |store| store.signing_pair(&id).cloned())?;
     csr::must_match(&pair, algorithm)?;
+    if core.options.has(Fault::CsrKillsKey) {
+        with_store(core, |store| {
+            store.assigned.clear();
+            Ok(())
+        })?;
+    }
     let contents = Contents { subject, extensions };
     let request = keys::request(&pair, algorithm, contents).map_err(|_| failed())?;
     Ok(binary("tas:PKCS10CSR", &request))
@@ -232,8 +241,11 @@ fn create_path(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, S
     let mut list = Children::of(arguments.required("CertificateIDs")?, TAS);
     let alias = alias(&mut arguments, "Alias");
     arguments.end()?;
-    let ids = list.list("CertificateID").into_iter().map(text).collect();
+    let ids: Vec<String> = list.list("CertificateID").into_iter().map(text).collect();
     list.end()?;
+    if core.options.has(Fault::RefusesChains) && ids.len() > 1 {
+        return Err(Refusal::InvalidPath.into());
+    }
     let id = with_store(core, |store| store.create_path(ids, alias))?;
     Ok(element("tas:CertificationPathID", id))
 }

@@ -48,7 +48,8 @@ pub(crate) fn accept(
     mut drained: watch::Receiver<bool>,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let places = if core.options.has(Fault::OneConnection) { 1 } else { CONNECTIONS };
+        let places = Arc::new(Semaphore::new(places));
         let mut stopping = core.stopping.subscribe();
         loop {
             let accepted = async {

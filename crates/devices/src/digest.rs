@@ -1,8 +1,9 @@
-//! HTTP Digest authentication with MD5 (RFC 7616; RFC 2617 for devices that send no `qop`): what cameras
+//! HTTP Digest authentication with MD5 or SHA-256 (RFC 7616; RFC 2617 for devices that send no `qop`): what cameras
 //! speak, since ONVIF makes it the rule (Core specification, "Authentication over HTTP and HTTPS").
 //!
-//! SHA-256 and MD5-sess are refused rather than guessed, and so is Basic, which shows the password.
+//! The `-sess` kinds are refused rather than guessed, and so is Basic, which shows the password.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use hyper::{
     HeaderMap,
     header::{HeaderValue, WWW_AUTHENTICATE},
@@ -19,13 +20,47 @@ pub(crate) struct Digest {
     opaque: Option<Vec<u8>>,
     /// `qop=auth`; without it the response has the form of RFC 2069.
     qop: bool,
+    algorithm: Algorithm,
     /// Some firmware fails over an `algorithm` that it did not send itself.
-    algorithm: bool,
+    algorithm_sent: bool,
     count: u32,
 }
 
+/// The hash of a challenge.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Algorithm {
+    Md5,
+    Sha256,
+}
+
+impl Algorithm {
+    /// As the `algorithm` of a challenge spells it, in whatever case.
+    fn named(name: &[u8]) -> Option<Algorithm> {
+        [Algorithm::Md5, Algorithm::Sha256]
+            .into_iter()
+            .find(|algorithm| name.eq_ignore_ascii_case(algorithm.name().as_bytes()))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Algorithm::Md5 => "MD5",
+            Algorithm::Sha256 => "SHA-256",
+        }
+    }
+
+    /// Over the parts with colons between them, in lower-case hexadecimal.
+    fn hash(self, parts: &[&[u8]]) -> String {
+        let whole = Zeroizing::new(parts.join(&b':'));
+        match self {
+            Algorithm::Md5 => hex(&Md5::digest(&*whole)),
+            Algorithm::Sha256 => hex(digest(&SHA256, &whole).as_ref()),
+        }
+    }
+}
+
 impl Digest {
-    /// The challenge to answer among those of a 401, or what was offered instead: `Basic`, `Digest SHA-256`.
+    /// The challenge to answer among those of a 401: the first that is spoken here, since the device has them in its
+    /// order of preference (RFC 7616, section 3.7). Or what was offered instead: `Basic`, `Digest SHA-256`.
     pub(crate) fn choose(headers: &HeaderMap) -> Result<Digest, String> {
         let all = challenges(headers);
         if let Some(digest) = all.iter().find_map(Challenge::digest) {
@@ -59,13 +94,14 @@ impl Digest {
 
     fn answer(&self, by: &Credentials, method: &str, uri: &str, cnonce: &str) -> Vec<u8> {
         let count = format!("{:08x}", self.count);
-        let secret = Zeroizing::new(md5(&[by.user.as_bytes(), &self.realm, by.password.as_bytes()]));
-        let request = md5(&[method.as_bytes(), uri.as_bytes()]);
+        let hash = |parts: &[&[u8]]| self.algorithm.hash(parts);
+        let secret = Zeroizing::new(hash(&[by.user.as_bytes(), &self.realm, by.password.as_bytes()]));
+        let request = hash(&[method.as_bytes(), uri.as_bytes()]);
         let response = if self.qop {
             let (count, cnonce) = (count.as_bytes(), cnonce.as_bytes());
-            md5(&[secret.as_bytes(), &self.nonce, count, cnonce, b"auth", request.as_bytes()])
+            hash(&[secret.as_bytes(), &self.nonce, count, cnonce, b"auth", request.as_bytes()])
         } else {
-            md5(&[secret.as_bytes(), &self.nonce, request.as_bytes()])
+            hash(&[secret.as_bytes(), &self.nonce, request.as_bytes()])
         };
         let mut header = b"Digest username=".to_vec();
         quote(by.user.as_bytes(), &mut header);
@@ -82,8 +118,8 @@ impl Digest {
             }
         }
         // Not quoted: RFC 7616, section 3.4, and firmware that compares the text.
-        if self.algorithm {
-            header.extend_from_slice(b", algorithm=MD5");
+        if self.algorithm_sent {
+            header.extend_from_slice(format!(", algorithm={}", self.algorithm.name()).as_bytes());
         }
         if self.qop {
             header.extend_from_slice(format!(", qop=auth, nc={count}, cnonce=\"{cnonce}\"").as_bytes());
@@ -116,10 +152,8 @@ impl Challenge {
         if self.scheme != "digest" {
             return None;
         }
-        let algorithm = self.get("algorithm");
-        if algorithm.is_some_and(|a| !a.eq_ignore_ascii_case(b"MD5")) {
-            return None;
-        }
+        let sent = self.get("algorithm");
+        let algorithm = sent.map_or(Some(Algorithm::Md5), Algorithm::named)?;
         let qop = match self.get("qop").map(|q| q.trim_ascii()) {
             None | Some(b"") => false,
             Some(list) => {
@@ -135,7 +169,8 @@ impl Challenge {
             nonce: self.get("nonce")?.to_vec(),
             opaque: self.get("opaque").map(<[u8]>::to_vec),
             qop,
-            algorithm: algorithm.is_some(),
+            algorithm,
+            algorithm_sent: sent.is_some(),
             count: 0,
         })
     }
@@ -227,18 +262,6 @@ fn quote(value: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// MD5 over the parts with colons between them, in lower-case hexadecimal.
-fn md5(parts: &[&[u8]]) -> String {
-    let mut hash = Md5::new();
-    for (i, part) in parts.iter().enumerate() {
-        if i > 0 {
-            hash.update(b":");
-        }
-        hash.update(part);
-    }
-    hex(&hash.finalize())
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -285,6 +308,15 @@ mod tests {
         );
         assert!(rfc_7616.contains(r#"response="8ca523f5e9506fed4657c9700eebdbec""#), "{rfc_7616}");
         assert!(rfc_7616.contains("algorithm=MD5,"));
+        let sha_256 = answer(
+            r#"Digest realm="http-auth@example.org", qop="auth, auth-int", algorithm=SHA-256, nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS""#,
+            "Circle of Life",
+            "/dir/index.html",
+            "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
+        );
+        let response = "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1";
+        assert!(sha_256.contains(&format!(r#"response="{response}""#)), "{sha_256}");
+        assert!(sha_256.contains("algorithm=SHA-256,"));
     }
 
     #[test]
@@ -308,14 +340,14 @@ mod tests {
             r#"Digest realm="cam", nonce="1", algorithm=SHA-256"#,
             r#"Digest realm="cam", nonce="2", algorithm=MD5"#,
         ]);
-        assert_eq!(Digest::choose(&two).ok().unwrap().nonce, b"2");
+        assert_eq!(Digest::choose(&two).ok().unwrap().nonce, b"1");
     }
 
     #[test]
     fn what_is_not_spoken_is_named() {
         for (offers, named) in [
             (&[r#"Basic realm="x""#][..], "Basic"),
-            (&[r#"Digest realm="x", nonce="n", algorithm=SHA-256"#], "Digest SHA-256"),
+            (&[r#"Digest realm="x", nonce="n", algorithm=SHA-512-256"#], "Digest SHA-512-256"),
             (&[r#"Digest realm="x", nonce="n", algorithm=MD5-sess"#, "Basic"], "Digest MD5-sess, Basic"),
             (&[r#"Digest realm="x", nonce="n", qop="auth-int""#], "Digest"),
             (&[r#"Digest realm="no nonce""#], "Digest"),

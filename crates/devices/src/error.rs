@@ -35,8 +35,8 @@ pub enum Error {
     /// ONVIF, yet with neither of its two services for certificates.
     #[error("{host} has no ONVIF service for certificates")]
     NoCertificateService { host: String },
-    /// No authentication is offered that hides the password and that is spoken here (Digest with MD5).
-    /// `offered`: `Basic`, `Digest SHA-256`, `UsernameToken`, ..., or `none`.
+    /// No authentication is offered that hides the password and that is spoken here (Digest with MD5 or SHA-256; for ONVIF
+    /// the UsernameToken). `offered`: `Basic`, `Digest MD5-sess`, ..., or `none`.
     #[error("no usable Digest authentication, offered: {offered}")]
     NoDigest { offered: String },
     /// The device refused user or password. The driver sends nothing any more.

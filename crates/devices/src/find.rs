@@ -104,9 +104,14 @@ impl Found {
         match self.dialect {
             Dialect::Security { device, security } => {
                 let key_kind = self.abilities.key_kinds.into_iter().next().unwrap_or_default();
-                Box::new(OnvifSecurity { onvif: Onvif::new(session, device, Some(security)), key_kind })
+                Box::new(OnvifSecurity {
+                    onvif: Onvif::new(session, device, Some(security), self.clock_offset),
+                    key_kind,
+                })
             }
-            Dialect::Device { device } => Box::new(OnvifDevice { onvif: Onvif::new(session, device, None) }),
+            Dialect::Device { device } => {
+                Box::new(OnvifDevice { onvif: Onvif::new(session, device, None, self.clock_offset) })
+            }
             Dialect::Maker(maker) => (maker.connect)(session),
             Dialect::Recipe(recipe) => Box::new(RecipeDriver { recipe: *recipe, session }),
         }
@@ -233,8 +238,17 @@ async fn security_service(http: &Http, services: &Element) -> Result<Option<(Pla
         // GetCapabilities has no place for this service in its schema but an extension.
         None => services.find(TAS, "XAddr").map(Element::text),
     };
-    let Some(place) = address.and_then(|address| followed(http, address)) else { return Ok(None) };
-    let capabilities = match ask(http, &place, Service::Security, "GetServiceCapabilities", "").await? {
+    let Some(mut place) = address.and_then(|address| followed(http, address)) else { return Ok(None) };
+    const OPERATION: &str = "GetServiceCapabilities";
+    let said = match ask(http, &place, Service::Security, OPERATION, "").await {
+        // Behind a forwarded port a device names the port that it has on its own network.
+        Err(e) if e.is_of_connection() && place.port != http.endpoint.port => {
+            place.port = http.endpoint.port;
+            ask(http, &place, Service::Security, OPERATION, "").await?
+        }
+        other => other?,
+    };
+    let capabilities = match said {
         Said::Response(answer) => key_kinds(&answer),
         // What GetServices told beside the address.
         _ => listed.and_then(key_kinds),

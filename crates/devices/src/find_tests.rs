@@ -1,6 +1,6 @@
 //! `find` and the first call of a driver, against devices that no simulator imitates.
 
-use time::Duration;
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     Error, Limits,
@@ -133,11 +133,34 @@ async fn a_server_that_does_not_ask_gets_no_credentials() {
 }
 
 #[tokio::test]
-async fn a_token_in_the_message_is_not_spoken() {
+async fn a_refused_token_is_tried_once_and_shows_no_password() {
+    // With a challenge that nobody can answer, and with none.
     let fake = Fake::start(|_| fault("ter:NotAuthorized", "400 Bad Request")).await;
     let mut driver = found(&fake).await.unwrap().connect();
-    assert_eq!(driver.note().await, Err(Error::NoDigest { offered: "UsernameToken".into() }));
-    assert!(fake.requests().iter().all(|r| !r.contains("admin")));
+    for _ in 0..2 {
+        assert_eq!(driver.note().await, Err(Error::WrongPassword { user: "admin".into() }));
+    }
+    let requests = fake.requests();
+    assert_eq!(requests.iter().filter(|r| r.contains("UsernameToken")).count(), 1);
+    assert!(requests.iter().all(|r| !r.contains("sesame")));
+}
+
+/// Dated by the device's clock, since it takes no token that is some seconds old.
+#[tokio::test]
+async fn a_token_is_dated_by_the_clock_of_the_device() {
+    let fake = Fake::start(|request| match request {
+        r if r.contains("<tds:GetSystemDateAndTime>") => clock(),
+        _ => fault("ter:NotAuthorized", "400 Bad Request"),
+    })
+    .await;
+    let found = found(&fake).await.unwrap();
+    let told = OffsetDateTime::now_utc() + found.clock_offset().unwrap();
+    assert!(found.connect().note().await.is_err());
+    let requests = fake.requests();
+    let token = requests.iter().find(|r| r.contains("UsernameToken")).unwrap();
+    let created = token.split_once("<u:Created>").unwrap().1.split_once('<').unwrap().0;
+    let created = OffsetDateTime::parse(created, &Rfc3339).unwrap();
+    assert!((created - told).abs() < Duration::seconds(5), "{created} {told}");
 }
 
 #[tokio::test]

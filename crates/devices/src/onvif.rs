@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use time::{
+    Date, Duration, Month, OffsetDateTime, PrimitiveDateTime, Time, format_description::well_known::Rfc3339,
+};
 use zeroize::Zeroizing;
 
 use crate::{
-    Before, DeviceInfo, Error,
+    Before, Credentials, DeviceInfo, Error,
     error::shown,
-    http::Place,
+    http::{Answer, Place},
     session::Session,
     soap::{self, Element, Fault, Said, Service, TT},
     xsd,
@@ -25,6 +28,10 @@ pub(crate) struct Onvif {
     session: Session,
     device: Place,
     security: Place,
+    /// The device's clock minus ours, as it told it.
+    clock_offset: Duration,
+    /// The device knows no Digest: each message carries the proof of the user.
+    by_token: bool,
 }
 
 /// One entry of GetNetworkProtocols (tt:NetworkProtocol).
@@ -48,9 +55,14 @@ impl Onvif {
     }
 
     /// `security` is where the Security service lives; the old device service has no use for it.
-    pub(crate) fn new(session: Session, device: Place, security: Option<Place>) -> Onvif {
+    pub(crate) fn new(
+        session: Session,
+        device: Place,
+        security: Option<Place>,
+        clock_offset: Option<Duration>,
+    ) -> Onvif {
         let security = security.unwrap_or_else(|| device.clone());
-        Onvif { session, device, security }
+        Onvif { session, device, security, clock_offset: clock_offset.unwrap_or_default(), by_token: false }
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -102,20 +114,35 @@ impl Onvif {
             Service::Device => &self.device,
             Service::Security => &self.security,
         };
-        let mut request = soap::request(place, service, operation, arguments);
-        request.secret = secret;
-        let answer = self.session.send(&request).await?;
-        match soap::read(&answer, service, operation)? {
-            Said::Response(element) => Ok(Ok(element)),
-            Said::Fault(fault) if fault.is("NotAuthorized") => Err(if self.session.challenged() {
-                self.session.not_allowed(operation)
-            } else {
-                // Core specification, "Authentication": the answer of a device that knows no Digest.
-                Error::NoDigest { offered: "UsernameToken".to_owned() }
-            }),
-            Said::Fault(fault) => Ok(Err(fault)),
-            Said::NotSoap => Err(request.unexpected(&format!("HTTP {}", answer.status))),
+        if !self.by_token {
+            let mut request = soap::request(place, service, operation, arguments);
+            request.secret = secret;
+            match self.session.send(&request).await {
+                Ok(answer) => match read(&answer, service, operation)? {
+                    Err(fault) if fault.is("NotAuthorized") && self.session.challenged() => {
+                        return Err(self.session.not_allowed(operation));
+                    }
+                    Err(fault) if fault.is("NotAuthorized") => {}
+                    other => return Ok(other),
+                },
+                // A refusal without a challenge.
+                Err(Error::NoDigest { offered }) if offered == "none" => {}
+                Err(e) => return Err(e),
+            }
         }
+        // What devices had before Digest became the rule (Core specification, "Authentication").
+        self.by_token = true;
+        let offset = self.clock_offset;
+        let make = |by: &Credentials| {
+            let header = username_token(by, offset)?;
+            Ok(soap::request_of(place, service, operation, arguments, &header))
+        };
+        let is_refused = |answer: &Answer| {
+            let said = soap::read(answer, service, operation);
+            matches!(said, Ok(Said::Fault(fault)) if fault.is("NotAuthorized"))
+        };
+        let answer = self.session.send_proven(make, is_refused).await?;
+        read(&answer, service, operation)
     }
 
     /// GetDeviceInformation: the first call of a user, because it is harmless and not open to everyone.
@@ -223,6 +250,43 @@ impl Onvif {
     }
 }
 
+/// Response or fault.
+fn read(answer: &Answer, service: Service, operation: &str) -> Result<Result<Element, Fault>, Error> {
+    match soap::read(answer, service, operation)? {
+        Said::Response(element) => Ok(Ok(element)),
+        Said::Fault(fault) => Ok(Err(fault)),
+        Said::NotSoap => Err(Error::UnexpectedAnswer {
+            operation: operation.to_owned(),
+            detail: format!("HTTP {}", answer.status),
+        }),
+    }
+}
+
+/// The SOAP header that proves who sends it without showing the password: Web Services Security, Username Token
+/// Profile 1.0, section 3.1. Dated by the device's clock, because it takes no old ones.
+fn username_token(by: &Credentials, clock_offset: Duration) -> Result<Zeroizing<String>, Error> {
+    let mut nonce = [0; 16];
+    let made = aws_lc_rs::rand::fill(&mut nonce).ok().and_then(|()| {
+        let now = (OffsetDateTime::now_utc() + clock_offset).replace_nanosecond(0).ok()?;
+        now.format(&Rfc3339).ok()
+    });
+    let unusable = || Error::NoDigest { offered: "UsernameToken".to_owned() };
+    Ok(token(&by.user, &by.password, &nonce, &made.ok_or_else(unusable)?))
+}
+
+fn token(user: &str, password: &str, nonce: &[u8], created: &str) -> Zeroizing<String> {
+    const WSS: &str = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss";
+    let proof = Zeroizing::new([nonce, created.as_bytes(), password.as_bytes()].concat());
+    let proof = digest(&SHA1_FOR_LEGACY_USE_ONLY, &proof);
+    Zeroizing::new(format!(
+        r#"<s:Header><w:Security xmlns:w="{WSS}-wssecurity-secext-1.0.xsd" xmlns:u="{WSS}-wssecurity-utility-1.0.xsd" s:mustUnderstand="true"><w:UsernameToken>{}<w:Password Type="{WSS}-username-token-profile-1.0#PasswordDigest">{}</w:Password><w:Nonce EncodingType="{WSS}-soap-message-security-1.0#Base64Binary">{}</w:Nonce>{}</w:UsernameToken></w:Security></s:Header>"#,
+        soap::element("w:Username", user),
+        xsd::to_base64(proof.as_ref()),
+        xsd::to_base64(nonce),
+        soap::element("u:Created", created),
+    ))
+}
+
 /// UTCDateTime of a GetSystemDateAndTimeResponse; `None` if the device does not tell it, or nonsense.
 pub(crate) fn clock(answer: &Element) -> Option<OffsetDateTime> {
     let utc = answer.child(TDS, "SystemDateAndTime")?.child(TT, "UTCDateTime")?;
@@ -235,4 +299,19 @@ pub(crate) fn clock(answer: &Element) -> Option<OffsetDateTime> {
     let second = small(time, "Second")?.min(59);
     let time = Time::from_hms(small(time, "Hour")?, small(time, "Minute")?, second).ok()?;
     Some(PrimitiveDateTime::new(date, time).assume_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_what_the_profile_says() {
+        let nonce: Vec<u8> = (0..16).collect();
+        let token = token("a<b", "open sesame", &nonce, "2026-11-28T12:00:00Z");
+        // By Python's hashlib: SHA-1 over nonce, created and password.
+        assert!(token.contains("#PasswordDigest\">otG4aPW9BbK6Uh2HIOsD4+p+1NU=</w:Password>"), "{}", *token);
+        assert!(token.contains("<w:Username>a&lt;b</w:Username>") && !token.contains("sesame"));
+        assert!(token.contains("<u:Created>2026-11-28T12:00:00Z</u:Created>"));
+    }
 }

@@ -78,6 +78,28 @@ impl Session {
         Err(self.refuse(Error::WrongPassword { user: self.credentials.user.clone() }))
     }
 
+    /// Sends a request that proves in its own body who sends it, as `make` writes it. `is_refused` reads from the answer
+    /// whether that proof counted.
+    pub(crate) async fn send_proven(
+        &mut self,
+        make: impl FnOnce(&Credentials) -> Result<Request, Error>,
+        is_refused: impl FnOnce(&Answer) -> bool,
+    ) -> Result<Answer, Error> {
+        if let Some(refused) = &self.refused {
+            return Err(refused.clone());
+        }
+        let request = make(&self.credentials)?;
+        let answer = self.http.send(&request, None).await?;
+        if !is_refused(&answer) {
+            self.proven = true;
+            return Ok(answer);
+        }
+        Err(match self.proven {
+            true => self.not_allowed(&request.operation),
+            false => self.refuse(Error::WrongPassword { user: self.credentials.user.clone() }),
+        })
+    }
+
     /// The error for a device that says "not authorised" by other means than 401. Before anything else
     /// succeeded that may mean the password, and then nothing is sent any more.
     pub(crate) fn not_allowed(&mut self, operation: &str) -> Error {

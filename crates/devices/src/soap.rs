@@ -60,10 +60,21 @@ pub(crate) const TT: &str = "http://www.onvif.org/ver10/schema";
 
 /// The request for one operation. `arguments` are its child elements, with the prefixes `tds`, `tas`, `tt`.
 pub(crate) fn request(place: &Place, service: Service, operation: &str, arguments: &str) -> Request {
+    request_of(place, service, operation, arguments, "")
+}
+
+/// The same with a SOAP header in front (`s:Header`).
+pub(crate) fn request_of(
+    place: &Place,
+    service: Service,
+    operation: &str,
+    arguments: &str,
+    header: &str,
+) -> Request {
     let (tds, tas) = (Service::Device.namespace(), Service::Security.namespace());
     let element = format!("{}:{operation}", service.prefix());
     let head = format!(
-        r#"<?xml version="1.0" encoding="UTF-8"?><s:Envelope xmlns:s="{ENVELOPE}" xmlns:tds="{tds}" xmlns:tas="{tas}" xmlns:tt="{TT}"><s:Body><{element}>"#
+        r#"<?xml version="1.0" encoding="UTF-8"?><s:Envelope xmlns:s="{ENVELOPE}" xmlns:tds="{tds}" xmlns:tas="{tas}" xmlns:tt="{TT}">{header}<s:Body><{element}>"#
     );
     // In one piece, since the arguments may hold a private key.
     let body = [&head, arguments, &format!("</{element}></s:Body></s:Envelope>")].concat();

@@ -82,6 +82,8 @@ pub enum Finding {
     OneSlot,
     /// What the device had in its one place may be gone.
     SlotOverwritten,
+    /// After a failure the device keeps the certificate that it was given, which nothing uses.
+    CertificateLeft,
     /// After a failure the device could not be put back as it was; `reason` is a code with its arguments.
     NotPutBack { reason: serde_json::Value },
     /// What earlier enrolments left on the device could not be removed; `reason` is a code with its arguments.
@@ -100,6 +102,7 @@ impl Finding {
             | Finding::ClockOff { .. }
             | Finding::NotTidied { .. }
             | Finding::OneSlot
+            | Finding::CertificateLeft
             | Finding::SlotOverwritten => Severity::Warning,
             Finding::FirstContactUnchecked | Finding::ClockBehind { .. } | Finding::DriverUnproven { .. } => {
                 Severity::Info

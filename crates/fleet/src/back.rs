@@ -86,9 +86,8 @@ impl Run<'_> {
 
     /// Puts the device back, looks at it, and stores how that went.
     pub(crate) async fn go_back(&mut self, session: &mut Session, why: &Error) {
-        let installing = self.journal.is_at(Step::Install) || self.journal.is_at(Step::Verify);
         let _ = self.journal.end(StepState::Failed, why).await;
-        let lost = installing && session.overwrites;
+        let lost = self.uploaded && session.overwrites;
         let before = session.before.clone();
         let mut is_back = true;
         for mark in std::mem::take(&mut self.begun).iter().rev() {
@@ -106,6 +105,9 @@ impl Run<'_> {
         if is_back && lost {
             self.outcome.findings.push(Finding::SlotOverwritten);
         } else if is_back {
+            if self.uploaded && session.one_slot {
+                self.outcome.findings.push(Finding::CertificateLeft);
+            }
             let _ = self.journal.taken_back(&Said::TakenBack).await;
         }
         let report = match before.https_on {

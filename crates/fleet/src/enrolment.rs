@@ -40,6 +40,7 @@ pub(crate) async fn run(fleet: &Fleet, order: &Order, progress: Progress<'_>) ->
         },
         met: Vec::new(),
         begun: Vec::new(),
+        uploaded: false,
     };
     if let Err(e) = run.walk().await {
         // The step that was under way is the one that failed. That the ledger cannot be written any more
@@ -60,6 +61,8 @@ pub(crate) struct Run<'a> {
     pub(crate) met: Vec<PublicKeyPin>,
     /// The marks under which this run may have left something on the device, in order.
     pub(crate) begun: Vec<String>,
+    /// A certificate was on its way to the device.
+    pub(crate) uploaded: bool,
 }
 
 /// A device that let us in.
@@ -69,6 +72,8 @@ pub(crate) struct Session {
     pub(crate) device_id: i64,
     pub(crate) makes_key: bool,
     serves_chain: bool,
+    /// The device has one place for a certificate, which cannot be emptied.
+    pub(crate) one_slot: bool,
     pub(crate) key_kind: KeyKind,
     pub(crate) clock_behind: time::Duration,
     /// Installing overwrites a certificate that cannot be brought back.
@@ -212,6 +217,7 @@ impl Run<'_> {
             device_id,
             makes_key: abilities.makes_key,
             serves_chain: abilities.serves_chain,
+            one_slot: abilities.one_slot,
             key_kind: kinds
                 .flat_map(|k| k.parse().ok())
                 .find(|kind| policy.takes(Profile::Device, *kind))
@@ -284,6 +290,7 @@ impl Run<'_> {
         if transport == KeyTransport::PinnedTls && !session.renews {
             self.outcome.findings.push(Finding::FirstContactUnchecked);
         }
+        self.uploaded = true;
         session.driver.install(mark, &package).await?;
         let port = session.driver.enable_https().await?;
         self.journal.done(&Said::Installed { port }).await?;

@@ -29,11 +29,6 @@ impl<'a> Journal<'a> {
         (self.progress)(step, None);
     }
 
-    /// Whether this step is under way.
-    pub(crate) fn is_at(&self, step: Step) -> bool {
-        self.current.is_some_and(|(current, _)| current == step)
-    }
-
     /// Ends the step that was begun last.
     pub(crate) async fn end(&mut self, state: StepState, said: &impl Serialize) -> Result<(), Error> {
         let Some((step, since)) = self.current.take() else { return Ok(()) };

@@ -55,6 +55,7 @@ impl Run<'_> {
             key: pkcs8.as_ref().map(|key| key.as_slice()),
             pem: &pem,
         };
+        self.uploaded = true;
         session.driver.install(&mark, &package).await?;
         let port = session.driver.enable_https().await?;
         is_served(&leaf, port, &self.wait_for(&leaf, port).await)?;
