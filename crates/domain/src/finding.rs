@@ -82,6 +82,8 @@ pub enum Finding {
     OneSlot,
     /// What the device had in its one place may be gone.
     SlotOverwritten,
+    /// The operator is about to upload a private key on a page without TLS.
+    UploadInClear,
     /// After a failure the device keeps the certificate that it was given, which nothing uses.
     CertificateLeft,
     /// After a failure the device could not be put back as it was; `reason` is a code with its arguments.
@@ -103,6 +105,7 @@ impl Finding {
             | Finding::NotTidied { .. }
             | Finding::OneSlot
             | Finding::CertificateLeft
+            | Finding::UploadInClear
             | Finding::SlotOverwritten => Severity::Warning,
             Finding::FirstContactUnchecked | Finding::ClockBehind { .. } | Finding::DriverUnproven { .. } => {
                 Severity::Info

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     Error, Said,
+    by_hand::by_hand,
     contact::{self, Ours},
     enrolment::{Run, Session, is_due, key_transport, reason},
 };
@@ -43,7 +44,9 @@ impl Run<'_> {
         // The newest first: the oldest knows what the device had before all of them.
         for enrolment in left.iter().rev() {
             let before: Before = serde_json::from_str(&enrolment.before).map_err(store::Error::from)?;
-            let state = if is_another(&before.device, &session.before.device) {
+            // What a person did, or did not, is not ours to take back.
+            let state = if by_hand(enrolment).is_some() || is_another(&before.device, &session.before.device)
+            {
                 EnrolmentState::Superseded
             } else {
                 match self.back(session, &enrolment.id, &before).await {

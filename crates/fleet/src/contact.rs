@@ -14,6 +14,8 @@ pub(crate) struct Contact {
     pub(crate) endpoint: Endpoint,
     /// The port that names the device in the ledger.
     pub(crate) port: u16,
+    /// Where its HTTPS is or would be, if that is known.
+    pub(crate) https_port: Option<u16>,
     /// The device, if it is in the ledger.
     pub(crate) known: Option<DeviceRow>,
     /// Our certificate, if it is served and a browser would accept it.
@@ -35,6 +37,18 @@ pub(crate) struct Ours {
 
 /// Looks at the target, and decides how to speak to it.
 pub(crate) async fn find(fleet: &Fleet, target: &Target) -> Result<Contact, Error> {
+    let contact = meet(fleet, target).await?;
+    // Nor is a device that hangs asked again.
+    let hangs = matches!(contact.report.findings.first(), Some(Finding::TimedOut { .. }));
+    if contact.endpoint.pin.is_none() && (hangs || target.scheme == Some(Scheme::Https)) {
+        let report = &contact.report;
+        return Err(not_met(report).unwrap_or_else(|| tls_unusable(target, report)));
+    }
+    Ok(contact)
+}
+
+/// Looks at the target, whether anything answers or not.
+pub(crate) async fn meet(fleet: &Fleet, target: &Target) -> Result<Contact, Error> {
     let named = target.port.unwrap_or(Scheme::Http.default_port());
     let known = fleet.store.device_at(&target.host, named).await?;
     // A port that is named as that of plain HTTP is no device's port of HTTPS.
@@ -95,12 +109,7 @@ pub(crate) async fn find(fleet: &Fleet, target: &Target) -> Result<Contact, Erro
         endpoint.pin = PublicKeyPin::of_certificate(&leaf);
         endpoint.port = endpoint.pin.map_or(port, |_| https_port);
     }
-    // Nor is a device that hangs asked again.
-    let hangs = matches!(report.findings.first(), Some(Finding::TimedOut { .. }));
-    if endpoint.pin.is_none() && (hangs || target.scheme == Some(Scheme::Https)) {
-        return Err(not_met(&report).unwrap_or_else(|| tls_unusable(target, &report)));
-    }
-    Ok(Contact { endpoint, port, known, ours, by_ours, report, _leases: leases })
+    Ok(Contact { endpoint, port, https_port, known, ours, by_ours, report, _leases: leases })
 }
 
 /// The way to a device that was in contact a moment ago: over the HTTPS that shows a certificate of ours or one of the

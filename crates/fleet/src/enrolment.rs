@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authority::{Days, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
+use authority::{Days, Issued, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
 use devices::{Before, Driver, Endpoint, Found, Package, PublicKeyPin};
 use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Target, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
@@ -14,42 +14,16 @@ use zeroize::Zeroizing;
 
 use crate::{
     Error, Fleet, Order, Outcome, Progress, Said,
+    by_hand::by_hand,
     contact::{self, Contact, Ours},
     journal::Journal,
     renew_from,
 };
 
 pub(crate) async fn run(fleet: &Fleet, order: &Order, progress: Progress<'_>) -> Outcome {
-    let mut run = Run {
-        fleet,
-        order,
-        journal: Journal::new(&fleet.store, progress),
-        outcome: Outcome {
-            target: order.target.text.clone(),
-            verdict: Verdict::Unreachable,
-            before: Verdict::Unreachable,
-            driver: None,
-            model: None,
-            key_transport: None,
-            steps: Vec::new(),
-            url: None,
-            serial: None,
-            not_after: None,
-            findings: Vec::new(),
-            error: None,
-        },
-        met: Vec::new(),
-        begun: Vec::new(),
-        uploaded: false,
-    };
-    if let Err(e) = run.walk().await {
-        // The step that was under way is the one that failed. That the ledger cannot be written any more
-        // must not hide why.
-        let _ = run.journal.end(StepState::Failed, &e).await;
-        run.outcome.error = Some(e);
-    }
-    run.outcome.steps = run.journal.steps;
-    run.outcome
+    let mut run = Run::new(fleet, order, progress);
+    let walked = run.walk().await;
+    run.end(walked).await
 }
 
 pub(crate) struct Run<'a> {
@@ -84,6 +58,44 @@ pub(crate) struct Session {
     pub(crate) key_transport: KeyTransport,
     /// Where plain HTTP is, or would be.
     pub(crate) http_ports: Vec<u16>,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(fleet: &'a Fleet, order: &'a Order, progress: Progress<'a>) -> Run<'a> {
+        Run {
+            fleet,
+            order,
+            journal: Journal::new(&fleet.store, progress),
+            outcome: Outcome {
+                target: order.target.text.clone(),
+                verdict: Verdict::Unreachable,
+                before: Verdict::Unreachable,
+                driver: None,
+                model: None,
+                key_transport: None,
+                steps: Vec::new(),
+                url: None,
+                serial: None,
+                not_after: None,
+                findings: Vec::new(),
+                error: None,
+            },
+            met: Vec::new(),
+            begun: Vec::new(),
+            uploaded: false,
+        }
+    }
+
+    pub(crate) async fn end(mut self, walked: Result<(), Error>) -> Outcome {
+        if let Err(e) = walked {
+            // The step that was under way is the one that failed. That the ledger cannot be written any more
+            // must not hide why.
+            let _ = self.journal.end(StepState::Failed, &e).await;
+            self.outcome.error = Some(e);
+        }
+        self.outcome.steps = self.journal.steps;
+        self.outcome
+    }
 }
 
 impl Run<'_> {
@@ -129,7 +141,7 @@ impl Run<'_> {
     }
 
     /// Our certificate is served and has time left: nothing to do but what was asked beside it.
-    async fn already_secure(&mut self, contact: Contact, ours: Ours) -> Result<(), Error> {
+    pub(crate) async fn already_secure(&mut self, contact: Contact, ours: Ours) -> Result<(), Error> {
         let said = Said::AlreadySecure { until: ours.row.not_after.date() };
         self.journal.done(&said).await?;
         for step in [Step::Inspect, Step::Request, Step::Sign, Step::Package, Step::Install] {
@@ -139,9 +151,12 @@ impl Run<'_> {
             self.outcome.driver = Some(device.driver.clone());
             self.outcome.model = device.model.clone();
         }
-        // A run that died before its end has not removed what it needed on the way.
+        // A run that died before its end has not removed what it needed on the way. By hand nothing was left.
         let has_left = match &contact.known {
-            Some(device) => !self.fleet.store.unfinished_enrolments(device.id).await?.is_empty(),
+            Some(device) => {
+                let left = self.fleet.store.unfinished_enrolments(device.id).await?;
+                left.iter().any(|enrolment| by_hand(enrolment).is_none())
+            }
             None => false,
         };
         if !self.order.disable_http && !has_left {
@@ -248,30 +263,17 @@ impl Run<'_> {
         if session.key_transport == KeyTransport::Clear {
             self.private_way(session, &names).await?;
         }
-        self.begin(session, mark).await?;
+        self.begin(session.device_id, mark, &session.before).await?;
         let (public, private) = self.key(session, mark, &names).await?;
 
         self.journal.begin(Step::Sign);
-        let people = self.outcome.model.clone();
-        let common_name = people.as_deref().filter(|n| !n.contains(['.', ':']) && n.chars().count() <= 64);
-        let order = CertificateOrder {
-            profile: Profile::Device,
-            key: &public,
-            common_name,
-            names: &names,
-            days: Days::AtMost(MANAGED_DAYS),
-            clock_behind: session.clock_behind,
-            device_id: Some(session.device_id),
-        };
-        let issued = self.fleet.authority.issue(&order, OffsetDateTime::now_utc()).await?;
+        let issued =
+            self.sign(&public, &names, MANAGED_DAYS, session.clock_behind, session.device_id).await?;
         let leaf = issued.certificate;
         // Stored before it is done: from then on whoever listens may have the key.
         let transport = session.key_transport;
         self.fleet.store.record_installing(mark, &leaf.serial(), transport).await?;
-        let until = leaf.not_after().date();
-        self.journal
-            .done(&Said::Signed { names: names.iter().map(AltName::to_string).collect(), until })
-            .await?;
+        self.signed(&leaf, &names).await?;
 
         self.journal.begin(Step::Package);
         let (key, pem) = pack(private.as_ref(), &leaf, &issued.issuers)?;
@@ -310,15 +312,42 @@ impl Run<'_> {
     }
 
     /// From now on the ledger knows what may be found on the device under `mark`.
-    pub(crate) async fn begin(&mut self, session: &mut Session, mark: &str) -> Result<(), Error> {
+    pub(crate) async fn begin(&mut self, device_id: i64, mark: &str, before: &Before) -> Result<(), Error> {
         self.begun.push(mark.to_owned());
-        let before = serde_json::to_string(&session.before).map_err(store::Error::from)?;
-        self.fleet.store.begin_enrolment(mark, session.device_id, &before).await?;
+        let before = serde_json::to_string(before).map_err(store::Error::from)?;
+        self.fleet.store.begin_enrolment(mark, device_id, &before).await?;
         self.journal.store_under(mark).await
     }
 
+    /// The certificate, through the one door.
+    pub(crate) async fn sign(
+        &self,
+        key: &PublicKey,
+        names: &[AltName],
+        days: i64,
+        clock_behind: time::Duration,
+        device_id: i64,
+    ) -> Result<Issued, Error> {
+        let people = self.outcome.model.as_deref();
+        let order = CertificateOrder {
+            profile: Profile::Device,
+            key,
+            common_name: people.filter(|n| !n.contains(['.', ':']) && n.chars().count() <= 64),
+            names,
+            days: Days::AtMost(days),
+            clock_behind,
+            device_id: Some(device_id),
+        };
+        Ok(self.fleet.authority.issue(&order, OffsetDateTime::now_utc()).await?)
+    }
+
+    pub(crate) async fn signed(&mut self, leaf: &Certificate, names: &[AltName]) -> Result<(), Error> {
+        let names = names.iter().map(AltName::to_string).collect();
+        self.journal.done(&Said::Signed { names, until: leaf.not_after().date() }).await
+    }
+
     /// The names of the certificate, decided here and by policy, before anything is changed on the device.
-    fn names(&self) -> Result<Vec<AltName>, Error> {
+    pub(crate) fn names(&self) -> Result<Vec<AltName>, Error> {
         let wish = Wish { names: vec![self.order.target.host.clone()], common_name: None };
         let names = effective(None, &wish)?.within(&self.fleet.authority.public().permitted).names;
         self.fleet.authority.may_issue(Profile::Device, &names)?;
@@ -338,11 +367,15 @@ impl Run<'_> {
             self.journal.done(&Said::KeyOnDevice { key: request.key.name().to_owned() }).await?;
             return Ok((request.key, None));
         }
-        let kind = session.key_kind;
+        let key = self.make_key(session.key_kind).await?;
+        Ok((key.public_key()?, Some(key)))
+    }
+
+    pub(crate) async fn make_key(&mut self, kind: KeyKind) -> Result<PrivateKey, Error> {
         let made = tokio::task::spawn_blocking(move || PrivateKey::generate(kind)).await;
         let key = made.map_err(|e| pki::Error::Crypto { operation: e.to_string() })??;
         self.journal.done(&Said::KeyMadeHere { key: kind.to_string() }).await?;
-        Ok((key.public_key()?, Some(key)))
+        Ok(key)
     }
 
     pub(crate) fn key_travels(&mut self, transport: KeyTransport) {
@@ -415,7 +448,7 @@ impl Run<'_> {
     }
 
     /// The end of it: what the last look saw.
-    async fn verified(&mut self, ours: &Ours, report: Report) -> Result<(), Error> {
+    pub(crate) async fn verified(&mut self, ours: &Ours, report: Report) -> Result<(), Error> {
         self.outcome.verdict = report.verdict;
         if report.verdict != Verdict::Secure {
             let page = report.chromium.or(report.firefox).unwrap_or("ERR_CONNECTION_REFUSED");

@@ -22,6 +22,8 @@ pub enum Error {
     HttpsDoesNotAnswer { port: u16 },
     #[error("HTTP still answers on port {port} after it was switched off")]
     HttpStillOpen { port: u16 },
+    #[error("the package could not be written: {reason}")]
+    PackageNotWritten { reason: serde_json::Value },
     #[serde(untagged)]
     #[error(transparent)]
     Authority(#[from] authority::Error),
@@ -68,6 +70,13 @@ pub enum Said {
     },
     PackagedPem,
     PackagedCertificate,
+    PackagedFile {
+        file: String,
+    },
+    WaitsForHand {
+        page: String,
+        file: String,
+    },
     Installed {
         port: u16,
     },

@@ -36,6 +36,14 @@ impl<'a> Journal<'a> {
         self.push(StepOutcome { step, state, seconds: since.elapsed().as_secs_f64(), text }).await
     }
 
+    /// The step is waiting for somebody, who is told so now, and goes on.
+    pub(crate) async fn wait(&mut self, said: &impl Serialize) -> Result<(), Error> {
+        let Some((step, since)) = self.current else { return Ok(()) };
+        self.end(StepState::Waiting, said).await?;
+        self.current = Some((step, since));
+        Ok(())
+    }
+
     pub(crate) async fn done(&mut self, said: &impl Serialize) -> Result<(), Error> {
         self.end(StepState::Done, said).await
     }
@@ -76,6 +84,8 @@ impl<'a> Journal<'a> {
         if let Some(enrolment) = &self.enrolment {
             store_step(self.store, enrolment, &outcome).await?;
         }
+        // A step that waited has ended.
+        self.steps.retain(|earlier| earlier.step != outcome.step);
         self.steps.push(outcome);
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! comes from `inspect`; certificates come through the authority's one door.
 
 mod back;
+mod by_hand;
 mod contact;
 mod enrolment;
 mod error;
@@ -20,6 +21,7 @@ use serde::Serialize;
 use store::Store;
 use time::OffsetDateTime;
 
+pub use by_hand::HandOrder;
 pub use error::{Error, Said};
 
 /// When a certificate is to be renewed: 30 days before its end, or when two thirds of a short life are over.

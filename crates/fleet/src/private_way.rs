@@ -43,7 +43,7 @@ impl Run<'_> {
     /// An enrolment of its own, so that it is found and removed like what any other run left.
     async fn throw_away(&mut self, session: &mut Session, names: &[AltName]) -> Result<(), Error> {
         let mark = new_mark()?;
-        self.begin(session, &mark).await?;
+        self.begin(session.device_id, &mark, &session.before).await?;
         let (kind, names) = (session.key_kind, names.to_vec());
         let now = OffsetDateTime::now_utc() - session.clock_behind;
         let made = tokio::task::spawn_blocking(move || throw_away_certificate(kind, &names, now)).await;

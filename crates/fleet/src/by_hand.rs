@@ -1,0 +1,209 @@
+//! By hand: a device that no driver speaks to, or that its operator would rather serve in person. Camlock makes key,
+//! certificate and package and watches until the device serves it; a person carries the file.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use authority::BY_HAND_DAYS;
+use devices::{Before, Credentials, DeviceInfo};
+use domain::{EnrolmentState, Finding, KeyTransport, Report, Scheme, Step, Target, Verdict};
+use pki::KeyKind;
+use store::{EnrolmentRow, NewDevice};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use crate::{
+    Error, Fleet, Order, Outcome, Progress, Said,
+    contact::{self, Contact, Ours},
+    enrolment::{Run, is_due, new_mark, pack},
+};
+
+/// What the ledger has for the driver of such a device.
+pub(crate) const DRIVER: &str = "by-hand";
+
+/// What is to be done for one device by hand.
+pub struct HandOrder<'a> {
+    /// The device.
+    pub target: Target,
+    /// How long to watch for the certificate. Whatever comes later is seen by the next run.
+    pub wait: Duration,
+    /// Where the package of the certificate with this serial number goes, or is since an earlier run.
+    pub file: &'a (dyn Fn(&str) -> PathBuf + Send + Sync),
+    /// Writes the package there, never over a file, for its owner's eyes alone. An error is a code with arguments.
+    pub write: &'a (dyn Fn(&Path, &str) -> Result<(), serde_json::Value> + Send + Sync),
+}
+
+impl Fleet {
+    /// Walks the eight steps for a device to which a person carries the package. As long as the device does not serve
+    /// it, the step *install* is waiting; the next run goes on with the same package while its file is there.
+    pub async fn secure_by_hand(&self, hand: &HandOrder<'_>, progress: Progress<'_>) -> Outcome {
+        let order = Order {
+            target: hand.target.clone(),
+            // Nobody signs in.
+            credentials: Credentials { user: String::new(), password: Zeroizing::default() },
+            disable_http: false,
+            consent: false,
+        };
+        let mut run = Run::new(self, &order, progress);
+        let walked = run.by_hand(hand).await;
+        run.end(walked).await
+    }
+}
+
+impl Run<'_> {
+    async fn by_hand(&mut self, hand: &HandOrder<'_>) -> Result<(), Error> {
+        self.journal.begin(Step::Find);
+        let contact = contact::meet(self.fleet, &self.order.target).await?;
+        self.outcome.verdict = contact.report.verdict;
+        self.outcome.before = contact.report.verdict;
+        self.outcome.driver = Some(DRIVER.to_owned());
+        if let Some(ours) = contact.ours.clone()
+            && !is_due(&ours.row)
+            && self.fleet.authority.stands_behind(&ours.row)
+        {
+            return self.already_secure(contact, ours).await;
+        }
+        self.journal.done(&Said::Found { driver: DRIVER.to_owned() }).await?;
+
+        self.journal.begin(Step::Inspect);
+        match contact.report.findings.first() {
+            Some(finding) => self.journal.done(finding).await?,
+            None => self.journal.done(&Said::LookedAt { page: self.order.target.text.clone() }).await?,
+        }
+        let device_id = self.save_by_hand(&contact).await?;
+        let port = contact.https_port.unwrap_or(Scheme::Https.default_port());
+        let left = self.fleet.store.unfinished_enrolments(device_id).await?;
+        let there = left.iter().rev().find_map(|enrolment| {
+            let file = (hand.file)(by_hand(enrolment)?);
+            file.exists().then_some((enrolment, file))
+        });
+        let (serial, file) = match there {
+            Some((enrolment, file)) => {
+                self.journal.store_under(&enrolment.id).await?;
+                for step in [Step::Request, Step::Sign, Step::Package] {
+                    self.journal.skip(step, &Said::Resumed).await?;
+                }
+                (enrolment.serial.clone().unwrap_or_default(), file)
+            }
+            None => self.package_for_hand(hand, device_id, &contact).await?,
+        };
+
+        self.journal.begin(Step::Install);
+        // The page to upload it on: over TLS, whoever vouches for it, nobody overhears the key.
+        let has_https = contact.endpoint.pin.is_some();
+        let target = &self.order.target;
+        let page = match has_https {
+            true => target.url(Scheme::Https, port),
+            // The port that names it may be that of the https page to come.
+            false if contact.https_port == Some(contact.port) => {
+                target.url(Scheme::Http, Scheme::Http.default_port())
+            }
+            false => target.url(Scheme::Http, contact.port),
+        };
+        if !has_https {
+            self.outcome.findings.push(Finding::UploadInClear);
+        }
+        let file = file.display().to_string();
+        self.journal.wait(&Said::WaitsForHand { page, file }).await?;
+        let report = self.watch_for(&serial, port, hand.wait).await;
+        let served = report.certificate.as_ref().filter(|c| c.serial == serial);
+        let row = match served {
+            Some(served) => self.fleet.store.issued(&served.serial, &served.sha256).await?,
+            None => None,
+        };
+        let Some(row) = row else {
+            self.outcome.serial = Some(serial);
+            return Ok(());
+        };
+        self.journal.done(&Said::Installed { port }).await?;
+
+        self.journal.begin(Step::Verify);
+        self.outcome.key_transport = Some(KeyTransport::ByHand);
+        let ours = Ours { port, row };
+        self.settle(device_id, &ours, &report).await?;
+        self.verified(&ours, report).await
+    }
+
+    async fn save_by_hand(&self, contact: &Contact) -> Result<i64, Error> {
+        let first = contact.report.findings.first().and_then(|f| serde_json::to_string(f).ok());
+        let name = self.order.target.dial_host();
+        let device = NewDevice {
+            host: &self.order.target.host,
+            port: contact.port,
+            name: &name,
+            model: contact.known.as_ref().and_then(|known| known.model.as_deref()),
+            driver: DRIVER,
+            first_verdict: contact.report.verdict,
+            first_finding: first.as_deref(),
+        };
+        Ok(self.fleet.store.save_device(&device).await?)
+    }
+
+    /// Request, sign, package: everything that Camlock can do. The serial number and where the package is.
+    async fn package_for_hand(
+        &mut self,
+        hand: &HandOrder<'_>,
+        device_id: i64,
+        contact: &Contact,
+    ) -> Result<(String, PathBuf), Error> {
+        self.journal.begin(Step::Request);
+        let names = self.names()?;
+        let mark = new_mark()?;
+        self.begin(device_id, &mark, &as_met(contact)).await?;
+        // Old firmware that takes a file takes this kind of key, if any.
+        let key = self.make_key(KeyKind::Rsa2048).await?;
+
+        self.journal.begin(Step::Sign);
+        let issued =
+            self.sign(&key.public_key()?, &names, BY_HAND_DAYS, time::Duration::ZERO, device_id).await?;
+        let serial = issued.certificate.serial();
+        self.fleet.store.record_installing(&mark, &serial, KeyTransport::ByHand).await?;
+        self.signed(&issued.certificate, &names).await?;
+
+        self.journal.begin(Step::Package);
+        let (_, pem) = pack(Some(&key), &issued.certificate, &issued.issuers)?;
+        let file = (hand.file)(&serial);
+        if let Err(reason) = (hand.write)(&file, &pem) {
+            // Nobody will ever serve it.
+            self.fleet.store.end_enrolment(&mark, EnrolmentState::Superseded).await?;
+            return Err(Error::PackageNotWritten { reason });
+        }
+        self.journal.done(&Said::PackagedFile { file: file.display().to_string() }).await?;
+        Ok((serial, file))
+    }
+
+    /// Looks again and again until the device serves the certificate of that serial number, or time is up.
+    async fn watch_for(&self, serial: &str, port: u16, patience: Duration) -> Report {
+        const PAUSE: Duration = Duration::from_secs(2);
+        let deadline = Instant::now() + patience;
+        loop {
+            let report = self.look(port).await;
+            let served = report.certificate.as_ref().is_some_and(|c| c.serial == serial);
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if served || rest.is_zero() {
+                return report;
+            }
+            tokio::time::sleep(PAUSE.min(rest)).await;
+        }
+    }
+}
+
+/// The serial number of the certificate that an enrolment by hand gave out.
+pub(crate) fn by_hand(enrolment: &EnrolmentRow) -> Option<&str> {
+    enrolment.serial.as_deref().filter(|_| enrolment.key_transport == Some(KeyTransport::ByHand))
+}
+
+/// What was seen from outside: nobody was let in to see more.
+fn as_met(contact: &Contact) -> Before {
+    Before {
+        device: DeviceInfo::default(),
+        https_on: contact.endpoint.pin.is_some(),
+        https_port: contact.https_port.unwrap_or(Scheme::Https.default_port()),
+        http_on: contact.report.verdict != Verdict::Unreachable,
+        http_ports: Vec::new(),
+        assigned_paths: Vec::new(),
+        certificates: Default::default(),
+    }
+}
