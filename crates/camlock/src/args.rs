@@ -48,7 +48,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  camlock check 192.168.1.64 https://gate.lan:8443/")]
     Check(Check),
     /// The whole enrolment: key, request, certificate, upload, HTTPS, proof
-    #[command(after_help = "Example:\n  camlock secure 192.168.1.64 192.168.1.65 --user admin")]
+    #[command(
+        after_help = "Example:\n  camlock secure 192.168.1.64 192.168.1.65 --user admin\n  camlock secure 192.168.1.66 --by-hand   (a device that no driver speaks to)"
+    )]
     Secure(Secure),
     /// Signs a certificate request made elsewhere
     #[command(after_help = "Example:\n  camlock sign camera.csr --ip 192.168.1.64")]
@@ -295,6 +297,15 @@ pub struct Secure {
     /// Switch plain HTTP off once HTTPS is verified
     #[arg(long)]
     pub disable_http: bool,
+    /// Make the package, and watch until you have uploaded it on the device's own page
+    #[arg(long, conflicts_with_all = ["user", "password_file", "disable_http"])]
+    pub by_hand: bool,
+    /// By hand: where the package goes [default: the address and the serial number, .pem]
+    #[arg(long, value_name = "FILE", requires = "by_hand")]
+    pub out: Option<PathBuf>,
+    /// By hand: how long to watch; what you upload later is seen by the next run
+    #[arg(long, value_name = "MINUTES", requires = "by_hand", default_value_t = 30)]
+    pub wait: u64,
 }
 
 /// `sign`

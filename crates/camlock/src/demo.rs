@@ -23,7 +23,8 @@ use crate::{
     args,
     failure::Failure,
     page_certificate::PageCertificate,
-    secure, serve,
+    secure::{self, Way},
+    serve,
     talk::{self, grouped, print, print_json, tell},
 };
 
@@ -49,10 +50,9 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
     let mut orders = Vec::new();
     for (name, camera) in &cameras {
         let target = camera.http_url().parse()?;
-        orders.push((
-            name.clone(),
-            Order { target, credentials: credentials.clone(), disable_http: false, consent: false },
-        ));
+        let credentials = credentials.clone();
+        let order = Order { target, credentials, disable_http: false, consent: false };
+        orders.push((name.clone(), Way::Driver(order)));
     }
     let public = authority.public().clone();
     let fleet = Arc::new(Fleet { store, authority, limits: Limits::default() });

@@ -1,10 +1,10 @@
 //! `secure`: the eight steps, shown as they happen.
 
-use std::{collections::HashMap, io::IsTerminal, sync::Arc, time::Duration};
+use std::{collections::HashMap, io::IsTerminal, path::PathBuf, sync::Arc, time::Duration};
 
 use devices::Credentials;
 use domain::{Step, StepState, Target};
-use fleet::{Fleet, Limits, Order, Outcome, StepOutcome};
+use fleet::{Fleet, HandOrder, Limits, Order, Outcome, StepOutcome};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -13,6 +13,7 @@ use words::Words;
 use crate::{
     args::Secure,
     failure::Failure,
+    files::write_new,
     setting::{self, Setting},
     talk::{self, paint, print, print_json, tell},
 };
@@ -22,30 +23,13 @@ const AT_ONCE: usize = 8;
 
 pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
     let targets = secure.targets.iter().map(|t| t.parse()).collect::<Result<Vec<Target>, _>>()?;
-    let user = match &secure.user {
-        Some(user) => user.clone(),
-        None => setting::ask_openly("User name on the device: ", "user-missing")?,
+    let orders = match secure.by_hand {
+        true => by_hand(secure, targets)?,
+        false => by_driver(secure, targets, setting)?,
     };
     let (store, authority) = setting.authority().await?;
-    let password = match &secure.password_file {
-        Some(file) => setting::first_line(file)?,
-        None => setting::ask(&format!("Password of {user} on the device: "), "password-missing")?,
-    };
-    let credentials = Credentials { user, password };
-    let orders = targets.into_iter().map(|target| {
-        let name = target.text.clone();
-        (
-            name,
-            Order {
-                target,
-                credentials: credentials.clone(),
-                disable_http: secure.disable_http,
-                consent: setting.yes,
-            },
-        )
-    });
     let fleet = Arc::new(Fleet { store, authority, limits: Limits::default() });
-    let outcomes = all(&fleet, orders.collect()).await;
+    let outcomes = all(&fleet, orders).await;
 
     let words = Words::english();
     if setting.json {
@@ -62,18 +46,79 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
     Ok(outcomes.iter().all(Outcome::is_done))
 }
 
+/// How a device is to be secured.
+pub enum Way {
+    /// By its driver.
+    Driver(Order),
+    /// By a person, who gets this file (if it is named), and so much time.
+    Hand { target: Target, out: Option<PathBuf>, wait: Duration },
+}
+
+fn by_hand(secure: &Secure, targets: Vec<Target>) -> Result<Vec<(String, Way)>, Failure> {
+    if secure.out.is_some() && targets.len() > 1 {
+        return Err(Failure::usage("one-file-each"));
+    }
+    let wait = Duration::from_secs(secure.wait.saturating_mul(60));
+    let way = |target: Target| (target.text.clone(), Way::Hand { target, out: secure.out.clone(), wait });
+    Ok(targets.into_iter().map(way).collect())
+}
+
+fn by_driver(
+    secure: &Secure,
+    targets: Vec<Target>,
+    setting: &Setting,
+) -> Result<Vec<(String, Way)>, Failure> {
+    let user = match &secure.user {
+        Some(user) => user.clone(),
+        None => setting::ask_openly("User name on the device: ", "user-missing")?,
+    };
+    let password = match &secure.password_file {
+        Some(file) => setting::first_line(file)?,
+        None => setting::ask(&format!("Password of {user} on the device: "), "password-missing")?,
+    };
+    let credentials = Credentials { user, password };
+    let way = |target: Target| {
+        let name = target.text.clone();
+        let (disable_http, consent) = (secure.disable_http, setting.yes);
+        (name, Way::Driver(Order { target, credentials: credentials.clone(), disable_http, consent }))
+    };
+    Ok(targets.into_iter().map(way).collect())
+}
+
+/// Where the package goes: a name of its own for each certificate, so that none is written over.
+fn package_file(target: &Target, serial: &str) -> PathBuf {
+    let host = target.dial_host().replace(':', "-");
+    format!("{host}-{}.pem", serial.get(..8).unwrap_or(serial)).into()
+}
+
+async fn secured(fleet: &Fleet, way: Way, line: &Line) -> Outcome {
+    let progress = |step, ended: Option<&StepOutcome>| line.show(step, ended);
+    match way {
+        Way::Driver(order) => fleet.secure(&order, &progress).await,
+        Way::Hand { target, out, wait } => {
+            let hand = HandOrder {
+                file: &|serial| out.clone().unwrap_or_else(|| package_file(&target, serial)),
+                write: &|file, pem| write_new(file, pem.as_bytes(), 0o600).map_err(|failure| failure.said),
+                target: target.clone(),
+                wait,
+            };
+            fleet.secure_by_hand(&hand, &progress).await
+        }
+    }
+}
+
 /// Walks the steps for all devices, some at once, and shows them live; outcomes in the order of the orders.
-pub async fn all(fleet: &Arc<Fleet>, orders: Vec<(String, Order)>) -> Vec<Outcome> {
+pub async fn all(fleet: &Arc<Fleet>, orders: Vec<(String, Way)>) -> Vec<Outcome> {
     let lines = MultiProgress::new();
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     let count = orders.len();
-    for (index, (name, order)) in orders.into_iter().enumerate() {
+    for (index, (name, way)) in orders.into_iter().enumerate() {
         let line = Line::new(&lines, &name);
         let (fleet, places) = (fleet.clone(), places.clone());
         running.spawn(async move {
             let _place = places.acquire().await;
-            let outcome = fleet.secure(&order, &|step, ended| line.show(step, ended)).await;
+            let outcome = secured(&fleet, way, &line).await;
             line.bar.finish();
             (index, outcome)
         });
@@ -119,9 +164,13 @@ impl Line {
         let steps: Vec<String> =
             Step::ALL.iter().map(|s| format!("{} {s}", marks.get(s).unwrap_or(&'·'))).collect();
         self.bar.set_message(steps.join("  "));
-        if let (false, Some(outcome)) = (self.live, ended) {
-            let text = Words::english().say(&outcome.text).text;
+        let Some(outcome) = ended else { return };
+        let text = Words::english().say(&outcome.text).text;
+        if !self.live {
             tell(&format!("{}  {mark} {step:8} {text} ({:.2} s)", self.name, outcome.seconds));
+        } else if outcome.state == StepState::Waiting {
+            // Somebody is to do it while the lines go on.
+            self.bar.println(format!("{}  {text}", self.name));
         }
     }
 }
