@@ -57,6 +57,8 @@ pub(crate) struct Core {
 pub(crate) struct Live {
     pub(crate) store: Store,
     pub(crate) guard: Guard,
+    /// The camera's clock minus the true time.
+    pub(crate) clock_offset: Duration,
     pub(crate) http_on: bool,
     pub(crate) https_on: bool,
     pub(crate) served: Option<Arc<Served>>,
@@ -116,6 +118,7 @@ impl Core {
         let mut live = Live {
             store,
             guard,
+            clock_offset: clock_offset(&options),
             http_on: false,
             https_on: false,
             served: None,
@@ -160,13 +163,22 @@ impl Core {
 
     /// The camera's own idea of the time.
     pub(crate) fn clock(&self) -> OffsetDateTime {
-        clock(&self.options)
+        OffsetDateTime::now_utc() + self.look(|live| live.clock_offset)
     }
 
     /// The time that it tells as UTC.
     pub(crate) fn told_time(&self) -> OffsetDateTime {
-        let told_as = if self.options.has(Fault::LocalTimeAsUtc) { LOCAL_TIME } else { Duration::ZERO };
-        self.clock() - told_as
+        self.clock() - self.told_as()
+    }
+
+    /// Sets the clock to what was told as UTC.
+    pub(crate) fn set_clock(&self, utc: OffsetDateTime) {
+        let offset = utc + self.told_as() - OffsetDateTime::now_utc();
+        self.change(|live| live.clock_offset = offset);
+    }
+
+    fn told_as(&self) -> Duration {
+        if self.options.has(Fault::LocalTimeAsUtc) { LOCAL_TIME } else { Duration::ZERO }
     }
 
     /// Whether it takes keys of this kind.
@@ -386,9 +398,9 @@ impl Store {
     }
 }
 
-fn clock(options: &Options) -> OffsetDateTime {
-    let behind = if options.has(Fault::WrongClock) { CLOCK_BEHIND } else { Duration::ZERO };
-    OffsetDateTime::now_utc() - behind
+/// How far the clock is off when the camera starts.
+fn clock_offset(options: &Options) -> Duration {
+    if options.has(Fault::WrongClock) { -CLOCK_BEHIND } else { Duration::ZERO }
 }
 
 /// The self-signed certificate a camera leaves the factory with: a name for people, no SAN, ten years.
@@ -398,7 +410,7 @@ fn factory(options: &Options) -> Result<(Vec<u8>, Pair), rcgen::Error> {
     subject.push(DnType::OrganizationName, "Simulated Cameras");
     subject.push(DnType::CommonName, options.name.as_str());
     let contents = Contents { subject, extensions: Vec::new() };
-    let now = clock(options);
+    let now = OffsetDateTime::now_utc() + clock_offset(options);
     let validity = (now - Duration::days(1), now + Duration::days(3650));
     let certificate = keys::self_signed(&pair, &rcgen::PKCS_ECDSA_P256_SHA256, contents, validity)?;
     Ok((certificate, pair))

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use roxmltree::Node;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use time::format_description::well_known::Rfc3339;
+use time::{Date, Month, PrimitiveDateTime, Time};
 
 use crate::core::{Core, Store};
 use crate::device_certificates::{DeviceCertificates, Refusal};
@@ -35,6 +36,7 @@ pub(crate) fn perform(core: &Arc<Core>, base: &str, request: Node<'_, '_>) -> Re
     let mut switch = None;
     let content = match operation {
         "GetSystemDateAndTime" => nothing(arguments).map(|()| date_and_time(core))?,
+        "SetSystemDateAndTime" => set_date_and_time(core, arguments)?,
         "GetServices" => get_services(core, base, arguments)?,
         "GetServiceCapabilities" => nothing(arguments).map(|()| CAPABILITIES.to_owned())?,
         "GetCapabilities" => get_capabilities(base, arguments)?,
@@ -91,6 +93,44 @@ fn date_and_time(core: &Core) -> String {
          <tt:UTCDateTime>{date_time}</tt:UTCDateTime><tt:LocalDateTime>{date_time}</tt:LocalDateTime>\
          </tds:SystemDateAndTime>"
     )
+}
+
+/// SetSystemDateAndTime: by hand alone, since this camera asks no time server.
+fn set_date_and_time(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let kind = text(arguments.required("DateTimeType")?);
+    soap::boolean(arguments.required("DaylightSavings")?)?;
+    let _ = arguments.optional("TimeZone");
+    let utc = arguments.optional("UTCDateTime");
+    arguments.end()?;
+    let Some(utc) = utc.filter(|_| kind == "Manual") else {
+        return Err(SoapFault::invalid("NtpServerUndefined", "There is no time server."));
+    };
+    let mut parts = Children::of(utc, TT);
+    let (clock, calendar) = (parts.required("Time")?, parts.required("Date")?);
+    parts.end()?;
+    let [hour, minute, second] = numbers(clock, ["Hour", "Minute", "Second"])?;
+    let [year, month, day] = numbers(calendar, ["Year", "Month", "Day"])?;
+    let of = || {
+        let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
+        let date = Date::from_calendar_date(year, month, u8::try_from(day).ok()?).ok()?;
+        let [hour, minute, second] =
+            [hour, minute, second].map(|number| u8::try_from(number).unwrap_or(u8::MAX));
+        Some(PrimitiveDateTime::new(date, Time::from_hms(hour, minute, second).ok()?).assume_utc())
+    };
+    let utc = of().ok_or_else(|| SoapFault::invalid("InvalidDateTime", "There is no such time."))?;
+    core.set_clock(utc);
+    Ok(String::new())
+}
+
+fn numbers(node: Node<'_, '_>, names: [&str; 3]) -> Result<[i32; 3], SoapFault> {
+    let mut parts = Children::of(node, TT);
+    let mut found = [0; 3];
+    for (name, number) in names.into_iter().zip(&mut found) {
+        let child = parts.required(name)?;
+        *number = text(child).parse().map_err(|_| soap::bad_value(child))?;
+    }
+    parts.end()?;
+    Ok(found)
 }
 
 fn get_services(core: &Core, base: &str, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {

@@ -297,8 +297,11 @@ pub struct Secure {
     /// Switch plain HTTP off once HTTPS is verified
     #[arg(long)]
     pub disable_http: bool,
+    /// Give a device whose clock is more than an hour off this computer's time
+    #[arg(long)]
+    pub set_clock: bool,
     /// Make the package, and watch until you have uploaded it on the device's own page
-    #[arg(long, conflicts_with_all = ["user", "password_file", "disable_http"])]
+    #[arg(long, conflicts_with_all = ["user", "password_file", "disable_http", "set_clock"])]
     pub by_hand: bool,
     /// By hand: where the package goes [default: the address and the serial number, .pem]
     #[arg(long, value_name = "FILE", requires = "by_hand")]

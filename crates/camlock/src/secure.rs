@@ -79,8 +79,9 @@ fn by_driver(
     let credentials = Credentials { user, password };
     let way = |target: Target| {
         let name = target.text.clone();
-        let (disable_http, consent) = (secure.disable_http, setting.yes);
-        (name, Way::Driver(Order { target, credentials: credentials.clone(), disable_http, consent }))
+        let credentials = credentials.clone();
+        let (disable_http, set_clock, consent) = (secure.disable_http, secure.set_clock, setting.yes);
+        (name, Way::Driver(Order { target, credentials, disable_http, set_clock, consent }))
     };
     Ok(targets.into_iter().map(way).collect())
 }

@@ -171,6 +171,11 @@ pub trait Driver: Send {
     /// The first authenticated call: who it is, and what is needed to go back. Changes nothing.
     async fn note(&mut self) -> Result<Before, Error>;
 
+    /// Gives the device this computer's time, and reads it back: its clock minus ours, as it tells it afterwards.
+    async fn set_clock(&mut self) -> Result<time::Duration, Error> {
+        Err(Error::NotOffered { operation: "setting of the clock".to_owned() })
+    }
+
     /// Has the device make a key, waits for it, and returns a CSR (PKCS#10, DER). The names in it are a wish.
     /// A key that a broken run left under this mark is used again.
     async fn request(&mut self, mark: &str, names: &[AltName]) -> Result<Vec<u8>, Error>;

@@ -145,6 +145,40 @@ impl Onvif {
         read(&answer, service, operation)
     }
 
+    /// SetSystemDateAndTime, by hand: a device that asked a time server in vain stops asking. Its time zone and
+    /// daylight saving stay as they are.
+    pub(crate) async fn set_clock(&mut self) -> Result<Duration, Error> {
+        const GET: &str = "GetSystemDateAndTime";
+        let now = self.call(Service::Device, GET, "").await?;
+        let had = now.child(TDS, "SystemDateAndTime");
+        let saving = had.and_then(|had| xsd::boolean(had.text_of(TT, "DaylightSavings")?)).unwrap_or(false);
+        let zone = had.and_then(|had| had.child(TT, "TimeZone")?.text_of(TT, "TZ"));
+        let zone = zone.map(|zone| format!("<tds:TimeZone>{}</tds:TimeZone>", soap::element("tt:TZ", zone)));
+        let utc = OffsetDateTime::now_utc();
+        let arguments = format!(
+            "<tds:DateTimeType>Manual</tds:DateTimeType><tds:DaylightSavings>{saving}</tds:DaylightSavings>{}\
+             <tds:UTCDateTime><tt:Time><tt:Hour>{}</tt:Hour><tt:Minute>{}</tt:Minute><tt:Second>{}</tt:Second></tt:Time>\
+             <tt:Date><tt:Year>{}</tt:Year><tt:Month>{}</tt:Month><tt:Day>{}</tt:Day></tt:Date></tds:UTCDateTime>",
+            zone.unwrap_or_default(),
+            utc.hour(),
+            utc.minute(),
+            utc.second(),
+            utc.year(),
+            u8::from(utc.month()),
+            utc.day(),
+        );
+        // A token dated by the clock that it had is too old, or of the future, once that clock is set.
+        self.call(Service::Device, "SetSystemDateAndTime", &arguments).await?;
+        self.clock_offset = Duration::ZERO;
+        let told = self.call(Service::Device, GET, "").await?;
+        let clock = clock(&told).ok_or_else(|| Error::UnexpectedAnswer {
+            operation: GET.to_owned(),
+            detail: "no time".to_owned(),
+        })?;
+        self.clock_offset = clock - OffsetDateTime::now_utc();
+        Ok(self.clock_offset)
+    }
+
     /// GetDeviceInformation: the first call of a user, because it is harmless and not open to everyone.
     pub(crate) async fn device_info(&mut self) -> Result<DeviceInfo, Error> {
         let answer = self.call(Service::Device, "GetDeviceInformation", "").await?;

@@ -29,6 +29,10 @@ impl Driver for OnvifDevice {
         Ok(Before { certificates: self.statuses().await?, ..before })
     }
 
+    async fn set_clock(&mut self) -> Result<time::Duration, Error> {
+        self.onvif.set_clock().await
+    }
+
     async fn request(&mut self, _mark: &str, _names: &[AltName]) -> Result<Vec<u8>, Error> {
         Err(Error::NotOffered { operation: "making of a key".to_owned() })
     }

@@ -29,6 +29,10 @@ impl Driver for OnvifSecurity {
         Ok(Before { assigned_paths: self.assigned().await?, ..before })
     }
 
+    async fn set_clock(&mut self) -> Result<time::Duration, Error> {
+        self.onvif.set_clock().await
+    }
+
     async fn request(&mut self, mark: &str, names: &[AltName]) -> Result<Vec<u8>, Error> {
         let deadline = Instant::now() + self.onvif.limits().key_generation;
         let key = match self.key_of(mark).await? {

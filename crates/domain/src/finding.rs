@@ -76,6 +76,10 @@ pub enum Finding {
     ClockBehind { hours: i64 },
     /// The device's clock is further off than a certificate can be dated for.
     ClockOff { hours: i64 },
+    /// The device's clock was so many hours off and was set.
+    ClockSet { hours: i64 },
+    /// The device's clock could not be set; `reason` is a code with its arguments.
+    ClockNotSet { reason: serde_json::Value },
     /// The driver was written from documents and never tried on a real device.
     DriverUnproven { driver: String, source: String },
     /// Installing replaces what cannot be read back from the device.
@@ -102,14 +106,16 @@ impl Finding {
             | Finding::WeakKey { .. }
             | Finding::KeySentInClear
             | Finding::ClockOff { .. }
+            | Finding::ClockNotSet { .. }
             | Finding::NotTidied { .. }
             | Finding::OneSlot
             | Finding::CertificateLeft
             | Finding::UploadInClear
             | Finding::SlotOverwritten => Severity::Warning,
-            Finding::FirstContactUnchecked | Finding::ClockBehind { .. } | Finding::DriverUnproven { .. } => {
-                Severity::Info
-            }
+            Finding::ClockSet { .. }
+            | Finding::FirstContactUnchecked
+            | Finding::ClockBehind { .. }
+            | Finding::DriverUnproven { .. } => Severity::Info,
             _ => Severity::Error,
         }
     }

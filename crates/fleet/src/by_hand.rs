@@ -44,6 +44,7 @@ impl Fleet {
             // Nobody signs in.
             credentials: Credentials { user: String::new(), password: Zeroizing::default() },
             disable_http: false,
+            set_clock: false,
             consent: false,
         };
         let mut run = Run::new(self, &order, progress);

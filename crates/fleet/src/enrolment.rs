@@ -189,9 +189,10 @@ impl Run<'_> {
     async fn enter(&mut self, found: Found, contact: &Contact) -> Result<Session, Error> {
         let abilities = found.abilities().clone();
         let driver_name = found.driver().to_owned();
-        let clock_behind = self.clock(found.clock_offset());
+        let clock_offset = found.clock_offset().unwrap_or_default();
         let mut driver = found.connect();
         let before = driver.note().await?;
+        let clock_behind = self.clock(&mut *driver, clock_offset).await;
         self.outcome.model = model(&before);
         self.outcome
             .findings
@@ -245,12 +246,24 @@ impl Run<'_> {
         })
     }
 
-    /// How far the certificate is to be dated back, and what to say of the device's clock.
-    fn clock(&mut self, offset: Option<time::Duration>) -> time::Duration {
-        let behind = -offset.unwrap_or_default();
+    /// How far the certificate is to be dated back, and what to say of the device's clock. It is set with consent alone,
+    /// since recordings carry its time.
+    async fn clock(&mut self, driver: &mut dyn Driver, mut offset: time::Duration) -> time::Duration {
+        if self.order.set_clock && offset.abs() > time::Duration::HOUR {
+            match driver.set_clock().await {
+                Ok(after) => {
+                    if after.abs() <= time::Duration::MINUTE {
+                        self.outcome.findings.push(Finding::ClockSet { hours: offset.whole_hours().abs() });
+                    }
+                    offset = after;
+                }
+                Err(e) => self.outcome.findings.push(Finding::ClockNotSet { reason: reason(&e) }),
+            }
+        }
+        let behind = -offset;
         if behind > time::Duration::days(29) || behind < -time::Duration::days(300) {
             self.outcome.findings.push(Finding::ClockOff { hours: behind.whole_hours().abs() });
-        } else if behind > time::Duration::hours(1) {
+        } else if behind > time::Duration::HOUR {
             self.outcome.findings.push(Finding::ClockBehind { hours: behind.whole_hours() });
         }
         behind.max(time::Duration::ZERO)

@@ -66,6 +66,8 @@ pub struct Order {
     pub credentials: Credentials,
     /// Switch plain HTTP off once HTTPS is verified.
     pub disable_http: bool,
+    /// The operator accepts that a clock which is more than an hour off is set to this computer's time.
+    pub set_clock: bool,
     /// The operator accepts that a certificate which cannot be brought back is overwritten.
     pub consent: bool,
 }

@@ -143,6 +143,7 @@ async fn a_driver_takes_over_without_taking_back_what_a_person_did() {
         target: camera.http_url().parse().unwrap(),
         credentials: credentials(),
         disable_http: false,
+        set_clock: false,
         consent: false,
     };
     let outcome = site.fleet.secure(&order, &|_, _| ()).await;

@@ -53,6 +53,7 @@ async fn ending(fleet: &Fleet, model: Model, fault: Option<Fault>) -> String {
         target: camera.http_url().parse().unwrap(),
         credentials: Credentials { user: "admin".into(), password: Zeroizing::new(password.into()) },
         disable_http: false,
+        set_clock: false,
         consent: true,
     };
     let outcome = timeout(PATIENCE, fleet.secure(&order, &|_, _| ())).await;

@@ -44,7 +44,7 @@ impl Site {
     async fn secure(&self, target: &str, change: impl FnOnce(&mut Order)) -> Outcome {
         let credentials = Credentials { user: "admin".into(), password: Zeroizing::new(PASSWORD.into()) };
         let target = target.parse().unwrap();
-        let mut order = Order { target, credentials, disable_http: false, consent: false };
+        let mut order = Order { target, credentials, disable_http: false, set_clock: false, consent: false };
         change(&mut order);
         self.fleet.secure(&order, &|_, _| ()).await
     }
@@ -317,4 +317,32 @@ async fn the_ledger_believes_the_last_look() {
     assert!(outcome.error.is_some());
     assert_eq!(site.device(&camera).await.verdict, Verdict::NotSecure);
     camera.stop().await;
+}
+
+/// With consent the clock is set, and the certificate is not dated back for what it was.
+#[tokio::test]
+async fn a_wrong_clock_is_set_only_with_consent() {
+    let site = Site::new().await;
+    for model in [Model::OnvifSecurity, Model::OnvifDevice] {
+        for faults in [vec![Fault::WrongClock], vec![Fault::WrongClock, Fault::UsernameToken]] {
+            let camera = camera(model, |o| o.faults = faults).await;
+            let left = site.secure(&camera.http_url(), |_| ()).await;
+            assert!(
+                has(&left, |f| matches!(f, Finding::ClockBehind { hours: 479..=480 })),
+                "{:?}",
+                left.findings
+            );
+            site.age(5).await;
+            let set = site.secure(&camera.http_url(), |o| o.set_clock = true).await;
+            assert!(set.is_done(), "{:?}", set.error);
+            assert!(has(&set, |f| matches!(f, Finding::ClockSet { hours: 479..=480 })), "{:?}", set.findings);
+            site.age(5).await;
+            let after = site.secure(&camera.http_url(), |o| o.set_clock = true).await;
+            let of_the_clock =
+                |f: &Finding| matches!(f, Finding::ClockSet { .. } | Finding::ClockBehind { .. });
+            assert!(after.is_done() && !has(&after, of_the_clock), "{:?}", after.findings);
+            assert_eq!(camera.state().logins_refused, 0);
+            camera.stop().await;
+        }
+    }
 }
