@@ -7,6 +7,7 @@ import requests
 import zeep
 from requests.auth import HTTPDigestAuth
 from zeep.transports import Transport
+from zeep.wsse.username import UsernameToken
 
 from onvif_schema import DEVICE_WSDL, SECURITY_WSDL
 
@@ -24,12 +25,14 @@ SECURITY = "http://www.onvif.org/ver10/advancedsecurity/wsdl"
 
 
 class OnvifClient:
-    """The services of one camera, in the name of one user, by HTTP Digest."""
+    """The services of one camera, in the name of one user, by HTTP Digest or by a token in each message."""
 
-    def __init__(self, camera: dict[str, str], folder: Path) -> None:
+    def __init__(self, camera: dict[str, str], folder: Path, *, by_token: bool = False) -> None:
         self._folder = folder
         session = requests.Session()
-        session.auth = HTTPDigestAuth(camera["user"], camera["password"])
+        user, password = camera["user"], camera["password"]
+        self._token = UsernameToken(user, password, use_digest=True) if by_token else None
+        session.auth = None if by_token else HTTPDigestAuth(user, password)
         self._transport = Transport(session=session, timeout=10, operation_timeout=20)
         self.device = self._client(
             DEVICE, DEVICE_WSDL, "DeviceBinding", camera["http"] + "/onvif/device_service"
@@ -40,7 +43,7 @@ class OnvifClient:
         wrapper.write_text(
             WRAPPER.format(namespace=namespace, wsdl=wsdl, binding=binding, address=address)
         )
-        return zeep.Client(str(wrapper), transport=self._transport).service
+        return zeep.Client(str(wrapper), transport=self._transport, wsse=self._token).service
 
     def security(self, binding: str) -> Any:
         """A binding of the Security service, where GetServices says that it is."""

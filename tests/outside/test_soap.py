@@ -208,6 +208,18 @@ def test_zeep_gives_the_device_service_a_certificate(
     assert_official(exchanges, {"LoadCertificateWithPrivateKey", "SetCertificatesStatus", "GetCertificates"})
 
 
+@pytest.mark.parametrize("fault", ["sha256-digest", "username-token"])
+def test_other_signs_of_a_user_are_what_others_make(start_camera: StartCamera, tmp_path: Path, fault: str) -> None:
+    """requests (SHA-256) and zeep (UsernameToken) are let in, and nobody with another password."""
+    camera = start_camera("onvif-device", "--fault", fault)
+    by_token = fault == "username-token"
+    client = OnvifClient(camera, tmp_path, by_token=by_token)
+    assert client.device.GetDeviceInformation().Model == "onvif-device"
+    wrong = OnvifClient(camera | {"password": "wrong"}, tmp_path, by_token=by_token)
+    with pytest.raises((zeep.exceptions.Fault, zeep.exceptions.TransportError)):
+        wrong.device.GetDeviceInformation()
+
+
 COMMON = {"GetSystemDateAndTime", "GetServices", "GetDeviceInformation", "GetNetworkProtocols", "SetNetworkProtocols"}
 SECURITY = {
     "GetServiceCapabilities",
@@ -243,6 +255,9 @@ OTHER_WAYS = {
     "a factory certificate is switched off": (["onvif-device", "--factory-certificate"], 0, DEVICE),
     "old capability names": (["onvif-security", "--capability-names", "old"], 0, SECURITY),
     "new capability names": (["onvif-security", "--capability-names", "new"], 0, SECURITY),
+    "Digest with SHA-256": (["onvif-security", "--fault", "sha256-digest"], 0, SECURITY),
+    "a token in each message": (["onvif-device", "--fault", "username-token"], 0, DEVICE),
+    "a wrong clock is set": (["onvif-security", "--fault", "wrong-clock"], 0, {"SetSystemDateAndTime"}),
     "stale nonces": (["onvif-security", "--fault", "short-nonces"], 0, SECURITY),
     "no HTTPS, so all is taken back": (
         ["onvif-security", "--fault", "https-refused"],
@@ -279,7 +294,8 @@ def test_other_ways_speak_by_the_schema(
     """A factory certificate, old firmware, and every way back: operations that a good day never needs."""
     options, status, expected = OTHER_WAYS[way]
     camera = start_camera(*options)
-    site.secure(camera, status=status)
+    # No other clock than a wrong one is set.
+    site.secure(camera, "--set-clock", status=status)
     assert_official(official_schema.judge_transcript(camera["transcript"]), expected)
 
 
