@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::core::Core;
+use crate::discovery;
 use crate::options::{Model, Options};
 use crate::state::State;
 
@@ -18,6 +19,10 @@ impl Camera {
     pub async fn start(options: Options) -> io::Result<Camera> {
         let core = tokio::task::spawn_blocking(|| Core::new(options)).await.map_err(io::Error::other)??;
         let core = Arc::new(core);
+        if core.options.discovery {
+            let sockets = discovery::open(core.options.bind)?;
+            tokio::spawn(discovery::serve(Arc::clone(&core), sockets));
+        }
         let https = core.look(|live| live.served.is_some());
         // From the factory, so not refused by the fault that refuses to switch HTTPS on.
         core.start(https).await?;

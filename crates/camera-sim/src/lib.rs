@@ -29,6 +29,7 @@ mod csr;
 mod device_certificates;
 mod device_service;
 mod digest;
+mod discovery;
 mod form;
 mod http;
 mod keys;

@@ -55,6 +55,9 @@ struct Arguments {
     /// Leave the factory with a self-signed certificate and HTTPS on
     #[arg(long)]
     factory_certificate: bool,
+    /// Answer WS-Discovery on UDP port 3702
+    #[arg(long)]
+    discovery: bool,
     /// Write every SOAP message to this directory, without passwords and private keys
     #[arg(long, value_name = "DIR")]
     transcript: Option<PathBuf>,
@@ -111,6 +114,7 @@ fn options(arguments: Arguments, password: String) -> Options {
     options.key_generation = Duration::from_millis(arguments.key_generation_ms);
     options.capability_names = arguments.capability_names;
     options.factory_certificate = arguments.factory_certificate;
+    options.discovery = arguments.discovery;
     options.transcript = arguments.transcript;
     if let Some(name) = arguments.name {
         options.name = name;

@@ -54,7 +54,7 @@ impl fmt::Display for Model {
 /// Something a real camera was seen, or feared, to do wrong. Several may be on at once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Fault {
-    /// GetServices names another host in every address.
+    /// GetServices and WS-Discovery name another host in every address.
     AnnouncesElsewhere,
     /// CreatePKCS10CSR fails (env:Receiver, ter:Action, ter:CSRCreationFailed).
     CsrFails,
@@ -157,6 +157,8 @@ pub struct Options {
     pub capability_names: CapabilityNames,
     /// Leaves the factory with a self-signed certificate and HTTPS on.
     pub factory_certificate: bool,
+    /// Answers WS-Discovery on UDP port 3702: multicast, and unicast at its own address.
+    pub discovery: bool,
     /// Where to write every SOAP message; never holds a password or a private key.
     pub transcript: Option<PathBuf>,
 }
@@ -181,6 +183,7 @@ impl Options {
             key_generation: Duration::from_millis(300),
             capability_names: CapabilityNames::Both,
             factory_certificate: false,
+            discovery: false,
             transcript: None,
         }
     }

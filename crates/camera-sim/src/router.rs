@@ -22,7 +22,7 @@ use crate::{page, pem_page};
 const ONVIF_UPLOADS: [&str; 2] = ["UploadCertificate", "LoadCertificateWithPrivateKey"];
 
 /// A host that is not the camera (TEST-NET-3, RFC 5737).
-const ELSEWHERE: &str = "203.0.113.9";
+pub(crate) const ELSEWHERE: &str = "203.0.113.9";
 /// 100 MB, which cost nothing until they are sent.
 static NOTHING: [u8; 100_000_000] = [0; 100_000_000];
 

@@ -47,9 +47,14 @@ pub enum Command {
     /// What a browser would say of a device
     #[command(after_help = "Example:\n  camlock check 192.168.1.64 https://gate.lan:8443/")]
     Check(Check),
+    /// The devices on the network, which driver speaks to each, and what a browser says; no password is needed
+    #[command(
+        after_help = "Example:\n  camlock find\n  camlock find 192.168.1.0/24\n  camlock find --list cameras.csv\n\nA device with a driver is noted, so that camlock secure --all knows it."
+    )]
+    Find(Find),
     /// The whole enrolment: key, request, certificate, upload, HTTPS, proof
     #[command(
-        after_help = "Example:\n  camlock secure 192.168.1.64 192.168.1.65 --user admin\n  camlock secure 192.168.1.66 --by-hand   (a device that no driver speaks to)"
+        after_help = "Example:\n  camlock secure 192.168.1.64 192.168.1.65 --user admin\n  camlock secure --all --user admin       (every device that camlock find noted)\n  camlock secure 192.168.1.66 --by-hand   (a device that no driver speaks to)"
     )]
     Secure(Secure),
     /// Signs a certificate request made elsewhere
@@ -282,12 +287,29 @@ pub struct Check {
     pub name: Option<String>,
 }
 
+/// `find`
+#[derive(Debug, clap::Args)]
+pub struct Find {
+    /// Ranges whose every address is asked, addresses, host names or URLs [default: whoever answers on this network]
+    #[arg(value_name = "RANGE|ADDRESS")]
+    pub targets: Vec<String>,
+    /// A list of addresses: the first column of each line, as other programs export it
+    #[arg(long, value_name = "FILE")]
+    pub list: Option<PathBuf>,
+}
+
 /// `secure`
 #[derive(Debug, clap::Args)]
 pub struct Secure {
     /// Addresses, host names or URLs
-    #[arg(required = true, value_name = "TARGET")]
+    #[arg(required_unless_present_any = ["all", "list"], value_name = "TARGET")]
     pub targets: Vec<String>,
+    /// Every device in the ledger (camlock list, camlock find) but those that are served by hand
+    #[arg(long, conflicts_with_all = ["targets", "list", "by_hand"])]
+    pub all: bool,
+    /// A list of targets: the first column of each line, as other programs export it
+    #[arg(long, value_name = "FILE")]
+    pub list: Option<PathBuf>,
     /// A user of the device with administrator's rights
     #[arg(long)]
     pub user: Option<String>,

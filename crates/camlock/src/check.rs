@@ -39,10 +39,17 @@ async fn roots(check: &Check, setting: &Setting) -> Result<Vec<Certificate>, Fai
         let bytes = std::fs::read(file).map_err(|e| Failure::file("file-unreadable", file, &e))?;
         return Ok(Certificate::read_all(&bytes)?);
     }
-    // Without an authority no root is trusted; `check` never needs a data directory.
+    // `check` never needs a data directory.
     let Ok(directory) = setting.directory() else { return Ok(Vec::new()) };
-    let Ok(store) = Store::open(&directory).await else { return Ok(Vec::new()) };
-    Ok(Public::read(&store).await.map(|p| p.roots()).unwrap_or_default())
+    Ok(roots_of(Store::open(&directory).await.ok().as_ref()).await)
+}
+
+/// The roots of the site's authority; without one no root is trusted.
+pub async fn roots_of(store: Option<&Store>) -> Vec<Certificate> {
+    match store {
+        Some(store) => Public::read(store).await.map(|p| p.roots()).unwrap_or_default(),
+        None => Vec::new(),
+    }
 }
 
 fn as_json(report: &Report, words: &Words) -> serde_json::Value {

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod files;
+mod find;
 mod host;
 mod import;
 mod list;
@@ -20,6 +21,7 @@ mod secure;
 mod serve;
 mod setting;
 mod talk;
+mod targets;
 mod upkeep;
 mod vault_commands;
 
@@ -59,6 +61,7 @@ async fn run(args: Args) -> Result<bool, Failure> {
         Command::Doctor => doctor::run(&setting).await,
         Command::Trust(trust) => authority_commands::trust(&trust, &setting).await,
         Command::Check(check) => check::run(&check, &setting).await,
+        Command::Find(find) => find::run(&find, &setting).await,
         Command::Secure(secure) => secure::run(&secure, &setting).await,
         Command::Sign(sign) => files::sign(&sign, &setting).await,
         Command::Issue(issue) => files::issue(&issue, &setting).await,

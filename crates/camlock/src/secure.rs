@@ -3,10 +3,11 @@
 use std::{collections::HashMap, io::IsTerminal, path::PathBuf, sync::Arc, time::Duration};
 
 use devices::Credentials;
-use domain::{Step, StepState, Target};
+use domain::{Scheme, Step, StepState, Target};
 use fleet::{Fleet, HandOrder, Limits, Order, Outcome, StepOutcome};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
+use store::DeviceRow;
 use tokio::{sync::Semaphore, task::JoinSet};
 use words::Words;
 
@@ -16,13 +17,23 @@ use crate::{
     files::write_new,
     setting::{self, Setting},
     talk::{self, paint, print, print_json, tell},
+    targets,
 };
 
 /// So many devices at once: more would only wait for each other on a small machine.
 const AT_ONCE: usize = 8;
 
 pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
-    let targets = secure.targets.iter().map(|t| t.parse()).collect::<Result<Vec<Target>, _>>()?;
+    let mut targets = secure.targets.iter().map(|t| t.parse()).collect::<Result<Vec<Target>, _>>()?;
+    if let Some(file) = &secure.list {
+        targets.extend(targets::list(file)?);
+    }
+    if secure.all {
+        targets = known(setting).await?;
+    }
+    if targets.is_empty() {
+        talk::warn(&json!({"code": "no-devices"}));
+    }
     let orders = match secure.by_hand {
         true => by_hand(secure, targets)?,
         false => by_driver(secure, targets, setting)?,
@@ -44,6 +55,22 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
         return Err(broken);
     }
     Ok(outcomes.iter().all(Outcome::is_done))
+}
+
+/// Every device in the ledger that a driver speaks to.
+async fn known(setting: &Setting) -> Result<Vec<Target>, Failure> {
+    let devices = setting.store().await?.devices(None).await?;
+    let target = |device: DeviceRow| {
+        // Where both usual ports may answer the device is named by its host alone.
+        let port = Some(device.port).filter(|port| *port != Scheme::Http.default_port());
+        let plain = Target { text: String::new(), host: device.host, port, scheme: None };
+        let text = match port {
+            Some(port) => format!("{}:{port}", plain.url_host()),
+            None => plain.dial_host(),
+        };
+        Target { text, ..plain }
+    };
+    Ok(devices.into_iter().filter(|device| device.driver != fleet::BY_HAND).map(target).collect())
 }
 
 /// How a device is to be secured.

@@ -4,7 +4,7 @@
 //! specification). A device with ONVIF's Security service is spoken to by that. Then the makers' own dialects; then
 //! ONVIF's old device service; last the recipes, by what the start page shows.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::Deref};
 
 use hyper::header::{LOCATION, SERVER};
 use time::{Duration, OffsetDateTime};
@@ -31,34 +31,52 @@ pub async fn find(endpoint: &Endpoint, limits: &Limits, credentials: Credentials
     let http = Http::new(endpoint.clone(), *limits)?;
     let mut session = Session::new(http.clone(), credentials);
     let mut seen = ask_onvif(&http).await?;
-    if !seen.is_onvif() {
-        if let Some((maker, abilities)) = makers::recognise(&http).await? {
-            return Ok(Found::of(maker, abilities, session, None));
-        }
-        match find_recipe(&http).await {
-            Ok((recipe, abilities)) => {
-                let driver = format!("recipe:{}", recipe.name);
-                let dialect = Dialect::Recipe(Box::new(recipe));
-                return Ok(Found { session, dialect, driver, abilities, clock_offset: None });
-            }
-            // Some devices want a login even for these questions.
-            Err(not_a_camera @ Error::NotACamera { .. }) if seen.wants_login => {
-                seen.ask_again(&mut session).await?;
-                if !seen.is_onvif() {
-                    return Err(not_a_camera);
-                }
-            }
-            Err(e) => return Err(e),
-        }
-    } else if seen.wants_login && !matches!(seen.services, Said::Response(_)) {
+    if seen.is_onvif() && seen.wants_login && !matches!(seen.services, Said::Response(_)) {
         seen.ask_again(&mut session).await?;
     }
-    onvif(session, seen).await
+    let wants_login = seen.wants_login && !seen.is_onvif();
+    let recognised = match recognised(&http, seen).await {
+        // Some devices want a login even for these questions.
+        Err(not_a_camera @ Error::NotACamera { .. }) if wants_login => {
+            let mut seen = ask_onvif(&http).await?;
+            seen.ask_again(&mut session).await?;
+            if !seen.is_onvif() {
+                return Err(not_a_camera);
+            }
+            recognised(&http, seen).await?
+        }
+        other => other?,
+    };
+    Ok(Found { session, recognised })
+}
+
+/// What can be known of a device without credentials.
+pub async fn recognise(endpoint: &Endpoint, limits: &Limits) -> Result<Recognised, Error> {
+    let http = Http::new(endpoint.clone(), *limits)?;
+    let seen = ask_onvif(&http).await?;
+    recognised(&http, seen).await
+}
+
+async fn recognised(http: &Http, seen: Seen) -> Result<Recognised, Error> {
+    if seen.is_onvif() {
+        return onvif(http, seen).await;
+    }
+    if let Some((maker, abilities)) = makers::recognise(http).await? {
+        return Ok(Recognised::of(maker, abilities, None));
+    }
+    let (recipe, abilities) = find_recipe(http).await?;
+    let driver = format!("recipe:{}", recipe.name);
+    Ok(Recognised { dialect: Dialect::Recipe(Box::new(recipe)), driver, abilities, clock_offset: None })
+}
+
+/// A device whose dialect is known, and a user of it.
+pub struct Found {
+    session: Session,
+    recognised: Recognised,
 }
 
 /// A device whose dialect is known.
-pub struct Found {
-    session: Session,
+pub struct Recognised {
     dialect: Dialect,
     driver: String,
     abilities: Abilities,
@@ -72,15 +90,9 @@ enum Dialect {
     Recipe(Box<Recipe>),
 }
 
-impl Found {
-    fn of(
-        maker: &'static Maker,
-        abilities: Abilities,
-        session: Session,
-        clock_offset: Option<Duration>,
-    ) -> Found {
-        let (dialect, driver) = (Dialect::Maker(maker), maker.name.to_owned());
-        Found { session, dialect, driver, abilities, clock_offset }
+impl Recognised {
+    fn of(maker: &'static Maker, abilities: Abilities, clock_offset: Option<Duration>) -> Recognised {
+        Recognised { dialect: Dialect::Maker(maker), driver: maker.name.to_owned(), abilities, clock_offset }
     }
 
     /// `onvif-security`, `onvif-device`, a maker's name, or `recipe:` and its name.
@@ -97,20 +109,30 @@ impl Found {
     pub fn clock_offset(&self) -> Option<Duration> {
         self.clock_offset
     }
+}
 
+impl Deref for Found {
+    type Target = Recognised;
+
+    fn deref(&self) -> &Recognised {
+        &self.recognised
+    }
+}
+
+impl Found {
     /// The driver. Sends nothing yet.
     pub fn connect(self) -> Box<dyn Driver> {
-        let session = self.session;
-        match self.dialect {
+        let Found { session, recognised: Recognised { dialect, abilities, clock_offset, .. } } = self;
+        match dialect {
             Dialect::Security { device, security } => {
-                let key_kind = self.abilities.key_kinds.into_iter().next().unwrap_or_default();
+                let key_kind = abilities.key_kinds.into_iter().next().unwrap_or_default();
                 Box::new(OnvifSecurity {
-                    onvif: Onvif::new(session, device, Some(security), self.clock_offset),
+                    onvif: Onvif::new(session, device, Some(security), clock_offset),
                     key_kind,
                 })
             }
             Dialect::Device { device } => {
-                Box::new(OnvifDevice { onvif: Onvif::new(session, device, None, self.clock_offset) })
+                Box::new(OnvifDevice { onvif: Onvif::new(session, device, None, clock_offset) })
             }
             Dialect::Maker(maker) => (maker.connect)(session),
             Dialect::Recipe(recipe) => Box::new(RecipeDriver { recipe: *recipe, session }),
@@ -120,11 +142,16 @@ impl Found {
 
 impl fmt::Debug for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Found { session: _, dialect: _, driver, abilities, clock_offset } = self;
-        f.debug_struct("Found")
-            .field("driver", driver)
-            .field("abilities", abilities)
-            .field("clock_offset", clock_offset)
+        self.recognised.fmt(f)
+    }
+}
+
+impl fmt::Debug for Recognised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recognised")
+            .field("driver", &self.driver)
+            .field("abilities", &self.abilities)
+            .field("clock_offset", &self.clock_offset)
             .finish_non_exhaustive()
     }
 }
@@ -188,10 +215,9 @@ async fn ask_onvif(http: &Http) -> Result<Seen, Error> {
     Ok(Seen { device, time, services, wants_login })
 }
 
-/// Which of the two ONVIF dialects.
-async fn onvif(session: Session, seen: Seen) -> Result<Found, Error> {
+/// Which of the two ONVIF dialects, or the maker's own.
+async fn onvif(http: &Http, seen: Seen) -> Result<Recognised, Error> {
     let Seen { device, time, services, .. } = seen;
-    let http = session.http();
     let now = OffsetDateTime::now_utc();
     let clock_offset = match &time {
         Said::Response(answer) => onvif::clock(answer).map(|clock| clock - now),
@@ -214,7 +240,7 @@ async fn onvif(session: Session, seen: Seen) -> Result<Found, Error> {
         }
         None => {
             if let Some((maker, abilities)) = makers::recognise(http).await? {
-                return Ok(Found::of(maker, abilities, session, clock_offset));
+                return Ok(Recognised::of(maker, abilities, clock_offset));
             }
             let abilities = Abilities {
                 makes_key: false,
@@ -227,7 +253,7 @@ async fn onvif(session: Session, seen: Seen) -> Result<Found, Error> {
             ("onvif-device", Dialect::Device { device }, abilities)
         }
     };
-    Ok(Found { session, dialect, driver: driver.to_owned(), abilities, clock_offset })
+    Ok(Recognised { dialect, driver: driver.to_owned(), abilities, clock_offset })
 }
 
 /// Where the Security service is and which kinds of key it makes, if it can do all that an enrolment needs.

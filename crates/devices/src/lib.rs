@@ -17,6 +17,7 @@
 mod fake;
 
 mod digest;
+pub mod discovery;
 mod error;
 mod find;
 #[cfg(test)]
@@ -41,7 +42,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub use error::Error;
-pub use find::{Found, find};
+pub use find::{Found, Recognised, find, recognise};
 pub use tls::PublicKeyPin;
 
 /// How long a device may take.

@@ -27,7 +27,7 @@ const NAMESPACES_MAX: usize = 500;
 const ATTRIBUTES_MAX: usize = 500;
 /// ONVIF's own have 50 characters. Every element keeps its own copy.
 const NAMESPACE_MAX: usize = 200;
-const NODES_MAX: u32 = 50_000;
+pub(crate) const NODES_MAX: u32 = 50_000;
 const DEPTH_MAX: usize = 40;
 
 /// The two services that certificates need.
@@ -145,7 +145,7 @@ pub(crate) fn read(answer: &Answer, service: Service, operation: &str) -> Result
 
 /// Whether the parser can read it at once: its time grows with the square of an element's attributes, and with
 /// the namespaces times the elements that declare one.
-fn is_cheap(text: &str) -> bool {
+pub(crate) fn is_cheap(text: &str) -> bool {
     text.len() <= SOAP_MAX
         && text.matches("xmlns").count() <= NAMESPACES_MAX
         // No attribute may hold a '<', so each tag is within one piece.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What the ledger has for the driver of such a device.
-pub(crate) const DRIVER: &str = "by-hand";
+pub const BY_HAND: &str = "by-hand";
 
 /// What is to be done for one device by hand.
 pub struct HandOrder<'a> {
@@ -59,14 +59,14 @@ impl Run<'_> {
         let contact = contact::meet(self.fleet, &self.order.target).await?;
         self.outcome.verdict = contact.report.verdict;
         self.outcome.before = contact.report.verdict;
-        self.outcome.driver = Some(DRIVER.to_owned());
+        self.outcome.driver = Some(BY_HAND.to_owned());
         if let Some(ours) = contact.ours.clone()
             && !is_due(&ours.row)
             && self.fleet.authority.stands_behind(&ours.row)
         {
             return self.already_secure(contact, ours).await;
         }
-        self.journal.done(&Said::Found { driver: DRIVER.to_owned() }).await?;
+        self.journal.done(&Said::Found { driver: BY_HAND.to_owned() }).await?;
 
         self.journal.begin(Step::Inspect);
         match contact.report.findings.first() {
@@ -135,7 +135,7 @@ impl Run<'_> {
             port: contact.port,
             name: &name,
             model: contact.known.as_ref().and_then(|known| known.model.as_deref()),
-            driver: DRIVER,
+            driver: BY_HAND,
             first_verdict: contact.report.verdict,
             first_finding: first.as_deref(),
         };

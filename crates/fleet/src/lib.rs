@@ -21,7 +21,7 @@ use serde::Serialize;
 use store::Store;
 use time::OffsetDateTime;
 
-pub use by_hand::HandOrder;
+pub use by_hand::{BY_HAND, HandOrder};
 pub use error::{Error, Said};
 
 /// When a certificate is to be renewed: 30 days before its end, or when two thirds of a short life are over.

@@ -9,7 +9,10 @@ pub mod requests;
 
 pub use dice::Dice;
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use authority::{Pile, Policy};
+use devices::discovery::{self, Sighting};
 use pki::{Certificate, Limits, Permitted, PrivateKey, Request, package, pem};
 use time::macros::datetime;
 
@@ -17,19 +20,45 @@ use time::macros::datetime;
 pub type Target = fn(&[u8]);
 
 /// Each target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 10] = [
+    ("announcement", announcement),
     ("certificate", certificate),
     ("import", import),
     ("pem", pem),
     ("pkcs12", pkcs12),
     ("policy", policy),
     ("private_key", private_key),
+    ("probe_matches", probe_matches),
     ("request", request),
     ("wishes", wishes),
 ];
 
 /// The passphrase of what is encrypted in the corpora.
 const PASSPHRASE: &str = "secret";
+
+/// Where packets of discovery come from in the corpora.
+const SENDER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+
+/// An answer of multicast DNS: the device is where it came from, and what is shown of it is one short line.
+pub fn announcement(bytes: &[u8]) {
+    discovery::read_announcement(bytes, SENDER).iter().for_each(sighting);
+}
+
+/// An answer to a probe of WS-Discovery.
+pub fn probe_matches(bytes: &[u8]) {
+    discovery::read_probe_matches(bytes, SENDER).iter().for_each(sighting);
+}
+
+fn sighting(seen: &Sighting) {
+    assert_eq!(seen.address, SENDER);
+    assert!(!seen.ports.contains(&0) && (seen.ports.is_empty() || seen.elsewhere.is_none()));
+    for text in [&seen.id, &seen.name, &seen.model, &seen.elsewhere].into_iter().flatten() {
+        assert!(
+            !text.is_empty() && text.chars().count() <= 200 && !text.contains(char::is_control),
+            "{text:?}"
+        );
+    }
+}
 
 /// A certificate, as a device serves it: everything that is told of one.
 pub fn certificate(bytes: &[u8]) {

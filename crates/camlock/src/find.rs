@@ -1,0 +1,525 @@
+//! `find`: the devices on the network, which driver speaks to each, and what a browser says of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::IsTerminal,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+use comfy_table::{Cell, Table, presets::UTF8_FULL_CONDENSED};
+use devices::{
+    Endpoint, PublicKeyPin,
+    discovery::{self, By, Sighting},
+};
+use domain::{AltName, Report, Scheme, Target, Verdict};
+use indicatif::{ProgressBar, ProgressStyle};
+use inspect::Options;
+use serde_json::json;
+use store::{NewDevice, Store};
+use time::OffsetDateTime;
+use tokio::{sync::Semaphore, sync::mpsc, task::JoinSet};
+use words::Words;
+
+use crate::{
+    args::Find,
+    check::roots_of,
+    failure::Failure,
+    setting::Setting,
+    talk::{self, print, print_json, tell, verdict_cell},
+    targets::{self, Named},
+};
+
+/// How long to listen: WS-Discovery lets a device wait half a second before it answers, cameras take longer.
+const LISTEN: Duration = Duration::from_secs(4);
+/// Time for a port on a network of one's own.
+const CONNECT: Duration = Duration::from_secs(1);
+/// Devices that are asked at once who they are.
+const AT_ONCE: usize = 32;
+/// More devices than any network has that answers to this; what comes after is not kept.
+const DEVICES_MAX: usize = 100_000;
+
+pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
+    let mut ranges = BTreeSet::new();
+    let mut named = Vec::new();
+    for text in &find.targets {
+        match targets::named(text)? {
+            Named::Range(addresses) => ranges.extend(addresses),
+            Named::One(target) => named.push(target),
+        }
+    }
+    if let Some(file) = &find.list {
+        named.extend(targets::list(file)?);
+    }
+    let store = match setting.directory() {
+        Ok(directory) => Store::open(&directory).await.ok(),
+        Err(_) => None,
+    };
+    let progress = Progress::new();
+    let mut devices = Devices::default();
+    if find.targets.is_empty() && find.list.is_none() {
+        // Whoever this computer spoke to lately is near.
+        ranges.extend(neighbours().into_keys());
+        listen(&mut devices, &progress).await?;
+        // Whoever answered may have more pages than it said.
+        ranges.extend(devices.addresses());
+    }
+    sweep(&mut devices, ranges.into_iter().collect(), &progress).await?;
+    devices.join(&neighbours());
+    devices.name(named);
+
+    let options = Options {
+        connect: CONNECT * 2,
+        answer: Duration::from_secs(5),
+        ..Options::trusting(roots_of(store.as_ref()).await, OffsetDateTime::now_utc())
+    };
+    if let Some(store) = &store {
+        devices.remember(store).await?;
+    }
+    let met = meet_all(devices, &options, &progress).await;
+    progress.bar.finish_and_clear();
+    if let Some(store) = &store {
+        for device in &met {
+            keep(store, device).await?;
+        }
+    }
+
+    let words = Words::english();
+    if setting.json {
+        print_json(&met.iter().map(|device| device.as_json(&words)).collect::<Vec<_>>());
+    } else if met.is_empty() {
+        print("Nothing.");
+    } else {
+        print(&table(&met).to_string());
+    }
+    if find.targets.is_empty() && find.list.is_none() && !met.iter().any(|d| d.by.contains(&By::WsDiscovery))
+    {
+        talk::warn(&json!({"code": "multicast-silent"}));
+    }
+    Ok(true)
+}
+
+async fn listen(devices: &mut Devices, progress: &Progress) -> Result<(), Failure> {
+    let (to, mut seen) = mpsc::channel(100);
+    let listening = tokio::spawn(async move { discovery::listen(LISTEN, &to).await });
+    while let Some(sighting) = seen.recv().await {
+        devices.add(sighting);
+        progress.bar.set_message(format!("listening: {} devices", devices.0.len()));
+    }
+    match listening.await {
+        Ok(Ok(0)) | Err(_) => talk::warn(&json!({"code": "no-network"})),
+        Ok(Ok(_)) => {}
+        Ok(Err(e)) => return Err(Failure::broken("no-interfaces", "reason", &e.to_string())),
+    }
+    Ok(())
+}
+
+async fn sweep(devices: &mut Devices, addresses: Vec<Ipv4Addr>, progress: &Progress) -> Result<(), Failure> {
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    let count = addresses.len();
+    let (to, mut seen) = mpsc::channel(100);
+    let bar = progress.bar.clone();
+    let sweeping = tokio::spawn(async move {
+        let told = |done| bar.set_message(format!("asked {done} of {count} addresses"));
+        discovery::sweep(addresses, CONNECT, &to, told).await
+    });
+    while let Some(sighting) = seen.recv().await {
+        devices.add(sighting);
+    }
+    match sweeping.await {
+        Ok(Err(e)) => Err(Failure::broken("no-interfaces", "reason", &e.to_string())),
+        _ => Ok(()),
+    }
+}
+
+/// What was seen of one device, or of one address of it.
+#[derive(Clone)]
+struct Seen {
+    hosts: BTreeSet<AltName>,
+    ports: BTreeSet<u16>,
+    by: BTreeSet<By>,
+    id: Option<String>,
+    name: Option<String>,
+    model: Option<String>,
+    elsewhere: Option<String>,
+    mac: Option<String>,
+    /// As the operator named it.
+    target: Option<Target>,
+}
+
+/// Every device once.
+#[derive(Default)]
+struct Devices(Vec<Seen>);
+
+impl Devices {
+    fn add(&mut self, sighting: Sighting) {
+        let Sighting { address, by, ports, id, name, model, elsewhere } = sighting;
+        let host = AltName::Ip(address.to_canonical());
+        let same = |seen: &Seen| {
+            // By its identifier where both have one: behind one address may be two, forwarded.
+            match (&seen.id, &id) {
+                (Some(one), Some(other)) => one == other,
+                _ => seen.hosts.contains(&host),
+            }
+        };
+        let at = match self.0.iter().position(same) {
+            Some(at) => at,
+            None if self.0.len() >= DEVICES_MAX => return,
+            None => {
+                self.0.push(Seen::new());
+                self.0.len() - 1
+            }
+        };
+        let Some(seen) = self.0.get_mut(at) else { return };
+        seen.hosts.insert(host);
+        seen.by.insert(by);
+        // A port that it was told to have says more than one that is open.
+        if by == By::Port && seen.by.contains(&By::WsDiscovery) && !seen.ports.is_empty() {
+            seen.ports.extend(ports.into_iter().filter(|port| *port == 443));
+        } else {
+            seen.ports.extend(ports);
+        }
+        seen.id = seen.id.take().or(id);
+        // What the camera itself is called says more than what its web server is.
+        seen.name = match by {
+            By::WsDiscovery => name.or(seen.name.take()),
+            By::Mdns | By::Port => seen.name.take().or(name),
+        };
+        seen.model = seen.model.take().or(model);
+        seen.elsewhere = seen.elsewhere.take().or(elsewhere);
+    }
+
+    /// Addresses with one hardware address are one device, unless it is several by its own word.
+    fn join(&mut self, neighbours: &BTreeMap<Ipv4Addr, String>) {
+        let mut joined: Vec<Seen> = Vec::new();
+        for mut seen in std::mem::take(&mut self.0) {
+            let mac = |host: &AltName| match host {
+                AltName::Ip(IpAddr::V4(ip)) => neighbours.get(ip).cloned(),
+                _ => None,
+            };
+            seen.mac = seen.hosts.iter().find_map(mac);
+            let same = |other: &&mut Seen| {
+                other.mac.is_some() && other.mac == seen.mac && (other.id.is_none() || seen.id.is_none())
+            };
+            match joined.iter_mut().find(same) {
+                Some(other) => {
+                    other.hosts.extend(seen.hosts);
+                    other.ports.extend(seen.ports);
+                    other.by.extend(seen.by);
+                    other.id = other.id.take().or(seen.id);
+                    other.name = other.name.take().or(seen.name);
+                    other.model = other.model.take().or(seen.model);
+                }
+                None => joined.push(seen),
+            }
+        }
+        self.0 = joined;
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
+        self.0.iter().flat_map(|seen| &seen.hosts).filter_map(|host| match host {
+            AltName::Ip(IpAddr::V4(ip)) => Some(*ip),
+            _ => None,
+        })
+    }
+
+    /// Adds where the ledger knows that HTTPS is.
+    async fn remember(&mut self, store: &Store) -> Result<(), Failure> {
+        for seen in &mut self.0 {
+            for host in &seen.hosts {
+                for port in seen.ports.clone() {
+                    let known = store.device_at(host, port).await?;
+                    seen.ports.extend(known.and_then(|device| device.https_port));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that the operator named, whether they gave a sign of life or not.
+    fn name(&mut self, targets: Vec<Target>) {
+        for target in targets {
+            let mut seen = Seen::new();
+            seen.hosts.insert(target.host.clone());
+            seen.ports.extend(target.port);
+            seen.target = Some(target);
+            self.0.push(seen);
+        }
+    }
+}
+
+impl Seen {
+    fn new() -> Seen {
+        Seen {
+            hosts: BTreeSet::new(),
+            ports: BTreeSet::new(),
+            by: BTreeSet::new(),
+            id: None,
+            name: None,
+            model: None,
+            elsewhere: None,
+            mac: None,
+            target: None,
+        }
+    }
+}
+
+/// A device that was asked who it is.
+struct Met {
+    seen: Seen,
+    /// Where it was spoken to.
+    host: AltName,
+    port: u16,
+    driver: Option<String>,
+    report: Report,
+    by: BTreeSet<By>,
+}
+
+/// Asks all of them, some at once; told as they come, in order of their addresses at the end.
+async fn meet_all(devices: Devices, options: &Options, progress: &Progress) -> Vec<Met> {
+    let count = devices.0.len();
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = JoinSet::new();
+    for seen in devices.0 {
+        let (places, options) = (places.clone(), options.clone());
+        running.spawn(async move {
+            let _place = places.acquire().await;
+            meet(seen, &options).await
+        });
+    }
+    let mut met = Vec::new();
+    while let Some(ended) = running.join_next().await {
+        let Ok(Some(device)) = ended else { continue };
+        progress.tell(&device);
+        met.push(device);
+        progress.bar.set_message(format!("asked {} of {count} devices", met.len()));
+    }
+    met.sort_by(|a, b| (&a.host, a.port).cmp(&(&b.host, b.port)));
+    met
+}
+
+/// What a browser says of it, and which driver speaks to it. Nothing but a web page is a device.
+async fn meet(seen: Seen, options: &Options) -> Option<Met> {
+    let host = seen.hosts.iter().next()?.clone();
+    let mut limits = devices::Limits::default();
+    (limits.connect, limits.answer) = (options.connect, options.answer);
+    let whole = seen.target.clone().unwrap_or_else(|| whole(&host, &seen.ports));
+    let mut report = inspect::check(&whole, options).await;
+    let mut driver = None;
+    // Plain pages first: they are open to everyone's questions.
+    let mut ports: Vec<u16> = seen.ports.iter().copied().collect();
+    if ports.is_empty() {
+        ports.extend([Scheme::Http.default_port(), Scheme::Https.default_port()]);
+    }
+    ports.sort_by_key(|port| (matches!(port, 443 | 8443), *port));
+    let mut spoken_at = ports.first().copied()?;
+    for port in ports {
+        let target = Target {
+            text: format!("{}:{port}", host.plain()),
+            host: host.clone(),
+            port: Some(port),
+            scheme: None,
+        };
+        let here = inspect::check(&target, options).await;
+        let is_better =
+            report.verdict == Verdict::Unreachable || (here.leaf.is_some() && report.leaf.is_none());
+        let pin = here.leaf.as_deref().and_then(PublicKeyPin::of_certificate);
+        if is_better && seen.target.is_none() {
+            report = here;
+        }
+        if driver.is_some() {
+            continue;
+        }
+        let endpoint = Endpoint { host: host.clone(), port, pin };
+        if let Ok(recognised) = devices::recognise(&endpoint, &limits).await {
+            driver = Some(recognised.driver().to_owned());
+            spoken_at = port;
+        }
+    }
+    // What has an open port and no page is no device; what was named is shown whatever it is.
+    if report.verdict == Verdict::Unreachable
+        && driver.is_none()
+        && seen.target.is_none()
+        && seen.id.is_none()
+    {
+        return None;
+    }
+    let by = seen.by.clone();
+    Some(Met { seen, host, port: spoken_at, driver, report, by })
+}
+
+/// The device as a browser would open it.
+fn whole(host: &AltName, ports: &BTreeSet<u16>) -> Target {
+    let usual = ports.is_empty() || ports.contains(&80) || ports.contains(&443);
+    let port = ports.first().copied().filter(|_| !usual);
+    let text = match port {
+        Some(port) => format!("{}:{port}", host.plain()),
+        None => host.plain(),
+    };
+    Target { text, host: host.clone(), port, scheme: None }
+}
+
+/// A device with a driver is in the ledger from now on, so that `secure --all` knows it.
+async fn keep(store: &Store, device: &Met) -> Result<(), Failure> {
+    let Some(driver) = &device.driver else { return Ok(()) };
+    if store.device_at(&device.host, device.port).await?.is_some() {
+        return Ok(());
+    }
+    let name = device.seen.name.clone().unwrap_or_else(|| device.host.plain());
+    let first = device.report.findings.first().and_then(|f| serde_json::to_string(f).ok());
+    let new = NewDevice {
+        host: &device.host,
+        port: device.port,
+        name: &name,
+        model: device.seen.model.as_deref(),
+        driver,
+        first_verdict: device.report.verdict,
+        first_finding: first.as_deref(),
+    };
+    store.save_device(&new).await?;
+    Ok(())
+}
+
+impl Met {
+    fn address(&self) -> String {
+        match &self.seen.target {
+            Some(target) => target.text.clone(),
+            None if matches!(self.port, 80 | 443) => self.host.plain(),
+            None => format!("{}:{}", self.host.plain(), self.port),
+        }
+    }
+
+    fn named(&self) -> String {
+        let parts = [&self.seen.name, &self.seen.model];
+        let mut parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+        parts.dedup();
+        parts.join(", ")
+    }
+
+    fn as_json(&self, words: &Words) -> serde_json::Value {
+        json!({
+            "target": self.address(),
+            "addresses": self.seen.hosts.iter().map(AltName::plain).collect::<Vec<_>>(),
+            "port": self.port,
+            "name": self.seen.name,
+            "model": self.seen.model,
+            "mac": self.seen.mac,
+            "id": self.seen.id,
+            "announces": self.seen.elsewhere,
+            "seen_by": self.by,
+            "driver": self.driver,
+            "verdict": self.report.verdict,
+            "chromium": self.report.chromium,
+            "firefox": self.report.firefox,
+            "findings": talk::findings(&self.report.findings, words),
+        })
+    }
+}
+
+fn table(met: &[Met]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(["Address", "Device", "Driver", "Verdict"]);
+    for device in met {
+        let mut addresses = vec![device.address()];
+        let others = device.seen.hosts.iter().filter(|host| **host != device.host);
+        addresses.extend(others.map(|host| format!("also {}", host.plain())));
+        addresses.extend(device.seen.elsewhere.iter().map(|host| format!("says it is {host}")));
+        table.add_row([
+            Cell::new(addresses.join("\n")),
+            Cell::new(device.named()),
+            Cell::new(device.driver.as_deref().unwrap_or("none")),
+            verdict_cell(device.report.verdict, device.report.chromium.unwrap_or_default()),
+        ]);
+    }
+    table
+}
+
+/// A line on the terminal that says what goes on, and a line for each device as it comes.
+struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    fn new() -> Progress {
+        let bar =
+            if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Progress { bar }
+    }
+
+    fn tell(&self, device: &Met) {
+        let driver = device.driver.as_deref().unwrap_or("no driver");
+        let line = format!("{}  {}  {driver}", device.address(), device.named());
+        self.bar.suspend(|| tell(&line));
+    }
+}
+
+/// The hardware addresses of whoever this computer spoke to lately.
+fn neighbours() -> BTreeMap<Ipv4Addr, String> {
+    let table = std::fs::read_to_string("/proc/net/arp").unwrap_or_default();
+    let entry = |line: &str| {
+        let mut columns = line.split_whitespace();
+        let address = columns.next()?.parse().ok()?;
+        let mac = columns.nth(2)?;
+        // An entry without an answer has zeros.
+        (mac != "00:00:00:00:00:00").then(|| (address, mac.to_owned()))
+    };
+    table.lines().skip(1).filter_map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sighting(address: &str, id: Option<&str>) -> Sighting {
+        Sighting {
+            address: address.parse().unwrap(),
+            by: if id.is_some() { By::WsDiscovery } else { By::Port },
+            ports: [80].into(),
+            id: id.map(str::to_owned),
+            name: None,
+            model: None,
+            elsewhere: None,
+        }
+    }
+
+    #[test]
+    fn one_device_with_several_addresses_is_one() {
+        let mut devices = Devices::default();
+        for (address, id) in [
+            ("10.0.0.1", Some("urn:uuid:1")),
+            ("10.0.0.2", Some("urn:uuid:1")),
+            ("10.0.0.2", None),
+            ("10.0.0.3", Some("urn:uuid:3")),
+            ("10.0.0.4", None),
+        ] {
+            devices.add(sighting(address, id));
+        }
+        assert_eq!(devices.0.len(), 3);
+        let mac = |address: &str, mac: &str| (address.parse().unwrap(), mac.to_owned());
+        devices.join(&BTreeMap::from([
+            mac("10.0.0.3", "02:00:00:00:00:03"),
+            mac("10.0.0.4", "02:00:00:00:00:03"),
+        ]));
+        let hosts: Vec<usize> = devices.0.iter().map(|seen| seen.hosts.len()).collect();
+        assert_eq!(hosts, [2, 2]);
+    }
+
+    #[test]
+    fn two_devices_behind_one_hardware_address_stay_two() {
+        let mut devices = Devices::default();
+        devices.add(sighting("10.0.0.1", Some("urn:uuid:1")));
+        devices.add(sighting("10.0.0.2", Some("urn:uuid:2")));
+        let router = "02:00:00:00:00:01".to_owned();
+        let mac = |address: &str| (address.parse().unwrap(), router.clone());
+        devices.join(&BTreeMap::from([mac("10.0.0.1"), mac("10.0.0.2")]));
+        assert_eq!(devices.0.len(), 2);
+    }
+}

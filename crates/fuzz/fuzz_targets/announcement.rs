@@ -1,0 +1,4 @@
+//! [`fuzz::announcement`] for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::announcement(bytes));
