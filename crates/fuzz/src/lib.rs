@@ -20,10 +20,11 @@ use time::macros::datetime;
 pub type Target = fn(&[u8]);
 
 /// Each target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("announcement", announcement),
     ("certificate", certificate),
     ("import", import),
+    ("old_tls", old_tls),
     ("pem", pem),
     ("pkcs12", pkcs12),
     ("policy", policy),
@@ -91,6 +92,15 @@ pub fn import(bytes: &[u8]) {
     assert_eq!(adopted.key.public_key(), signs.public_key());
     assert!(adopted.root.is_ca() && signs.is_ca() && adopted.root.is_self_issued());
     assert!(adopted.issuer.is_none_or(|issuer| issuer.is_signed_by(&adopted.root) == Ok(true)));
+}
+
+/// The first answer of a server that is too old for our library.
+pub fn old_tls(bytes: &[u8]) {
+    let Some(old) = inspect::old::read(bytes) else { return };
+    assert!(old.version.starts_with("SSL") || old.version.starts_with("TLS"));
+    assert!(old.suite.starts_with("TLS_") || old.suite.starts_with("0x"));
+    let size: usize = old.chain.iter().map(Vec::len).sum();
+    assert!(size <= bytes.len() && old.chain.iter().all(|certificate| !certificate.is_empty()));
 }
 
 /// PEM in any encoding: what is found is found again when it is written properly.

@@ -26,7 +26,11 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::{Options, judge::rsa_bits};
+use crate::{
+    Options,
+    judge::rsa_bits,
+    old::{self, Old},
+};
 
 /// Why there was no connection.
 #[derive(Debug)]
@@ -52,6 +56,8 @@ pub(crate) enum Tls {
     Failed {
         how: Failure,
         reason: String,
+        /// What it has to offer to older clients.
+        old: Option<Old>,
     },
     /// Connected, and no whole answer in that many seconds.
     Silent(u64),
@@ -83,6 +89,19 @@ pub(crate) enum Failure {
     /// The connection was cut.
     Reset,
     Other,
+}
+
+impl Failure {
+    /// Whether a client of ten years ago might have come further.
+    fn may_be_of_age(&self) -> bool {
+        use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
+        matches!(
+            self,
+            Failure::OldVersion
+                | Failure::NoCipher
+                | Failure::Alert(ProtocolVersion | HandshakeFailure | InsufficientSecurity)
+        )
+    }
 }
 
 /// What `GET /` found.
@@ -118,7 +137,15 @@ pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
     };
     match timeout(options.answer, TlsConnector::from(Arc::new(config)).connect(name, stream)).await {
         Err(_) => Tls::Silent(options.answer.as_secs()),
-        Ok(Err(e)) => tls_failure(&e),
+        Ok(Err(e)) => {
+            let mut failure = tls_failure(&e);
+            if let Tls::Failed { how, old, .. } = &mut failure
+                && how.may_be_of_age()
+            {
+                *old = old::look(target, port, options).await;
+            }
+            failure
+        }
         Ok(Ok(stream)) => {
             let version = match stream.get_ref().1.protocol_version() {
                 Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
@@ -135,7 +162,7 @@ pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
 }
 
 fn broken(reason: &str) -> Tls {
-    Tls::Failed { how: Failure::Other, reason: reason.into() }
+    Tls::Failed { how: Failure::Other, reason: reason.into(), old: None }
 }
 
 /// So much of an answer is read.
@@ -179,7 +206,7 @@ fn sends_to_https(answer: &[u8]) -> bool {
         && text.lines().any(|l| l.strip_prefix("location:").is_some_and(|u| u.trim().starts_with("https://")))
 }
 
-async fn connect(target: &Target, port: u16, patience: Duration) -> Result<TcpStream, Refusal> {
+pub(crate) async fn connect(target: &Target, port: u16, patience: Duration) -> Result<TcpStream, Refusal> {
     let host = target.dial_host();
     let addresses = match timeout(patience, tokio::net::lookup_host((host.as_str(), port))).await {
         Ok(Ok(addresses)) => addresses.collect::<Vec<_>>(),
@@ -206,7 +233,7 @@ fn tls_failure(e: &io::Error) -> Tls {
         None if e.kind() == io::ErrorKind::UnexpectedEof => Failure::Closed,
         None => Failure::Reset,
     };
-    Tls::Failed { how, reason: e.to_string() }
+    Tls::Failed { how, reason: e.to_string(), old: None }
 }
 
 fn client_config(witness: Arc<Witness>) -> Result<ClientConfig, TlsError> {

@@ -11,6 +11,7 @@ use crate::{
     Options,
     dial::{Failure, Tls},
     leaf::{Leaf, Purpose},
+    old::Old,
 };
 
 /// Warn this many days ahead of the end.
@@ -61,7 +62,10 @@ pub(crate) fn judge(target: &Target, port: u16, tls: Tls, options: &Options) -> 
     report.name = Some(name.clone());
     let (chain, version) = match tls {
         Tls::Served { chain, version } => (chain, version),
-        Tls::Failed { how, reason } => return concluded(report, vec![broken_handshake(how, reason)]),
+        Tls::Failed { how, reason, old: None } => {
+            return concluded(report, vec![broken_handshake(how, reason)]);
+        }
+        Tls::Failed { how, old: Some(old), .. } => return too_old(report, how, old, name, options),
         Tls::OtherProtocol | Tls::Silent(_) | Tls::Refused(_) => {
             let finding = Finding::NotTls { port };
             return concluded(
@@ -89,6 +93,20 @@ pub(crate) fn judge(target: &Target, port: u16, tls: Tls, options: &Options) -> 
         report.verdict = Verdict::Secure;
     }
     report
+}
+
+/// What an old server shows to old clients: no browser comes so far, but people can be told what it has.
+fn too_old(mut report: Report, how: Failure, old: Old, name: &AltName, options: &Options) -> Report {
+    let mut found = vec![broken_handshake(how, format!("{}, {}", old.version, old.suite))];
+    report.tls = Some(old.version);
+    if let Some((der, others)) = old.chain.split_first()
+        && let (Ok(certificate), Some(leaf)) = (Certificate::from_der(der), Leaf::read(der))
+    {
+        report.certificate = Some(certificate.summary());
+        let more = findings(&certificate, &leaf, others, name, options);
+        found.extend(more.into_iter().map(|more| Seen { chromium: None, firefox: None, ..more }));
+    }
+    concluded(report, found)
 }
 
 fn seen(

@@ -6,6 +6,7 @@
 mod dial;
 mod judge;
 mod leaf;
+pub mod old;
 
 use std::time::Duration;
 

@@ -626,10 +626,12 @@ async fn ports_that_speak_no_tls_or_refuse_it() {
         ),
     ] {
         println!("{answer:?}");
+        // What an old server chose is told though nothing came of it.
+        let chosen = answer.starts_with(&[22, 3, 1]).then_some("TLSv1.0");
         let port = answering(answer).await;
         let report = look(&format!("https://127.0.0.1:{port}/"), &trusting(&[])).await;
         assert_report(&report, Verdict::NotSecure, page, &[finding]);
-        assert_eq!((report.tls, report.leaf, report.certificate), (None, None, None));
+        assert_eq!((report.tls, report.leaf, report.certificate), (chosen, None, None));
     }
 }
 
