@@ -68,6 +68,8 @@ pub(crate) enum Store {
     Security(Keystore),
     Device(DeviceCertificates),
     Page(Option<Installed>),
+    #[cfg(feature = "makers")]
+    Axis(crate::makers::axis::Certificates),
 }
 
 /// Why a port was not switched.
@@ -86,6 +88,10 @@ pub(crate) enum SwitchRefusal {
 impl Core {
     /// Takes both ports and makes the factory's certificate; nothing listens yet.
     pub(crate) fn new(options: Options) -> io::Result<Self> {
+        #[cfg(feature = "makers")]
+        if let Some(why) = crate::makers::impossible(&options) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         let transcript = options.transcript.as_deref().map(Transcript::create).transpose()?;
         let http = Port::reserve(SocketAddr::new(options.bind, options.http_port))?;
         let https = Port::reserve(SocketAddr::new(options.bind, options.https_port))?;
@@ -101,6 +107,10 @@ impl Core {
             Model::OnvifSecurity => Store::Security(Keystore::default()),
             Model::OnvifDevice => Store::Device(DeviceCertificates::default()),
             Model::PemPage => Store::Page(None),
+            #[cfg(feature = "makers")]
+            Model::Axis => Store::Axis(crate::makers::axis::Certificates::default()),
+            #[cfg(feature = "makers")]
+            Model::Hanwha => Store::Device(DeviceCertificates::default()),
         };
         let mut live = Live {
             store,
@@ -254,6 +264,8 @@ impl Live {
         let (keys, certificates, paths) = match &self.store {
             Store::Security(keystore) => keystore.summaries(),
             Store::Device(store) => (Vec::new(), store.summaries(), Vec::new()),
+            #[cfg(feature = "makers")]
+            Store::Axis(store) => (Vec::new(), store.summaries(), Vec::new()),
             Store::Page(installed) => {
                 let chain = installed.iter().flat_map(|installed| installed.chain.iter());
                 let summary = |der: &Vec<u8>| CertificateSummary { id: "page".to_owned(), der: der.clone() };
@@ -284,6 +296,8 @@ impl Store {
         match self {
             Store::Security(keystore) => keystore.identity(),
             Store::Device(store) => store.identity(),
+            #[cfg(feature = "makers")]
+            Store::Axis(store) => store.identity(),
             Store::Page(installed) => {
                 installed.as_ref().map(|installed| (installed.chain.clone(), &installed.pair))
             }
@@ -294,6 +308,8 @@ impl Store {
         match self {
             Store::Security(keystore) => keystore.assigned.clone(),
             Store::Device(store) => store.enabled(),
+            #[cfg(feature = "makers")]
+            Store::Axis(store) => store.in_use.clone(),
             Store::Page(installed) => installed.iter().map(|_| "page".to_owned()).collect(),
         }
     }
@@ -305,6 +321,8 @@ impl Store {
                 let _ = keystore.install_factory(certificate, pair);
             }
             Store::Device(store) => store.install_factory(certificate, pair),
+            #[cfg(feature = "makers")]
+            Store::Axis(store) => store.install_factory(certificate, pair),
             Store::Page(installed) => *installed = Some(Installed { chain: vec![certificate], pair }),
         }
     }

@@ -1,8 +1,6 @@
 //! What both ONVIF drivers do: calls to a device's services, and those operations of the device service
 //! (devicemgmt.wsdl) that are about the device and not about certificates.
 
-use std::collections::BTreeMap;
-
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 use zeroize::Zeroizing;
 
@@ -217,8 +215,7 @@ impl Onvif {
             https_port: now.https.ports.first().copied().unwrap_or(443),
             http_on: now.http.enabled,
             http_ports: now.http.ports,
-            assigned_paths: Vec::new(),
-            certificates: BTreeMap::new(),
+            ..Before::default()
         })
     }
 }
