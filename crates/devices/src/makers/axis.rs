@@ -24,6 +24,8 @@ pub(super) const MAKER: Maker = Maker { name: "axis", probe, recognise, connect 
 const CERT: &str = "/config/rest/cert/v1";
 const AWEB: &str = "http://www.axis.com/vapix/ws/webserver";
 const ACERT: &str = "http://www.axis.com/vapix/ws/cert";
+/// What the device is asked to make, the second only if it refuses the first.
+const KEY_TYPES: [&str; 2] = ["EC-P256", "RSA-2048"];
 /// The first AXIS OS whose interface for certificates is released.
 const FIRST: (u32, u32) = (11, 11);
 
@@ -169,13 +171,21 @@ impl Driver for Axis {
                 other => format!("DNS:{}", other.plain()),
             });
             let common_name = names.first().map_or_else(|| mark.to_owned(), AltName::plain);
-            let data = json!({
-                "alias": mark,
-                "key_type": "EC-P256",
-                "subject": format!("CN={common_name}"),
-                "subject_alt_names": alt_names.collect::<Vec<_>>(),
-            });
-            self.call(Method::POST, "create_certificate", Some(data)).await?;
+            let alt_names: Vec<String> = alt_names.collect();
+            let mut made = Ok(Value::Null);
+            for kind in KEY_TYPES {
+                let data = json!({
+                    "alias": mark,
+                    "key_type": kind,
+                    "subject": format!("CN={common_name}"),
+                    "subject_alt_names": alt_names,
+                });
+                made = self.call(Method::POST, "create_certificate", Some(data)).await;
+                if !matches!(made, Err(Error::Refused { .. })) {
+                    break;
+                }
+            }
+            made?;
         }
         let path = format!("certificates/{}/get_csr", percent_encoded(mark));
         let csr = self.call(Method::POST, &path, Some(json!({}))).await?;
@@ -221,7 +231,16 @@ impl Driver for Axis {
 
     async fn roll_back(&mut self, mark: &str, before: &Before) -> Result<(), Error> {
         let now = self.configuration().await?;
+        let aliases = self.aliases().await?;
         let is_shown = now.certificates.iter().any(|alias| alias == mark);
+        let gone = before.in_use.iter().find(|alias| before.https_on && !aliases.contains(alias));
+        if let Some(gone) = gone.filter(|_| is_shown) {
+            return Err(Error::CannotUndo { certificate: shown(gone) });
+        }
+        let noted = before.https_on && !before.in_use.is_empty() && gone.is_none();
+        let mut certificates =
+            if is_shown || noted { before.in_use.clone() } else { now.certificates.clone() };
+        certificates.retain(|alias| aliases.contains(alias));
         // Both protocols and the certificate at once, so there is no moment without a door.
         let wanted = Configuration {
             tls: before.https_on,
@@ -230,21 +249,8 @@ impl Driver for Axis {
                 (None, true) => "HttpAndHttps".to_owned(),
                 (None, false) => "Https".to_owned(),
             },
-            // What another run chose is not touched, and where nothing was noted, nothing is known.
-            certificates: if is_shown || before.https_on && !before.in_use.is_empty() {
-                before.in_use.clone()
-            } else {
-                now.certificates.clone()
-            },
+            certificates,
             ..now.clone()
-        };
-        let aliases = self.aliases().await?;
-        if let Some(gone) = before.in_use.iter().find(|alias| before.https_on && !aliases.contains(alias)) {
-            return Err(Error::CannotUndo { certificate: shown(gone) });
-        }
-        let wanted = Configuration {
-            certificates: wanted.certificates.into_iter().filter(|alias| aliases.contains(alias)).collect(),
-            ..wanted
         };
         if wanted != now {
             self.configure(&wanted).await?;
@@ -375,6 +381,7 @@ mod tests {
     use hyper::{HeaderMap, StatusCode};
 
     use super::*;
+    use crate::fake::{self, Fake};
 
     fn answer(body: &str) -> Answer {
         Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::from(body.to_owned()) }
@@ -394,6 +401,36 @@ mod tests {
         }
         for text in ["", "{}", "[]", r#"{"data":[]}"#, "<html>"] {
             assert!(recognise(&answer(text)).is_none(), "{text}");
+        }
+    }
+
+    /// What is refused for its kind of key is asked for with the other one, and no third time.
+    #[tokio::test]
+    async fn a_device_without_curves_makes_an_rsa_key() {
+        for takes in ["RSA-2048", "none"] {
+            let fake = Fake::start(move |request| {
+                let success = |data: &str| {
+                    fake::answer("200 OK", "", &format!(r#"{{"status":"success","data":{data}}}"#))
+                };
+                if request.contains("create_certificate") && !request.contains(takes) {
+                    let error = r#"{"status":"error","error":{"code":400,"message":"key_type"}}"#;
+                    return fake::answer("400 Bad Request", "", error);
+                }
+                if request.contains("get_csr") {
+                    return success(
+                        r#""-----BEGIN CERTIFICATE REQUEST-----\nAQID\n-----END CERTIFICATE REQUEST-----\n""#,
+                    );
+                }
+                success("[]")
+            })
+            .await;
+            let made = connect(fake.session()).request("camlock-1", &["gate.lan".parse().unwrap()]).await;
+            match takes {
+                "none" => assert!(matches!(made, Err(Error::Refused { .. })), "{made:?}"),
+                _ => assert_eq!(made, Ok(vec![1, 2, 3])),
+            }
+            let asked = fake.requests().iter().filter(|r| r.contains("key_type")).count();
+            assert_eq!(asked, 2);
         }
     }
 

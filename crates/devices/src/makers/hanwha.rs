@@ -202,6 +202,7 @@ impl Driver for Hanwha {
         if let Some(gone) = before.in_use.first()
             && policy.ends_with("Public")
             && shown_before.is_none()
+            && (now.shown().is_empty() || now.shown().contains(&name))
         {
             return Err(Error::CannotUndo { certificate: shown(gone) });
         }
