@@ -76,6 +76,8 @@ pub(crate) enum Store {
     Security(Keystore),
     Device(DeviceCertificates),
     Page(Option<Installed>),
+    #[cfg(feature = "makers")]
+    Axis(crate::makers::axis::Certificates),
 }
 
 /// Why a port was not switched.
@@ -114,6 +116,10 @@ impl Core {
             Model::OnvifSecurity => Store::Security(Keystore::default()),
             Model::OnvifDevice => Store::Device(DeviceCertificates::default()),
             Model::PemPage => Store::Page(None),
+            #[cfg(feature = "makers")]
+            Model::Axis => Store::Axis(crate::makers::axis::Certificates::default()),
+            #[cfg(feature = "makers")]
+            Model::Hanwha => Store::Device(DeviceCertificates::default()),
         };
         let mut live = Live {
             store,
@@ -325,6 +331,8 @@ impl Live {
         let (keys, certificates, paths) = match &self.store {
             Store::Security(keystore) => keystore.summaries(),
             Store::Device(store) => (Vec::new(), store.summaries(), Vec::new()),
+            #[cfg(feature = "makers")]
+            Store::Axis(store) => (Vec::new(), store.summaries(), Vec::new()),
             Store::Page(installed) => {
                 let chain = installed.iter().flat_map(|installed| installed.chain.iter());
                 let summary = |der: &Vec<u8>| CertificateSummary { id: "page".to_owned(), der: der.clone() };
@@ -355,6 +363,8 @@ impl Store {
         match self {
             Store::Security(keystore) => keystore.identity(),
             Store::Device(store) => store.identity(),
+            #[cfg(feature = "makers")]
+            Store::Axis(store) => store.identity(),
             Store::Page(installed) => {
                 installed.as_ref().map(|installed| (installed.chain.clone(), &installed.pair))
             }
@@ -365,6 +375,8 @@ impl Store {
         match self {
             Store::Security(keystore) => keystore.assigned.clone(),
             Store::Device(store) => store.enabled(),
+            #[cfg(feature = "makers")]
+            Store::Axis(store) => store.in_use.clone(),
             Store::Page(installed) => installed.iter().map(|_| "page".to_owned()).collect(),
         }
     }
@@ -378,7 +390,7 @@ impl Store {
                     keystore.add_certificate(certificate, None, None, false).is_err()
                 }
                 Store::Device(store) => store.load(None, certificate, pair.private.secret_der()).is_err(),
-                Store::Page(_) => true,
+                _ => true,
             };
             if is_full {
                 return Ok(());
@@ -393,6 +405,8 @@ impl Store {
                 let _ = keystore.install_factory(certificate, pair);
             }
             Store::Device(store) => store.install_factory(certificate, pair),
+            #[cfg(feature = "makers")]
+            Store::Axis(store) => store.install_factory(certificate, pair),
             Store::Page(installed) => *installed = Some(Installed { chain: vec![certificate], pair }),
         }
     }

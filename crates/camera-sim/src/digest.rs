@@ -159,6 +159,24 @@ impl Guard {
         self.spend(&answer.nonce, answer.count, now)
     }
 
+    /// Judges the `Authorization` header of a request that came over TLS, where the camera asks for Basic (RFC 7617).
+    #[cfg(feature = "makers")]
+    pub(crate) fn check_basic(&mut self, header: Option<&str>) -> Login {
+        use base64::Engine as _;
+        let Some(header) = header else { return Login::Absent };
+        let Some(("Basic", pair)) = header.split_once(' ') else { return Login::Refused };
+        if self.locked {
+            return Login::Refused;
+        }
+        let given = base64::engine::general_purpose::STANDARD.decode(pair).unwrap_or_default();
+        if given == format!("{}:{}", self.user, self.password).into_bytes() {
+            return Login::Accepted;
+        }
+        self.logins_refused = self.logins_refused.saturating_add(1);
+        self.locked = self.locks && self.logins_refused >= LOCK_AFTER;
+        Login::Refused
+    }
+
     /// Uses a nonce once, if it may still be used.
     fn spend(&mut self, value: &str, count: u32, now: Instant) -> Login {
         let Some(nonce) = self.nonces.iter_mut().find(|nonce| nonce.value == value) else {

@@ -1,7 +1,7 @@
 //! Simulated IP cameras, for Camlock's tests and for `camlock demo`.
 //!
-//! A [`Camera`] has an HTTP port, an HTTPS port, a web page, one account behind HTTP Digest, and one of three ways
-//! to take a certificate ([`Model`]). It can be made to go wrong in the ways real cameras do ([`Fault`]), and a
+//! A [`Camera`] has an HTTP port, an HTTPS port, a web page, one account behind HTTP Digest, and one of several
+//! ways to take a certificate ([`Model`]). It can be made to go wrong in the ways real cameras do ([`Fault`]), and a
 //! test sees from behind what happened to it ([`State`]).
 //!
 //! Its messages are written from the official ONVIF WSDL and specifications, never from the `devices` crate, with
@@ -34,6 +34,8 @@ mod form;
 mod http;
 mod keys;
 mod keystore;
+#[cfg(feature = "makers")]
+mod makers;
 mod onvif;
 mod options;
 mod page;

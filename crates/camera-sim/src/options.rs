@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-/// How a simulated camera takes its certificate. Alphabetical by how much ONVIF it speaks, least last.
+/// How a simulated camera takes its certificate. By how much ONVIF it speaks, least last; then the makers' own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+#[non_exhaustive]
 pub enum Model {
     /// ONVIF with the Security service: makes its own key and request, takes a chain.
     OnvifSecurity,
@@ -16,6 +17,12 @@ pub enum Model {
     OnvifDevice,
     /// No ONVIF: a form on the camera's own web page takes one PEM file.
     PemPage,
+    /// AXIS OS 11.11 and later: makes its own key and request; REST and SOAP.
+    #[cfg(feature = "makers")]
+    Axis,
+    /// SUNAPI of Hanwha Vision: takes certificate and private key, serves only the leaf.
+    #[cfg(feature = "makers")]
+    Hanwha,
 }
 
 impl Model {
@@ -25,6 +32,10 @@ impl Model {
             Model::OnvifSecurity => "onvif-security",
             Model::OnvifDevice => "onvif-device",
             Model::PemPage => "pem-page",
+            #[cfg(feature = "makers")]
+            Model::Axis => "axis",
+            #[cfg(feature = "makers")]
+            Model::Hanwha => "hanwha",
         }
     }
 
@@ -33,6 +44,10 @@ impl Model {
         match self {
             Model::OnvifSecurity | Model::OnvifDevice => "Simulated camera",
             Model::PemPage => "PemCam",
+            #[cfg(feature = "makers")]
+            Model::Axis => crate::makers::axis::REALM,
+            #[cfg(feature = "makers")]
+            Model::Hanwha => crate::makers::hanwha::REALM,
         }
     }
 
@@ -41,6 +56,10 @@ impl Model {
         match self {
             Model::OnvifSecurity | Model::OnvifDevice => "SimCam/1.0",
             Model::PemPage => "PemCam/1.0",
+            #[cfg(feature = "makers")]
+            Model::Axis => "Apache",
+            #[cfg(feature = "makers")]
+            Model::Hanwha => "Hanwha",
         }
     }
 }
@@ -107,14 +126,20 @@ pub enum Fault {
 impl Fault {
     /// Whether a camera of this kind can have it.
     pub fn fits(self, model: Model) -> bool {
+        let is_onvif = matches!(model, Model::OnvifSecurity | Model::OnvifDevice);
         match self {
-            Fault::CsrFails | Fault::CsrKillsKey => model == Model::OnvifSecurity,
+            Fault::CsrKillsKey => model == Model::OnvifSecurity,
             Fault::AnnouncesElsewhere
             | Fault::FullStore
             | Fault::LocalTimeAsUtc
             | Fault::UsernameToken
-            | Fault::WrongClock => matches!(model, Model::OnvifSecurity | Model::OnvifDevice),
+            | Fault::WrongClock => is_onvif,
             Fault::RefusesChains => matches!(model, Model::OnvifSecurity | Model::PemPage),
+            Fault::RsaOnly => is_onvif || model == Model::PemPage,
+            #[cfg(feature = "makers")]
+            Fault::CsrFails => matches!(model, Model::OnvifSecurity | Model::Axis),
+            #[cfg(not(feature = "makers"))]
+            Fault::CsrFails => model == Model::OnvifSecurity,
             _ => true,
         }
     }
@@ -170,6 +195,10 @@ impl Options {
             Model::OnvifSecurity => "Shop front",
             Model::OnvifDevice => "Gate",
             Model::PemPage => "Yard",
+            #[cfg(feature = "makers")]
+            Model::Axis => "Ramp",
+            #[cfg(feature = "makers")]
+            Model::Hanwha => "Stairs",
         };
         Options {
             model,

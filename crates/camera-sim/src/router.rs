@@ -33,7 +33,7 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Answer, Dropped> {
     let (parts, body) = request.into_parts();
-    let login = login(&core, &parts);
+    let login = login(&core, &arrival, &parts);
     if let Some(to) = redirected(&core, &parts) {
         let mut answer = http::plain(302, "Moved.\n");
         http::set(&mut answer, header::LOCATION, &to);
@@ -72,34 +72,51 @@ pub(crate) async fn answer(
 }
 
 /// Judges the credentials a request carries.
-fn login(core: &Core, parts: &Parts) -> Login {
+fn login(core: &Core, arrival: &Arrival, parts: &Parts) -> Login {
     let mut headers = parts.headers.get_all(header::AUTHORIZATION).iter();
     // What is not text is no credentials, but is not nothing either.
     let credentials = headers.next().map(|value| value.to_str().unwrap_or_default());
     if headers.next().is_some() {
         return Login::Refused;
     }
+    #[cfg(feature = "makers")]
+    if crate::makers::axis::takes_basic(core, arrival) {
+        return core.change(|live| live.guard.check_basic(credentials));
+    }
+    #[cfg(not(feature = "makers"))]
+    let _ = arrival;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     core.change(|live| live.guard.check(parts.method.as_str(), target, credentials, Instant::now()))
 }
 
 /// The words at which an upload is dropped: only of one that would have been accepted.
 fn drop_at(core: &Core, parts: &Parts, login: Login) -> &'static [&'static str] {
-    if !core.options.has(Fault::DropsUpload) || login != Login::Accepted || parts.method != Method::POST {
+    if !core.options.has(Fault::DropsUpload) || login != Login::Accepted {
+        return &[];
+    }
+    #[cfg(feature = "makers")]
+    if crate::makers::is_upload(core.options.model, parts) {
+        return &[""];
+    }
+    if parts.method != Method::POST {
         return &[];
     }
     match core.options.model {
         Model::OnvifSecurity | Model::OnvifDevice => &ONVIF_UPLOADS,
         Model::PemPage if parts.uri.path() == pem_page::CERTIFICATE => &[""],
-        Model::PemPage => &[],
+        _ => &[],
     }
 }
 
 /// Whether that was the request that brought the certificate.
 fn is_upload(core: &Core, parts: &Parts, operation: &str) -> bool {
+    #[cfg(feature = "makers")]
+    if crate::makers::is_upload(core.options.model, parts) {
+        return true;
+    }
     match core.options.model {
         Model::OnvifSecurity | Model::OnvifDevice => ONVIF_UPLOADS.contains(&operation),
-        Model::PemPage => parts.method == Method::POST && parts.uri.path() == pem_page::CERTIFICATE,
+        _ => parts.method == Method::POST && parts.uri.path() == pem_page::CERTIFICATE,
     }
 }
 
@@ -132,6 +149,10 @@ async fn route(
     login: Login,
     body: Vec<u8>,
 ) -> (String, Answer) {
+    #[cfg(feature = "makers")]
+    if let Some(answer) = crate::makers::answer(core, arrival, parts, login, &body).await {
+        return answer;
+    }
     let path = parts.uri.path();
     let service = match (core.options.model, path) {
         (Model::OnvifSecurity | Model::OnvifDevice, onvif::DEVICE_SERVICE) => Some(Service::Device),

@@ -47,7 +47,7 @@ async fn serves_old_certificate() {
 
 #[tokio::test]
 async fn a_factory_certificate_is_served_until_it_is_replaced() {
-    for model in [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage] {
+    for model in [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage, Model::Axis, Model::Hanwha] {
         let mut options = Options::new(model, USER, PASSWORD);
         options.factory_certificate = true;
         let camera = Camera::start(options).await.unwrap();
@@ -223,4 +223,12 @@ async fn a_transcript_holds_every_message_and_no_secret() {
     let files: Vec<_> = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
     assert_eq!(files.len(), 4, "the anonymous request, the real one, and their answers");
     assert!(files.iter().all(|file| !file.contains("U0VDUkVU") && !file.contains(PASSWORD)));
+}
+
+#[tokio::test]
+async fn a_fault_that_cannot_happen_is_refused() {
+    let mut options = Options::new(Model::Hanwha, USER, PASSWORD);
+    options.faults = vec![Fault::CsrFails];
+    let refused = Camera::start(options).await.err().unwrap();
+    assert!(refused.to_string().contains("csr-fails"), "{refused}");
 }

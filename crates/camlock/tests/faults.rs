@@ -68,6 +68,8 @@ async fn what_a_slow_run_saw_is_not_believed_later() {
         (Model::OnvifSecurity, "GetAssignedServerCertificates"),
         (Model::OnvifDevice, "GetCertificatesStatus"),
         (Model::PemPage, "GET /settings/https"),
+        (Model::Axis, "GetWebServerTlsConfiguration"),
+        (Model::Hanwha, "ssl view"),
     ] {
         let camera = camera(model, &[]).await;
         camera.hold(last_look);

@@ -6,7 +6,7 @@ mod common;
 use std::{process::Stdio, time::Duration};
 
 use camera_sim::{Camera, Model};
-use common::{MODELS, PATIENCE, Site, camera, options, text};
+use common::{MODELS, PATIENCE, Site, camera, options, text, transport};
 use domain::KeyTransport;
 use fuzz::Dice;
 use serde_json::Value;
@@ -49,6 +49,15 @@ fn moments(model: Model) -> Vec<Moment> {
         Model::PemPage => {
             &[Held("GET /settings/https"), Held("POST /settings/certificate"), Held("POST /settings/https")]
         }
+        Model::Axis => &[
+            Held("GetWebServerTlsConfiguration"),
+            Held("POST create_certificate"),
+            Held("POST get_csr"),
+            Held("PATCH certificates"),
+            Held("SetWebServerTlsConfiguration"),
+        ],
+        Model::Hanwha => &[Held("ssl view"), Held("ssl install"), Held("ssl set")],
+        _ => &[],
     };
     let everywhere = ["request", "package", "install", "verify"].map(Done);
     [own, &everywhere].concat()
@@ -80,10 +89,7 @@ async fn kill(site: &Site, camera: &Camera, moment: Moment) {
 async fn ends_well(site: &Site, camera: &Camera, target: &str) -> Value {
     let outcome = site.secure_at(target, &[], 0).await;
     assert_eq!(outcome["verdict"], "secure", "{outcome}");
-    let transport = match camera.model() {
-        Model::OnvifSecurity => "none",
-        Model::OnvifDevice | Model::PemPage => "throw-away-tls",
-    };
+    let transport = transport(camera.model());
     assert_eq!(outcome["key_transport"], transport, "{outcome}");
 
     let state = camera.state();
@@ -139,6 +145,16 @@ async fn pem_page_killed_at_every_moment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn axis_killed_at_every_moment() {
+    killed_at_every_moment(Model::Axis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hanwha_killed_at_every_moment() {
+    killed_at_every_moment(Model::Hanwha).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_while_the_camera_still_makes_its_key() {
     let site = Site::founded();
     let mut options = options(Model::OnvifSecurity, &[]);
@@ -159,10 +175,14 @@ async fn killed_again_while_it_takes_back() {
             &["GetAssignedServerCertificates", "DeleteCertificationPath", "DeleteKey"][..],
         ),
         (Model::OnvifDevice, &["SetCertificatesStatus", "DeleteCertificates"]),
+        (Model::Axis, &["SetWebServerTlsConfiguration", "DELETE certificates"]),
+        (Model::Hanwha, &["ssl set", "ssl remove"]),
     ] {
         let camera = camera(model, &[]).await;
         let assigned = match model {
             Model::OnvifSecurity => "AddServerCertificateAssignment",
+            Model::Axis => "SetWebServerTlsConfiguration",
+            Model::Hanwha => "ssl set",
             _ => "SetCertificatesStatus",
         };
         kill(&site, &camera, Held(assigned)).await;

@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use camera_sim::{Fault, Model};
-use common::{MODELS, Site, camera, document, text};
+use common::{MODELS, Site, camera, document, text, transport};
 
 #[test]
 fn an_authority_is_never_overwritten() {
@@ -118,7 +118,8 @@ fn requests_are_signed_repaired_or_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_camera_becomes_secure_by_its_own_way() {
     let site = Site::founded();
-    for (model, transport) in MODELS.into_iter().zip(["none", "throw-away-tls", "throw-away-tls"]) {
+    for model in MODELS {
+        let transport = transport(model);
         let camera = camera(model, &[Fault::ShortNonces]).await;
         let outcome = site.secure(&camera, &[], 0).await;
         assert_eq!(outcome["verdict"], "secure", "{outcome}");
@@ -137,7 +138,7 @@ async fn each_camera_becomes_secure_by_its_own_way() {
         assert_eq!(checked[0]["verdict"], "secure");
     }
     let listed = tokio::task::block_in_place(|| site.json(&["list"], 0));
-    assert_eq!(listed.as_array().unwrap().len(), 3);
+    assert_eq!(listed.as_array().unwrap().len(), MODELS.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,6 +165,11 @@ async fn a_fault_ends_with_a_sentence_and_the_camera_as_it_was() {
         (Model::PemPage, Fault::DropsUpload, "connection-lost"),
         (Model::OnvifSecurity, Fault::HttpsRefused, "refused"),
         (Model::OnvifSecurity, Fault::CsrFails, "refused"),
+        (Model::Axis, Fault::DropsUpload, "connection-lost"),
+        (Model::Axis, Fault::HttpsRefused, "refused"),
+        (Model::Axis, Fault::CsrFails, "refused"),
+        (Model::Hanwha, Fault::DropsUpload, "connection-lost"),
+        (Model::Hanwha, Fault::HttpsRefused, "page-refused"),
     ];
     for (model, fault, code) in faults {
         let camera = camera(model, &[fault]).await;

@@ -357,7 +357,7 @@ fn with_two_tiers_the_root_s_key_is_elsewhere_and_an_issuer_can_follow() {
 async fn with_two_tiers_a_camera_must_send_the_issuer_too() {
     let site = block_in_place(two_tiers);
     let mut cameras = Vec::new();
-    for model in [Model::OnvifSecurity, Model::PemPage] {
+    for model in [Model::OnvifSecurity, Model::PemPage, Model::Axis] {
         let camera = camera(model, &[]).await;
         let first = site.secure(&camera, &[], 0).await;
         assert_eq!(first["verdict"], "secure", "{first}");

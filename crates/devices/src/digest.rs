@@ -1,7 +1,8 @@
 //! HTTP Digest authentication with MD5 or SHA-256 (RFC 7616; RFC 2617 for devices that send no `qop`): what cameras
 //! speak, since ONVIF makes it the rule (Core specification, "Authentication over HTTP and HTTPS").
 //!
-//! The `-sess` kinds are refused rather than guessed, and so is Basic, which shows the password.
+//! The `-sess` kinds are refused rather than guessed. Basic (RFC 7617) shows the password: when it is answered,
+//! `session` decides.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use hyper::{
@@ -11,7 +12,7 @@ use hyper::{
 use md5::{Digest as _, Md5};
 use zeroize::Zeroizing;
 
-use crate::Credentials;
+use crate::{Credentials, xsd};
 
 /// A nonce of the server and how often it was used.
 pub(crate) struct Digest {
@@ -126,6 +127,23 @@ impl Digest {
         }
         header
     }
+}
+
+/// Whether Basic is among the challenges.
+pub(crate) fn offers_basic(headers: &HeaderMap) -> bool {
+    challenges(headers).iter().any(|c| c.scheme == "basic")
+}
+
+/// The Authorization header of Basic; `None` for a user name with a colon, which Basic cannot say.
+pub(crate) fn basic(by: &Credentials) -> Option<HeaderValue> {
+    if by.user.contains(':') {
+        return None;
+    }
+    let pair = Zeroizing::new([by.user.as_bytes(), b":", by.password.as_bytes()].concat());
+    let text = Zeroizing::new(["Basic ", &Zeroizing::new(xsd::to_base64(&*pair))].concat());
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// The realms of all challenges, by which a recipe may recognise a device.

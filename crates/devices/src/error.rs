@@ -64,6 +64,13 @@ pub enum Error {
     /// A page of a recipe says no; `answer` is what it says.
     #[error("{page} says: {answer}")]
     PageRefused { page: String, answer: String },
+    /// The device has one place for a certificate of its user's, and `certificate` in it could not be brought back.
+    /// Nothing was changed.
+    #[error("{certificate:?} is in the only place for a certificate")]
+    PlaceTaken { certificate: String },
+    /// `certificate`, which the device showed before, is gone: it cannot be shown again.
+    #[error("{certificate:?} is gone and cannot be shown again")]
+    CannotUndo { certificate: String },
     /// The driver cannot do this; its abilities say so beforehand.
     #[error("this driver has no {operation}")]
     NotOffered { operation: String },

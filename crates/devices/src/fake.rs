@@ -46,6 +46,25 @@ impl Fake {
         Fake { port, requests }
     }
 
+    /// Inside TLS, with a key of its own.
+    pub(crate) async fn start_tls(
+        answer: impl Fn(&str) -> String + Send + Sync + 'static,
+    ) -> (Fake, PublicKeyPin) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["camera.lan".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        let pin = PublicKeyPin::of_certificate(&certificate).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        (Fake::start_with(Some(TlsAcceptor::from(Arc::new(config))), answer).await, pin)
+    }
+
     /// Every request so far, head and body.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()

@@ -119,6 +119,11 @@ impl Http {
         }
     }
 
+    /// Whether every connection is TLS to a key that is known.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// `http` or `https`.
     pub(crate) fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }

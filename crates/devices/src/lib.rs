@@ -9,8 +9,8 @@
 //! - A driver says what it can do as data: [`Abilities`]. None was tried on hardware; each says what it was
 //!   written from.
 //! - The host is the one the operator named. Of an address that a device gives only port and path are used.
-//! - The password goes out only as the answer to a Digest challenge, never again after it was refused, and a
-//!   private key only after a challenge. Whether a key may cross plain HTTP at all is the caller's decision:
+//! - The password goes out only as the answer to a Digest challenge (inside TLS pinned to the device's key also to a
+//!   Basic one, if there is no other), never again after it was refused, and a private key only after a challenge. Whether a key may cross plain HTTP at all is the caller's decision:
 //!   an [`Endpoint`] without a pin is plain HTTP.
 
 #[cfg(test)]
@@ -121,7 +121,7 @@ pub struct DeviceInfo {
 }
 
 /// How a device was before an enrolment: what [`Driver::roll_back`] goes back to. Kept as JSON by the caller.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Before {
     /// Which device it is.
     pub device: DeviceInfo,
@@ -140,6 +140,12 @@ pub struct Before {
     /// Old device service: every certificate id, and whether the web server showed it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub certificates: BTreeMap<String, bool>,
+    /// The maker's own word for which of HTTP and HTTPS are on (Axis: connection policy; Hanwha: Policy).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// What the web server shows, by the maker's name for it (Axis: aliases; Hanwha: CertificateInUse).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_use: Vec<String>,
 }
 
 /// What is to be installed.

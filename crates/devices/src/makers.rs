@@ -1,5 +1,8 @@
 //! The makers' own dialects, as a table: how each is recognised without credentials, and the driver that speaks it.
 
+mod axis;
+mod hanwha;
+
 use crate::{
     Abilities, Driver, Error,
     http::{Answer, Http, Request},
@@ -19,7 +22,7 @@ pub(crate) struct Maker {
 }
 
 /// Asked in this order.
-const MAKERS: &[Maker] = &[];
+const MAKERS: &[Maker] = &[axis::MAKER, hanwha::MAKER];
 
 /// Asks which maker's dialect a device speaks.
 pub(crate) async fn recognise(http: &Http) -> Result<Option<(&'static Maker, Abilities)>, Error> {
@@ -30,4 +33,35 @@ pub(crate) async fn recognise(http: &Http) -> Result<Option<(&'static Maker, Abi
         }
     }
     Ok(None)
+}
+
+/// `text` as it stands in a URL or a form: everything but the unreserved characters of RFC 3986, section 2.3, as `%41`.
+fn percent_encoded(text: &str) -> String {
+    // In one piece, since it may hold a private key: each byte becomes three at most.
+    let mut out = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value & 15)]);
+            out.extend(['%', digit(byte >> 4), digit(byte)]);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_made_safe_for_a_url() {
+        assert_eq!(percent_encoded("a+b/\u{e9} ~%"), "a%2Bb%2F%C3%A9%20~%25");
+    }
+
+    #[test]
+    fn every_maker_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> = MAKERS.iter().map(|m| m.name).collect();
+        assert_eq!(names.len(), MAKERS.len());
+    }
 }

@@ -1,8 +1,6 @@
 //! What both ONVIF drivers do: calls to a device's services, and those operations of the device service
 //! (devicemgmt.wsdl) that are about the device and not about certificates.
 
-use std::collections::BTreeMap;
-
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use time::{
     Date, Duration, Month, OffsetDateTime, PrimitiveDateTime, Time, format_description::well_known::Rfc3339,
@@ -278,8 +276,7 @@ impl Onvif {
             https_port: now.https.ports.first().copied().unwrap_or(443),
             http_on: now.http.enabled,
             http_ports: now.http.ports,
-            assigned_paths: Vec::new(),
-            certificates: BTreeMap::new(),
+            ..Before::default()
         })
     }
 }

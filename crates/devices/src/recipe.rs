@@ -10,7 +10,7 @@ use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use crate::{
-    Abilities, Before, DeviceInfo, Driver, Error, Package, digest,
+    Abilities, Before, Driver, Error, Package, digest,
     http::{Answer, Place, Request},
     page,
     session::Session,
@@ -182,15 +182,7 @@ struct Now {
 impl Driver for RecipeDriver {
     async fn note(&mut self) -> Result<Before, Error> {
         let Now { https_on, https_port, http_on } = self.state().await?;
-        Ok(Before {
-            device: DeviceInfo::default(),
-            https_on,
-            https_port,
-            http_on,
-            http_ports: Vec::new(),
-            assigned_paths: Vec::new(),
-            certificates: BTreeMap::new(),
-        })
+        Ok(Before { https_on, https_port, http_on, ..Before::default() })
     }
 
     async fn request(&mut self, _mark: &str, _names: &[AltName]) -> Result<Vec<u8>, Error> {

@@ -2,7 +2,8 @@
 //!
 //! Cameras lock accounts after a few wrong passwords, so there is at most one wrong try: a refused user is
 //! remembered, and the session never touches the network again. The password goes out only as the answer to
-//! a Digest challenge, and a private key only once such a challenge is there.
+//! a Digest challenge, or, where the device offers Basic alone, inside TLS that is pinned to its key; and a private
+//! key only once a challenge is there.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     Credentials, Error,
-    digest::Digest,
+    digest::{self, Digest},
     http::{Answer, Http, Request},
 };
 
@@ -22,17 +23,24 @@ const IDLE: Duration = Duration::from_secs(10);
 pub(crate) struct Session {
     http: Http,
     credentials: Credentials,
-    /// The challenge, and when it was last used.
-    digest: Option<(Digest, Instant)>,
+    /// How the device's challenge is answered.
+    way: Option<Way>,
     /// Why nothing is sent any more.
     refused: Option<Error>,
     /// The device has accepted these credentials at least once.
     proven: bool,
 }
 
+enum Way {
+    /// The challenge, and when it was last used.
+    Digest(Digest, Instant),
+    /// Shows the password: inside pinned TLS alone.
+    Basic,
+}
+
 impl Session {
     pub(crate) fn new(http: Http, credentials: Credentials) -> Session {
-        Session { http, credentials, digest: None, refused: None, proven: false }
+        Session { http, credentials, way: None, refused: None, proven: false }
     }
 
     pub(crate) fn http(&self) -> &Http {
@@ -41,7 +49,7 @@ impl Session {
 
     /// Whether a challenge was met; without one the device answered without asking who is there.
     pub(crate) fn challenged(&self) -> bool {
-        self.digest.is_some()
+        self.way.is_some()
     }
 
     /// Sends `request`, with credentials as soon as the device asks for them.
@@ -49,10 +57,10 @@ impl Session {
         if let Some(refused) = &self.refused {
             return Err(refused.clone());
         }
-        if self.digest.as_ref().is_some_and(|(_, used)| used.elapsed() > IDLE) && !request.secret {
-            self.digest = None;
+        if matches!(&self.way, Some(Way::Digest(_, used)) if used.elapsed() > IDLE) && !request.secret {
+            self.way = None;
         }
-        if self.digest.is_none() {
+        if self.way.is_none() {
             if request.secret {
                 return Err(Error::NoDigest { offered: "none".to_owned() });
             }
@@ -60,16 +68,21 @@ impl Session {
             if answer.status != 401 {
                 return Ok(answer);
             }
-            let digest = Digest::choose(&answer.headers).map_err(|offered| Error::NoDigest { offered })?;
-            self.digest = Some((digest, Instant::now()));
+            self.way = Some(match Digest::choose(&answer.headers) {
+                Ok(digest) => Way::Digest(digest, Instant::now()),
+                Err(_) if self.http.is_pinned() && digest::offers_basic(&answer.headers) => Way::Basic,
+                Err(offered) => return Err(Error::NoDigest { offered }),
+            });
         }
         let answer = self.send_with_credentials(request).await?;
         if answer.status != 401 {
             return self.accepted(request, answer);
         }
         // The one repeat: the user was right, only the nonce was too old.
-        if let Some(digest) = self.digest.as_ref().and_then(|(digest, _)| digest.renewed(&answer.headers)) {
-            self.digest = Some((digest, Instant::now()));
+        if let Some(Way::Digest(digest, _)) = &self.way
+            && let Some(digest) = digest.renewed(&answer.headers)
+        {
+            self.way = Some(Way::Digest(digest, Instant::now()));
             let answer = self.send_with_credentials(request).await?;
             if answer.status != 401 {
                 return self.accepted(request, answer);
@@ -109,10 +122,14 @@ impl Session {
     }
 
     async fn send_with_credentials(&mut self, request: &Request) -> Result<Answer, Error> {
-        let header = self.digest.as_mut().and_then(|(digest, used)| {
-            *used = Instant::now();
-            digest.authorization(&self.credentials, request.method.as_str(), &request.place.path)
-        });
+        let header = match &mut self.way {
+            Some(Way::Digest(digest, used)) => {
+                *used = Instant::now();
+                digest.authorization(&self.credentials, request.method.as_str(), &request.place.path)
+            }
+            Some(Way::Basic) => digest::basic(&self.credentials),
+            None => None,
+        };
         // A user name that cannot stand in a header is no user of the device.
         match header {
             Some(header) => self.http.send(request, Some(header)).await,
@@ -215,12 +232,66 @@ mod tests {
         assert_eq!(fake.requests().len(), 1);
     }
 
+    const BASIC: &str = "WWW-Authenticate: Basic realm=\"cam\"\r\n";
+
     #[tokio::test]
-    async fn basic_is_never_answered() {
-        let fake = Fake::start(|_| answer("401 No", "WWW-Authenticate: Basic realm=\"cam\"\r\n", "")).await;
-        let answer = send(&fake, &mut fake.session(), false).await;
-        assert_eq!(answer.err(), Some(Error::NoDigest { offered: "Basic".into() }));
-        assert_eq!((fake.requests().len(), with_credentials(&fake)), (1, 0));
+    async fn basic_is_never_answered_in_the_clear() {
+        for offers in
+            [BASIC, "WWW-Authenticate: Digest realm=\"c\", nonce=\"n\", algorithm=SHA-256, Basic\r\n"]
+        {
+            let fake = Fake::start(|_| answer("401 No", offers, "")).await;
+            let mut session = fake.session();
+            for _ in 0..2 {
+                let answer = send(&fake, &mut session, false).await;
+                assert!(
+                    matches!(answer.err(), Some(Error::NoDigest { offered }) if offered.contains("Basic"))
+                );
+            }
+            assert_eq!(with_credentials(&fake), 0);
+        }
+    }
+
+    /// `open sesame` in base64.
+    const ANSWER: &str = "Authorization: Basic YWRtaW46b3BlbiBzZXNhbWU=";
+
+    #[tokio::test]
+    async fn basic_is_answered_inside_pinned_tls_once() {
+        for is_right in [true, false] {
+            let (fake, pin) = Fake::start_tls(move |request| {
+                if is_right && request.contains(ANSWER) {
+                    answer("200 OK", "", "fine")
+                } else {
+                    answer("401 No", BASIC, "")
+                }
+            })
+            .await;
+            let http = Http::new(fake.endpoint(Some(pin)), crate::Limits::default()).unwrap();
+            let mut session = Session::new(http, crate::fake::credentials());
+            for secret in [false, true] {
+                let answer = send(&fake, &mut session, secret).await;
+                match is_right {
+                    true => assert_eq!(answer.unwrap().text(), "fine"),
+                    false => assert!(matches!(answer.err(), Some(Error::WrongPassword { .. }))),
+                }
+            }
+            assert_eq!(with_credentials(&fake), if is_right { 2 } else { 1 });
+        }
+    }
+
+    #[tokio::test]
+    async fn digest_goes_before_basic() {
+        let (fake, pin) = Fake::start_tls(|request| {
+            if request.contains("Authorization: Digest") {
+                answer("200 OK", "", "")
+            } else {
+                answer("401 No", &format!("{BASIC}WWW-Authenticate: Digest realm=\"c\", nonce=\"n\"\r\n"), "")
+            }
+        })
+        .await;
+        let http = Http::new(fake.endpoint(Some(pin)), crate::Limits::default()).unwrap();
+        let mut session = Session::new(http, crate::fake::credentials());
+        assert_eq!(send(&fake, &mut session, false).await.unwrap().status, 200);
+        assert!(fake.requests().iter().all(|r| !r.contains("Basic")));
     }
 
     #[tokio::test]

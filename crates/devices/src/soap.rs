@@ -14,7 +14,7 @@ use crate::{
     xsd,
 };
 
-const ENVELOPE: &str = "http://www.w3.org/2003/05/soap-envelope";
+pub(crate) const ENVELOPE: &str = "http://www.w3.org/2003/05/soap-envelope";
 /// SOAP 1.1, in which some old devices answer faults.
 const ENVELOPE_11: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 /// Error codes of ONVIF (Core specification, "Error handling").
@@ -106,6 +106,11 @@ pub(crate) enum Said {
 
 /// Reads the answer to an operation.
 pub(crate) fn read(answer: &Answer, service: Service, operation: &str) -> Result<Said, Error> {
+    read_in(answer, service.namespace(), operation)
+}
+
+/// Reads the answer to an operation of that namespace.
+pub(crate) fn read_in(answer: &Answer, namespace: &str, operation: &str) -> Result<Said, Error> {
     let text = answer.text();
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let options = ParsingOptions { allow_dtd: false, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
@@ -134,7 +139,7 @@ pub(crate) fn read(answer: &Answer, service: Service, operation: &str) -> Result
         return Ok(Said::Fault(Fault::of(content)));
     }
     let tag = content.tag_name();
-    if tag.namespace() != Some(service.namespace()) || tag.name() != format!("{operation}Response") {
+    if tag.namespace() != Some(namespace) || tag.name() != format!("{operation}Response") {
         return Err(unexpected(operation, &format!("an answer called {}", tag.name())));
     }
     match Element::of(content, 0) {

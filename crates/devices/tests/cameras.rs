@@ -16,11 +16,17 @@ use rcgen::{
 use zeroize::Zeroizing;
 
 const MARK: &str = "camlock-3f9a1c20";
-const MODELS: [(Model, &str); 3] = [
+const MODELS: [(Model, &str); 5] = [
     (Model::OnvifSecurity, "onvif-security"),
     (Model::OnvifDevice, "onvif-device"),
     (Model::PemPage, "recipe:pem-page"),
+    (Model::Axis, "axis"),
+    (Model::Hanwha, "hanwha"),
 ];
+
+fn makes_key(model: Model) -> bool {
+    matches!(model, Model::OnvifSecurity | Model::Axis)
+}
 
 /// A certificate authority with an issuer below its root.
 struct Authority {
@@ -105,7 +111,7 @@ async fn driver(camera: &Camera) -> Box<dyn Driver> {
 
 /// request or a key of our own, sign, package.
 async fn parcel(authority: &Authority, camera: &Camera, driver: &mut dyn Driver) -> Parcel {
-    if camera.model() == Model::OnvifSecurity {
+    if makes_key(camera.model()) {
         let names = ["127.0.0.1".parse().unwrap(), "shop-front.home.arpa".parse().unwrap()];
         authority.sign(&driver.request(MARK, &names).await.unwrap())
     } else {
@@ -169,7 +175,7 @@ async fn every_camera_is_renewed_over_its_own_https() {
         for round in 0..6 {
             let mark = format!("camlock-{round}");
             let parcel = match model {
-                Model::OnvifSecurity => authority.sign(&driver.request(&mark, &[]).await.unwrap()),
+                model if makes_key(model) => authority.sign(&driver.request(&mark, &[]).await.unwrap()),
                 _ => authority.with_key(),
             };
             driver.install(&mark, &parcel.package()).await.unwrap();
@@ -232,10 +238,10 @@ async fn a_run_that_broke_is_taken_up_or_back() {
         let before = driver(&camera).await.note().await.unwrap();
         driver(&camera).await.roll_back(MARK, &before).await.unwrap();
         assert_eq!(lasting(camera.state()), was, "{name}");
-        if model == Model::OnvifSecurity {
+        if makes_key(model) {
             driver(&camera).await.request(MARK, &[]).await.unwrap();
             driver(&camera).await.request(MARK, &[]).await.unwrap();
-            assert_eq!(camera.state().keys.len(), 1);
+            assert_eq!(camera.state().keys.len() + camera.state().certificates.len(), 1, "{name}");
         }
         let mut one = driver(&camera).await;
         let parcel = parcel(&authority, &camera, one.as_mut()).await;
@@ -262,7 +268,7 @@ async fn a_wrong_password_is_sent_once() {
         let wrong = || Error::WrongPassword { user: "admin".into() };
         assert_eq!(driver.note().await, Err(wrong()));
         let requests = camera.state().requests.len();
-        if model != Model::OnvifSecurity {
+        if !makes_key(model) {
             assert_eq!(driver.install(MARK, &parcel.package()).await, Err(wrong()));
         }
         assert_eq!(driver.enable_https().await, Err(wrong()));
@@ -330,19 +336,23 @@ async fn what_a_camera_refuses_is_told_and_taken_back() {
         camera.stop().await;
     }
 
-    let camera = camera(Model::OnvifSecurity, |o| o.faults = vec![Fault::CsrFails]).await;
-    let was = lasting(camera.state());
-    let mut driver = driver(&camera).await;
-    let before = driver.note().await.unwrap();
-    let refused = driver.request(MARK, &["gate.lan".parse().unwrap()]).await.unwrap_err();
-    assert!(
-        matches!(&refused, Error::Refused { operation, fault, .. }
-            if operation == "CreatePKCS10CSR" && fault == "ter:CSRCreationFailed"),
-        "{refused:?}"
-    );
-    driver.roll_back(MARK, &before).await.unwrap();
-    assert_eq!(lasting(camera.state()), was);
-    camera.stop().await;
+    for (model, said) in [
+        (Model::OnvifSecurity, ("CreatePKCS10CSR", "ter:CSRCreationFailed")),
+        (Model::Axis, ("POST certificates/camlock-3f9a1c20/get_csr", "500")),
+    ] {
+        let camera = camera(model, |o| o.faults = vec![Fault::CsrFails]).await;
+        let was = lasting(camera.state());
+        let mut driver = driver(&camera).await;
+        let before = driver.note().await.unwrap();
+        let refused = driver.request(MARK, &["gate.lan".parse().unwrap()]).await.unwrap_err();
+        assert!(
+            matches!(&refused, Error::Refused { operation, fault, .. } if (operation.as_str(), fault.as_str()) == said),
+            "{refused:?}"
+        );
+        driver.roll_back(MARK, &before).await.unwrap();
+        assert_eq!(lasting(camera.state()), was);
+        camera.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use authority::BY_HAND_DAYS;
-use devices::{Before, Credentials, DeviceInfo};
+use devices::{Before, Credentials};
 use domain::{EnrolmentState, Finding, KeyTransport, Report, Scheme, Step, Target, Verdict};
 use pki::KeyKind;
 use store::{EnrolmentRow, NewDevice};
@@ -199,12 +199,9 @@ pub(crate) fn by_hand(enrolment: &EnrolmentRow) -> Option<&str> {
 /// What was seen from outside: nobody was let in to see more.
 fn as_met(contact: &Contact) -> Before {
     Before {
-        device: DeviceInfo::default(),
         https_on: contact.endpoint.pin.is_some(),
         https_port: contact.https_port.unwrap_or(Scheme::Https.default_port()),
         http_on: contact.report.verdict != Verdict::Unreachable,
-        http_ports: Vec::new(),
-        assigned_paths: Vec::new(),
-        certificates: Default::default(),
+        ..Before::default()
     }
 }

@@ -1,7 +1,7 @@
 //! Enrolments over a camera's life: renewals, what earlier runs left, ways back. Against simulated cameras.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use authority::{Founding, New};
 use camera_sim::{Camera, Fault, Model, Options};
@@ -14,7 +14,12 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 const PASSWORD: &str = "open sesame";
-const MODELS: [Model; 3] = [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage];
+const MODELS: [Model; 5] =
+    [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage, Model::Axis, Model::Hanwha];
+
+fn makes_key(model: Model) -> bool {
+    matches!(model, Model::OnvifSecurity | Model::Axis)
+}
 
 struct Site {
     folder: tempfile::TempDir,
@@ -97,8 +102,7 @@ async fn a_camera_is_renewed_again_and_again() {
             assert!(renewed.is_done(), "{model}, round {round}: {:?} {:?}", renewed.error, renewed.findings);
             assert_ne!(renewed.serial, serial, "{model}, round {round}");
             serial = renewed.serial.clone();
-            let expected =
-                if model == Model::OnvifSecurity { KeyTransport::None } else { KeyTransport::PinnedTls };
+            let expected = if makes_key(model) { KeyTransport::None } else { KeyTransport::PinnedTls };
             assert_eq!(renewed.key_transport, Some(expected));
             assert!(!has(&renewed, |f| matches!(f, Finding::NotTidied { .. } | Finding::KeySentInClear)));
             let state = camera.state();
@@ -168,9 +172,7 @@ fn before(serial_number: Option<&str>) -> Before {
         https_on: false,
         https_port: 443,
         http_on: true,
-        http_ports: Vec::new(),
-        assigned_paths: Vec::new(),
-        certificates: BTreeMap::new(),
+        ..Before::default()
     }
 }
 
@@ -343,6 +345,47 @@ async fn a_wrong_clock_is_set_only_with_consent() {
             assert!(after.is_done() && !has(&after, of_the_clock), "{:?}", after.findings);
             assert_eq!(camera.state().logins_refused, 0);
             camera.stop().await;
+        }
+    }
+}
+
+/// What a factory certificate and its protocols were is what they are again, whatever went wrong, and over whatever
+/// connection the way back leads.
+#[tokio::test]
+async fn a_makers_camera_is_put_back_as_it_was() {
+    let site = Site::new().await;
+    for model in [Model::Axis, Model::Hanwha] {
+        for factory_certificate in [false, true] {
+            for fault in
+                [Fault::DropsUpload, Fault::HttpsRefused, Fault::CsrFails, Fault::ServesOldCertificate]
+            {
+                let old = fault == Fault::ServesOldCertificate;
+                // HTTPS that is on already cannot fail to be switched on.
+                let on = factory_certificate || old;
+                if (model == Model::Hanwha && fault == Fault::CsrFails)
+                    || (on && fault == Fault::HttpsRefused)
+                {
+                    continue;
+                }
+                let camera = camera(model, |o| {
+                    o.factory_certificate = factory_certificate;
+                    o.faults = vec![fault];
+                })
+                .await;
+                let was = camera.state();
+                let outcome = site.secure(&camera.http_url(), |_| ()).await;
+                assert!(outcome.error.is_some(), "{model}, {fault:?}: {outcome:?}");
+                assert!(
+                    !has(&outcome, |f| matches!(f, Finding::NotPutBack { .. })),
+                    "{model}, {fault:?}: {outcome:?}"
+                );
+                let is = camera.state();
+                assert_eq!((is.http_on, is.https_on), (was.http_on, was.https_on), "{model}, {fault:?}");
+                assert_eq!(is.certificates, was.certificates, "{model}, {fault:?}");
+                assert_eq!(is.assigned, was.assigned, "{model}, {fault:?}");
+                assert_eq!((is.logins_refused, is.basic_credentials), (0, 0), "{model}, {fault:?}");
+                camera.stop().await;
+            }
         }
     }
 }

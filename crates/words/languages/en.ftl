@@ -106,6 +106,10 @@ key-broken = The device says that the key it made is broken.
     .fix = Try again.
 page-refused = The device's page { $page } says: { $answer }
     .fix = Open that page in a browser to see what it wants, or upload a certificate by hand (camlock secure --by-hand).
+place-taken = The device has one place for a certificate, and { $certificate } in it could not be brought back. Nothing was changed.
+    .fix = If it is not needed any more, remove it on the device's own page and try again.
+cannot-undo = The certificate { $certificate }, which the device showed before, is gone, and the device has no way to show it again.
+    .fix = Upload it by hand, or try again: another certificate of Camlock takes its place.
 not-offered = This driver cannot do { $operation }.
 
 ## An enrolment

@@ -15,7 +15,16 @@ use serde_json::Value;
 /// Longer than anything here takes on the slowest machine: what takes longer hangs.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-pub const MODELS: [Model; 3] = [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage];
+pub const MODELS: [Model; 5] =
+    [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage, Model::Axis, Model::Hanwha];
+
+/// The way that a key takes to a camera that was met over plain HTTP.
+pub fn transport(model: Model) -> &'static str {
+    match model {
+        Model::OnvifSecurity | Model::Axis => "none",
+        _ => "throw-away-tls",
+    }
+}
 
 pub struct Site {
     folder: tempfile::TempDir,
