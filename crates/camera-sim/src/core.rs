@@ -55,6 +55,7 @@ pub(crate) struct Live {
     pub(crate) https_on: bool,
     pub(crate) served: Option<Arc<Served>>,
     pub(crate) uploads_dropped: u32,
+    pub(crate) restarts: u32,
     /// The operation or path whose next answer is to be held back.
     pub(crate) hold: Option<String>,
     pub(crate) answers_held: u32,
@@ -68,6 +69,8 @@ pub(crate) enum Store {
     Security(Keystore),
     Device(DeviceCertificates),
     Page(Option<Installed>),
+    #[cfg(feature = "makers")]
+    Maker(crate::makers::Place),
 }
 
 /// Why a port was not switched.
@@ -86,6 +89,8 @@ pub(crate) enum SwitchRefusal {
 impl Core {
     /// Takes both ports and makes the factory's certificate; nothing listens yet.
     pub(crate) fn new(options: Options) -> io::Result<Self> {
+        #[cfg(feature = "makers")]
+        crate::makers::refuse(&options)?;
         let transcript = options.transcript.as_deref().map(Transcript::create).transpose()?;
         let http = Port::reserve(SocketAddr::new(options.bind, options.http_port))?;
         let https = Port::reserve(SocketAddr::new(options.bind, options.https_port))?;
@@ -101,6 +106,8 @@ impl Core {
             Model::OnvifSecurity => Store::Security(Keystore::default()),
             Model::OnvifDevice => Store::Device(DeviceCertificates::default()),
             Model::PemPage => Store::Page(None),
+            #[cfg(feature = "makers")]
+            _ => Store::Maker(crate::makers::Place::default()),
         };
         let mut live = Live {
             store,
@@ -109,6 +116,7 @@ impl Core {
             https_on: false,
             served: None,
             uploads_dropped: 0,
+            restarts: 0,
             hold: None,
             answers_held: 0,
             requests: VecDeque::new(),
@@ -230,6 +238,35 @@ impl Core {
         Ok(())
     }
 
+    /// Starts again, once the answer under way is out: every port is closed for so long, and `meanwhile` happens.
+    #[cfg(feature = "makers")]
+    pub(crate) fn restart(
+        self: &Arc<Self>,
+        away: std::time::Duration,
+        meanwhile: impl FnOnce(&mut Live) + Send + 'static,
+    ) {
+        let core = Arc::clone(self);
+        tokio::spawn(async move {
+            let _alone = core.switching.lock().await;
+            let (http, https) = core.look(|live| (live.http_on, live.https_on));
+            core.http.close().await;
+            core.https.close().await;
+            core.change(|live| {
+                (live.http_on, live.https_on) = (false, false);
+                live.restarts += 1;
+                meanwhile(live);
+            });
+            tokio::time::sleep(away).await;
+            if *core.stopping.borrow() {
+                return;
+            }
+            // A port that another program took meanwhile stays closed, as the state says.
+            let http = http && core.open(&core.http, false).await.is_ok();
+            let https = https && core.open(&core.https, true).await.is_ok();
+            core.change(|live| (live.http_on, live.https_on) = (http, https));
+        });
+    }
+
     async fn open(self: &Arc<Self>, port: &Port, tls: bool) -> io::Result<()> {
         let core = Arc::clone(self);
         port.open(|listener, drained| tokio::spawn(server::accept(core, listener, tls, drained))).await
@@ -259,6 +296,8 @@ impl Live {
                 let summary = |der: &Vec<u8>| CertificateSummary { id: "page".to_owned(), der: der.clone() };
                 (Vec::new(), chain.map(summary).collect(), Vec::new())
             }
+            #[cfg(feature = "makers")]
+            Store::Maker(place) => (Vec::new(), place.summaries(), Vec::new()),
         };
         State {
             http_on: self.http_on,
@@ -273,6 +312,7 @@ impl Live {
             basic_credentials: self.guard.basic_credentials,
             account_locked: self.guard.locked(),
             uploads_dropped: self.uploads_dropped,
+            restarts: self.restarts,
             answers_held: self.answers_held,
             requests: self.requests.iter().cloned().collect(),
         }
@@ -287,6 +327,8 @@ impl Store {
             Store::Page(installed) => {
                 installed.as_ref().map(|installed| (installed.chain.clone(), &installed.pair))
             }
+            #[cfg(feature = "makers")]
+            Store::Maker(place) => place.identity(),
         }
     }
 
@@ -295,6 +337,8 @@ impl Store {
             Store::Security(keystore) => keystore.assigned.clone(),
             Store::Device(store) => store.enabled(),
             Store::Page(installed) => installed.iter().map(|_| "page".to_owned()).collect(),
+            #[cfg(feature = "makers")]
+            Store::Maker(place) => place.summaries().into_iter().take(1).map(|shown| shown.id).collect(),
         }
     }
 
@@ -306,6 +350,8 @@ impl Store {
             }
             Store::Device(store) => store.install_factory(certificate, pair),
             Store::Page(installed) => *installed = Some(Installed { chain: vec![certificate], pair }),
+            #[cfg(feature = "makers")]
+            Store::Maker(place) => place.factory = Some(Installed { chain: vec![certificate], pair }),
         }
     }
 }

@@ -302,7 +302,7 @@ fn with_store<R>(
 ) -> Result<R, SoapFault> {
     core.change(|live| match &mut live.store {
         Store::Device(store) => act(store).map_err(SoapFault::from),
-        Store::Security(_) | Store::Page(_) => Err(SoapFault::unsupported("This operation")),
+        _ => Err(SoapFault::unsupported("This operation")),
     })
 }
 

@@ -1,10 +1,11 @@
 //! Simulated IP cameras, for Camlock's tests and for `camlock demo`.
 //!
-//! A [`Camera`] has an HTTP port, an HTTPS port, a web page, one account behind HTTP Digest, and one of three ways
-//! to take a certificate ([`Model`]). It can be made to go wrong in the ways real cameras do ([`Fault`]), and a
+//! A [`Camera`] has an HTTP port, an HTTPS port, a web page, one account behind HTTP Digest, and one of several
+//! ways to take a certificate ([`Model`]). It can be made to go wrong in the ways real cameras do ([`Fault`]), and a
 //! test sees from behind what happened to it ([`State`]).
 //!
-//! Its messages are written from the official ONVIF WSDL and specifications, never from the `devices` crate, with
+//! Its messages are written from the official ONVIF WSDL and specifications, those of the makers' dialects from what is
+//! known of them, never from the `devices` crate, with
 //! which it shares no code: both are judged by the official schema, so that one mistake cannot hide in two mirrors.
 //!
 //! **Not for use on a network that matters.** Private keys are held in memory, anyone may see the start page.
@@ -33,6 +34,8 @@ mod form;
 mod http;
 mod keys;
 mod keystore;
+#[cfg(feature = "makers")]
+mod makers;
 mod onvif;
 mod options;
 mod page;

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 
 /// How a simulated camera takes its certificate. Alphabetical by how much ONVIF it speaks, least last.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+#[non_exhaustive]
 pub enum Model {
     /// ONVIF with the Security service: makes its own key and request, takes a chain.
     OnvifSecurity,
@@ -16,6 +17,15 @@ pub enum Model {
     OnvifDevice,
     /// No ONVIF: a form on the camera's own web page takes one PEM file.
     PemPage,
+    /// A maker's dialect: Mobotix, two files and a restart. HTTPS is on from the factory.
+    #[cfg(feature = "makers")]
+    Mobotix,
+    /// A maker's dialect: Reolink, JSON commands under a token. HTTPS is on from the factory.
+    #[cfg(feature = "makers")]
+    Reolink,
+    /// A maker's dialect: Uniview, LAPI.
+    #[cfg(feature = "makers")]
+    Uniview,
 }
 
 impl Model {
@@ -25,6 +35,12 @@ impl Model {
             Model::OnvifSecurity => "onvif-security",
             Model::OnvifDevice => "onvif-device",
             Model::PemPage => "pem-page",
+            #[cfg(feature = "makers")]
+            Model::Mobotix => "mobotix",
+            #[cfg(feature = "makers")]
+            Model::Reolink => "reolink",
+            #[cfg(feature = "makers")]
+            Model::Uniview => "uniview",
         }
     }
 
@@ -33,6 +49,8 @@ impl Model {
         match self {
             Model::OnvifSecurity | Model::OnvifDevice => "Simulated camera",
             Model::PemPage => "PemCam",
+            #[cfg(feature = "makers")]
+            model => crate::makers::realm(model),
         }
     }
 
@@ -41,7 +59,22 @@ impl Model {
         match self {
             Model::OnvifSecurity | Model::OnvifDevice => "SimCam/1.0",
             Model::PemPage => "PemCam/1.0",
+            #[cfg(feature = "makers")]
+            _ => "nginx",
         }
+    }
+
+    /// Whether it answers to ONVIF at all.
+    pub(crate) fn speaks_onvif(self) -> bool {
+        matches!(self, Model::OnvifSecurity | Model::OnvifDevice)
+    }
+
+    /// Whether it leaves the factory with HTTPS on.
+    fn comes_with_https(self) -> bool {
+        #[cfg(feature = "makers")]
+        return matches!(self, Model::Mobotix | Model::Reolink);
+        #[cfg(not(feature = "makers"))]
+        return false;
     }
 }
 
@@ -120,6 +153,8 @@ impl Options {
             Model::OnvifSecurity => "Shop front",
             Model::OnvifDevice => "Gate",
             Model::PemPage => "Yard",
+            #[cfg(feature = "makers")]
+            model => crate::makers::name(model),
         };
         Options {
             model,
@@ -144,7 +179,7 @@ impl Options {
 
     /// Whether it starts with a certificate of its own and HTTPS on.
     pub(crate) fn starts_with_certificate(&self) -> bool {
-        self.factory_certificate || self.has(Fault::ServesOldCertificate)
+        self.factory_certificate || self.model.comes_with_https() || self.has(Fault::ServesOldCertificate)
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) fn start(core: &Core, arrival: &Arrival) -> Answer {
         Model::OnvifSecurity => include_str!("scenes/shop_front.svg"),
         Model::OnvifDevice => include_str!("scenes/gate.svg"),
         Model::PemPage => include_str!("scenes/yard.svg"),
+        #[cfg(feature = "makers")]
+        _ => include_str!("scenes/gate.svg"),
     };
     let stamp = core.clock().format(format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC"));
     let body = format!(
@@ -49,7 +51,7 @@ pub(crate) fn start(core: &Core, arrival: &Arrival) -> Answer {
 pub(crate) fn document(core: &Core, title: &str, body: &str) -> String {
     let settings = match core.options.model {
         Model::PemPage => "<nav><a href=\"/\">Live</a><a href=\"/settings\">Settings</a></nav>",
-        Model::OnvifSecurity | Model::OnvifDevice => "",
+        _ => "",
     };
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -93,13 +95,15 @@ fn facts(core: &Core) -> String {
         Model::OnvifSecurity => "ONVIF Security service",
         Model::OnvifDevice => "ONVIF device service",
         Model::PemPage => "one PEM file, on its settings page",
+        #[cfg(feature = "makers")]
+        model => crate::makers::takes(model),
     };
     let fact = |name: &str, value: &str| format!("<div><dt>{name}</dt><dd>{}</dd></div>", escape(value));
     let mut facts = fact("Takes its certificate by", takes)
         + &fact("HTTP", &port(http_on, core.http.address().port()))
         + &fact("HTTPS", &port(https_on, core.https.address().port()))
         + &fact("Serial number", &core.serial);
-    if core.options.model != Model::PemPage {
+    if core.options.model.speaks_onvif() {
         facts += &fact("ONVIF address", onvif::DEVICE_SERVICE);
     }
     facts

@@ -11,6 +11,8 @@ use hyper::{Method, Request};
 use crate::core::Core;
 use crate::digest::Login;
 use crate::http::{self, Answer, Dropped, NoBody};
+#[cfg(feature = "makers")]
+use crate::makers;
 use crate::onvif::{self, Service};
 use crate::options::{Fault, Model};
 use crate::server::Arrival;
@@ -65,13 +67,17 @@ fn login(core: &Core, parts: &Parts) -> Login {
 
 /// The words at which an upload is dropped: only of one that would have been accepted.
 fn drop_at(core: &Core, parts: &Parts, login: Login) -> &'static [&'static str] {
+    #[cfg(feature = "makers")]
+    if core.options.has(Fault::DropsUpload) && makers::is_upload(core, parts, login) {
+        return &[""];
+    }
     if !core.options.has(Fault::DropsUpload) || login != Login::Accepted || parts.method != Method::POST {
         return &[];
     }
     match core.options.model {
         Model::OnvifSecurity | Model::OnvifDevice => &ONVIF_UPLOADS,
         Model::PemPage if parts.uri.path() == pem_page::CERTIFICATE => &[""],
-        Model::PemPage => &[],
+        _ => &[],
     }
 }
 
@@ -94,6 +100,10 @@ async fn route(
         }
         let base = base_url(arrival, &parts.headers);
         return onvif::answer(core, service, &base, login, &body).await;
+    }
+    #[cfg(feature = "makers")]
+    if let Some(answered) = makers::answer(core, arrival, parts, login, &body).await {
+        return answered;
     }
     let reading = parts.method == Method::GET || parts.method == Method::HEAD;
     let answer = match path {
@@ -124,7 +134,7 @@ fn base_url(arrival: &Arrival, headers: &HeaderMap) -> String {
     format!("{scheme}://{}", host.filter(sane).unwrap_or(&arrival.local))
 }
 
-fn name(parts: &Parts) -> String {
+pub(crate) fn name(parts: &Parts) -> String {
     let path: String = parts.uri.path().chars().take(100).collect();
     format!("{} {path}", parts.method)
 }
@@ -134,7 +144,7 @@ fn summary(operation: String, arrival: &Arrival, login: Login, status: u16) -> R
     RequestSummary { operation, tls, authenticated: login == Login::Accepted, status }
 }
 
-fn not_allowed(methods: &str) -> Answer {
+pub(crate) fn not_allowed(methods: &str) -> Answer {
     let mut answer = http::plain(405, "Not this way.\n");
     http::set(&mut answer, header::ALLOW, methods);
     answer

@@ -301,7 +301,7 @@ fn alias(arguments: &mut Children<'_, '_>, name: &str) -> Option<String> {
 fn with_store<R>(core: &Core, act: impl FnOnce(&mut Keystore) -> Result<R, Refusal>) -> Result<R, SoapFault> {
     core.change(|live| match &mut live.store {
         Store::Security(store) => act(store).map_err(SoapFault::from),
-        Store::Device(_) | Store::Page(_) => Err(SoapFault::unsupported("The Security service")),
+        _ => Err(SoapFault::unsupported("The Security service")),
     })
 }
 

@@ -248,6 +248,7 @@ fn way(model: Model) -> &'static str {
         Model::OnvifSecurity => "makes its own key",
         Model::OnvifDevice => "takes key and certificate",
         Model::PemPage => "takes one PEM on its web page",
+        _ => "takes key and certificate as its maker wants it",
     }
 }
 

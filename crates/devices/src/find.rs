@@ -203,6 +203,7 @@ async fn onvif(session: Session, seen: Seen) -> Result<Found, Error> {
                 key_kinds,
                 serves_chain: true,
                 one_slot: false,
+                restarts: false,
                 source: "the ONVIF Security Service Specification".to_owned(),
             };
             ("onvif-security", Dialect::Security { device, security }, abilities)
@@ -217,6 +218,7 @@ async fn onvif(session: Session, seen: Seen) -> Result<Found, Error> {
                 // Avigilon serves the leaf alone, whatever CA certificates are loaded.
                 serves_chain: false,
                 one_slot: false,
+                restarts: false,
                 source: "the ONVIF Device Management Service (WSDL)".to_owned(),
             };
             ("onvif-device", Dialect::Device { device }, abilities)

@@ -21,6 +21,7 @@ mod error;
 mod find;
 #[cfg(test)]
 mod find_tests;
+mod form;
 mod http;
 mod makers;
 mod onvif;
@@ -53,6 +54,8 @@ pub struct Limits {
     pub answer: Duration,
     /// Until a key that the device makes is ready.
     pub key_generation: Duration,
+    /// Until a web server that starts again in the middle of an installation answers once more.
+    pub restart: Duration,
 }
 
 impl Default for Limits {
@@ -61,6 +64,7 @@ impl Default for Limits {
             connect: Duration::from_secs(5),
             answer: Duration::from_secs(10),
             key_generation: Duration::from_secs(180),
+            restart: Duration::from_secs(60),
         }
     }
 }
@@ -102,6 +106,9 @@ pub struct Abilities {
     pub serves_chain: bool,
     /// Installing overwrites the one certificate there is, and [`Driver::roll_back`] cannot bring it back.
     pub one_slot: bool,
+    /// The device has to restart before it shows a new certificate, and is away for minutes.
+    #[serde(default)]
+    pub restarts: bool,
     /// What the driver was written from; it was not tried on hardware.
     pub source: String,
 }
@@ -120,7 +127,7 @@ pub struct DeviceInfo {
 }
 
 /// How a device was before an enrolment: what [`Driver::roll_back`] goes back to. Kept as JSON by the caller.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Before {
     /// Which device it is.
     pub device: DeviceInfo,
@@ -136,7 +143,8 @@ pub struct Before {
     /// Security service: the certification paths assigned to the web server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assigned_paths: Vec<String>,
-    /// Old device service: every certificate id, and whether the web server showed it.
+    /// Old device service: every certificate id, and whether the web server showed it. Reolink, Mobotix: the file of
+    /// the certificate that somebody had uploaded, if there was one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub certificates: BTreeMap<String, bool>,
 }
@@ -195,4 +203,10 @@ pub trait Driver: Send {
 
     /// Switches plain HTTP off. Only after HTTPS was verified.
     async fn disable_http(&mut self) -> Result<(), Error>;
+
+    /// Whether on its way it had to speak to a key that it saw for the first time: that of the certificate which a
+    /// device shows while it has none of its operator's.
+    fn met_another_key(&self) -> bool {
+        false
+    }
 }

@@ -1,5 +1,9 @@
 //! The makers' own dialects, as a table: how each is recognised without credentials, and the driver that speaks it.
 
+mod mobotix;
+mod reolink;
+mod uniview;
+
 use crate::{
     Abilities, Driver, Error,
     http::{Answer, Http, Request},
@@ -19,7 +23,7 @@ pub(crate) struct Maker {
 }
 
 /// Asked in this order.
-const MAKERS: &[Maker] = &[];
+const MAKERS: &[Maker] = &[mobotix::MAKER, reolink::MAKER, uniview::MAKER];
 
 /// Asks which maker's dialect a device speaks.
 pub(crate) async fn recognise(http: &Http) -> Result<Option<(&'static Maker, Abilities)>, Error> {

@@ -80,6 +80,8 @@ pub enum Finding {
     DriverUnproven { driver: String, source: String },
     /// Installing replaces what cannot be read back from the device.
     OneSlot,
+    /// The device restarts to take a certificate.
+    Restarts,
     /// What the device had in its one place may be gone.
     SlotOverwritten,
     /// After a failure the device could not be put back as it was; `reason` is a code with its arguments.
@@ -101,9 +103,10 @@ impl Finding {
             | Finding::NotTidied { .. }
             | Finding::OneSlot
             | Finding::SlotOverwritten => Severity::Warning,
-            Finding::FirstContactUnchecked | Finding::ClockBehind { .. } | Finding::DriverUnproven { .. } => {
-                Severity::Info
-            }
+            Finding::FirstContactUnchecked
+            | Finding::ClockBehind { .. }
+            | Finding::DriverUnproven { .. }
+            | Finding::Restarts => Severity::Info,
             _ => Severity::Error,
         }
     }

@@ -1,0 +1,144 @@
+//! The makers' own dialects. Each is written from what is known of it: other programs, the source of web pages.
+
+mod mobotix;
+mod reolink;
+mod uniview;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use hyper::header;
+use hyper::http::request::Parts;
+
+use crate::core::{Core, Live, Store};
+use crate::digest::Login;
+use crate::http::Answer;
+use crate::keys::Pair;
+use crate::options::{Fault, Model, Options};
+use crate::pem_file::Installed;
+use crate::router;
+use crate::server::Arrival;
+use crate::state::CertificateSummary;
+
+/// What such a camera keeps: the factory's certificate, and room for one other.
+#[derive(Default)]
+pub(crate) struct Place {
+    pub(crate) factory: Option<Installed>,
+    own: Option<Installed>,
+    /// Mobotix: what was uploaded, by name.
+    files: BTreeMap<String, Vec<u8>>,
+    /// Reolink: who is logged in.
+    tokens: Vec<String>,
+}
+
+impl Place {
+    pub(crate) fn identity(&self) -> Option<(Vec<Vec<u8>>, &Pair)> {
+        self.own.as_ref().or(self.factory.as_ref()).map(|shown| (shown.chain.clone(), &shown.pair))
+    }
+
+    /// What is shown.
+    pub(crate) fn summaries(&self) -> Vec<CertificateSummary> {
+        let id = if self.own.is_some() { "own" } else { "factory" };
+        let (chain, _) = self.identity().unzip();
+        let summary = |der| CertificateSummary { id: id.to_owned(), der };
+        chain.into_iter().flatten().map(summary).collect()
+    }
+}
+
+/// The place of a camera, if it is one of these.
+fn place(live: &mut Live) -> Option<&mut Place> {
+    match &mut live.store {
+        Store::Maker(place) => Some(place),
+        _ => None,
+    }
+}
+
+/// The name people gave it.
+pub(crate) fn name(model: Model) -> &'static str {
+    match model {
+        Model::Mobotix => "Roof",
+        Model::Reolink => "Drive",
+        Model::Uniview => "Hall",
+        _ => "Camera",
+    }
+}
+
+/// The realm of its challenge.
+pub(crate) fn realm(model: Model) -> &'static str {
+    match model {
+        Model::Mobotix => "MOBOTIX Camera",
+        // A MAC address, as a capture of such a camera shows it.
+        Model::Uniview => "02c0ffee0001",
+        _ => "Camera",
+    }
+}
+
+/// How it takes its certificate, for its start page.
+pub(crate) fn takes(model: Model) -> &'static str {
+    match model {
+        Model::Mobotix => "two files, as a MOBOTIX camera",
+        Model::Reolink => "JSON commands, as a Reolink camera",
+        Model::Uniview => "one PEM file by LAPI, as a Uniview camera",
+        _ => "",
+    }
+}
+
+/// Refuses what cannot go wrong with this model.
+pub(crate) fn refuse(options: &Options) -> io::Result<()> {
+    let why = |fault| match (options.model, fault) {
+        (Model::Mobotix | Model::Reolink | Model::Uniview, Fault::CsrFails) => Some("makes no requests"),
+        (Model::Reolink, Fault::ShortNonces) => Some("has no nonces"),
+        (Model::Mobotix | Model::Reolink, Fault::HttpsRefused) => Some("leaves the factory with HTTPS on"),
+        _ => None,
+    };
+    match options.faults.iter().find_map(|fault| Some((fault, why(*fault)?))) {
+        None => Ok(()),
+        Some((fault, why)) => {
+            let text = format!("{} cannot have the fault {fault:?}: it {why}", options.model);
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        }
+    }
+}
+
+/// Whether this is the upload, made by somebody who may.
+pub(crate) fn is_upload(core: &Core, parts: &Parts, login: Login) -> bool {
+    match core.options.model {
+        Model::Mobotix => login == Login::Accepted && mobotix::is_upload(parts),
+        Model::Reolink => reolink::is_upload(core, parts),
+        Model::Uniview => login == Login::Accepted && uniview::is_upload(parts),
+        _ => false,
+    }
+}
+
+/// Answers what belongs to the dialect of this camera; with the name of what was asked.
+pub(crate) async fn answer(
+    core: &Arc<Core>,
+    arrival: &Arrival,
+    parts: &Parts,
+    login: Login,
+    body: &[u8],
+) -> Option<(String, Answer)> {
+    match core.options.model {
+        Model::Mobotix => mobotix::answer(core, parts, login, body),
+        Model::Reolink => reolink::answer(core, arrival, parts, body).await,
+        Model::Uniview => uniview::answer(core, parts, login, body).await,
+        _ => None,
+    }
+}
+
+/// A challenge, for who is not let in.
+fn challenged(core: &Core, login: Login, mut answer: Answer) -> Answer {
+    router::challenge(core, login, &mut answer);
+    answer
+}
+
+fn content_type(parts: &Parts) -> &str {
+    parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// A parameter of the query, as it is written.
+fn parameter<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+    let pairs = parts.uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(found, _)| *found == name).map(|(_, value)| value).next()
+}
