@@ -54,6 +54,11 @@ fn place(live: &mut Live) -> Option<&mut Place> {
     }
 }
 
+/// Changes what such a camera keeps.
+fn change(core: &Core, change: impl FnOnce(&mut Place)) {
+    core.change(|live| place(live).map(change));
+}
+
 /// The name people gave it.
 pub(crate) fn name(model: Model) -> &'static str {
     match model {

@@ -435,3 +435,48 @@ async fn a_makers_camera_that_fails_is_as_it_was() {
         }
     }
 }
+
+/// Cleared and not imported, or imported and nobody told: the next run finds the one or the other and ends well.
+#[tokio::test]
+async fn a_run_that_died_between_two_restarts_is_followed_by_one_that_ends_well() {
+    let site = Site::new().await;
+    for renewal in [false, true] {
+        for (held, is_first_contact) in [("CertificateClear", true), ("ImportCertificate", false)] {
+            let camera = camera(Model::Reolink, |_| ()).await;
+            if renewal {
+                assert!(site.secure(&url(&camera), |o| o.consent = true).await.is_done());
+                site.age(20).await;
+            }
+            camera.hold(held);
+            let address = url(&camera);
+            let dies = site.secure(&address, |o| o.consent = true);
+            tokio::select! {
+                outcome = dies => panic!("{:?}", outcome.error),
+                _ = camera.wait_for(|state| state.answers_held == 1) => {}
+            }
+            camera.let_go();
+            let restarts = if renewal { 3 } else { 1 };
+            camera.wait_for(|state| state.restarts >= restarts && state.https_on).await;
+            let next = site.secure(&url(&camera), |o| o.consent = true).await;
+            assert!(next.is_done(), "{held}, {renewal}: {:?}", next.error);
+            if is_first_contact {
+                assert!(has(&next, |f| *f == Finding::FirstContactUnchecked), "{:?}", next.findings);
+            }
+            let id = site.device(&camera).await.id;
+            assert!(site.fleet.store.unfinished_enrolments(id).await.unwrap().is_empty());
+            camera.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn nonces_that_end_soon_do_not_stop_a_makers_driver() {
+    let site = Site::new().await;
+    for model in [Model::Uniview, Model::Mobotix] {
+        let camera = camera(model, |o| o.faults = vec![Fault::ShortNonces]).await;
+        let outcome = site.secure(&url(&camera), |o| o.consent = true).await;
+        assert!(outcome.is_done(), "{model}: {:?}", outcome.error);
+        assert_eq!(camera.state().logins_refused, 0);
+        camera.stop().await;
+    }
+}

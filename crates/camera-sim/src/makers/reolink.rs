@@ -91,7 +91,7 @@ async fn execute(
     match name {
         "Logout" => {
             let token = makers::parameter(parts, "token").unwrap_or_default();
-            core.change(|live| Some(makers::place(live)?.tokens.retain(|t| t != token)));
+            makers::change(core, |place| place.tokens.retain(|t| t != token));
             done()
         }
         "GetDevInfo" => Ok(json!({ "DevInfo": {
@@ -159,7 +159,7 @@ fn ports(core: &Core) -> Value {
 }
 
 fn forget_sessions(core: &Core) {
-    core.change(|live| Some(makers::place(live)?.tokens.clear()));
+    makers::change(core, |place| place.tokens.clear());
 }
 
 fn start_again(core: &Arc<Core>, own: Option<Installed>) {

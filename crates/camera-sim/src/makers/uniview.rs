@@ -74,6 +74,6 @@ fn store(core: &Core, content_type: &str, body: &[u8]) -> Result<Value, Refusal>
     let (head, file) = form::part(content_type, body, "FileName").ok_or((5, "Invalid Arguments"))?;
     let installed =
         pem_file::read(file).ok().filter(|_| head.contains(".pem\"")).ok_or((1, "Common Error"))?;
-    core.change(|live| Some(makers::place(live)?.own = Some(installed)));
+    makers::change(core, |place| place.own = Some(installed));
     Ok(Value::Null)
 }

@@ -126,7 +126,10 @@ impl Driver for Reolink {
             return Err(Error::NotOffered { operation: "installation without a key".to_owned() });
         };
         let token = self.login().await?;
-        self.call(&token, "CertificateClear", "{}").await?;
+        if let Err(e) = self.call(&token, "CertificateClear", "{}").await {
+            self.logout(&token).await;
+            return Err(e);
+        }
         self.session.http().expect(package.certificate);
         let param = import_param(package.certificate, key);
         let deadline = self.deadline();
@@ -136,8 +139,14 @@ impl Driver for Reolink {
                 // The login was the last thing that the web server did before it started again.
                 Err(Error::Refused { fault, .. }) if fault == NOT_LOGGED_IN && Instant::now() < deadline => {}
                 Err(Error::ConnectionRefused { .. }) if Instant::now() < deadline => {}
+                Err(e) => {
+                    if matches!(e, Error::Refused { .. }) {
+                        self.logout(&token).await;
+                    }
+                    return Err(e);
+                }
                 // It starts again, which ends the session.
-                other => return other.map(drop),
+                Ok(_) => return Ok(()),
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -153,14 +162,14 @@ impl Driver for Reolink {
 
     async fn roll_back(&mut self, _mark: &str, before: &Before) -> Result<(), Error> {
         let token = self.login().await?;
-        let cleared = self.put_back(&token, before).await;
+        let done = self.put_back(&token, before).await;
+        let token = match done {
+            // The restart has ended the session. When it answers again, the factory's certificate is there.
+            Ok(true) => self.login_again(self.deadline(), true).await?,
+            _ => token,
+        };
         self.logout(&token).await;
-        if cleared? {
-            // The factory's certificate is there when it answers again.
-            let token = self.login_again(self.deadline(), true).await?;
-            self.logout(&token).await;
-        }
-        Ok(())
+        done.map(drop)
     }
 
     /// One place: nothing is left of what was there before.
