@@ -21,7 +21,7 @@ pub struct State {
     pub logins_refused: u32,
     /// Digest answers refused because their nonce count had been used before.
     pub replays_refused: u32,
-    /// Requests that came with Basic credentials, and logins with a password over plain HTTP: it was readable on the wire.
+    /// Requests with Basic credentials, and logins over plain HTTP: a password readable on the wire.
     pub basic_credentials: u32,
     /// The account is locked ([`crate::Fault::Locks`]).
     pub account_locked: bool,

@@ -379,6 +379,9 @@ mod tests {
         {
             assert!(recognise(&says(other)).is_none(), "{other}");
         }
+        for end in 0..refusal.len() {
+            assert!(recognise(&says(&refusal[..end])).is_none());
+        }
     }
 
     #[test]
