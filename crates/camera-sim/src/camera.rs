@@ -15,7 +15,7 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Plugs a camera in. When this returns it accepts connections.
+    /// Plugs a camera in. When this returns it accepts connections. A fault that this model cannot have is an error.
     pub async fn start(options: Options) -> io::Result<Camera> {
         let core = tokio::task::spawn_blocking(|| Core::new(options)).await.map_err(io::Error::other)??;
         let core = Arc::new(core);

@@ -63,6 +63,7 @@ pub(crate) struct Live {
     pub(crate) https_on: bool,
     pub(crate) served: Option<Arc<Served>>,
     pub(crate) uploads_dropped: u32,
+    pub(crate) restarts: u32,
     /// The operation or path whose next answer is to be held back.
     pub(crate) hold: Option<String>,
     pub(crate) answers_held: u32,
@@ -78,6 +79,8 @@ pub(crate) enum Store {
     Page(Option<Installed>),
     #[cfg(feature = "makers")]
     Axis(crate::makers::axis::Certificates),
+    #[cfg(feature = "makers")]
+    Maker(crate::makers::Place),
 }
 
 /// Why a port was not switched.
@@ -120,6 +123,8 @@ impl Core {
             Model::Axis => Store::Axis(crate::makers::axis::Certificates::default()),
             #[cfg(feature = "makers")]
             Model::Hanwha => Store::Device(DeviceCertificates::default()),
+            #[cfg(feature = "makers")]
+            Model::Mobotix | Model::Reolink | Model::Uniview => Store::Maker(crate::makers::Place::default()),
         };
         let mut live = Live {
             store,
@@ -129,6 +134,7 @@ impl Core {
             https_on: false,
             served: None,
             uploads_dropped: 0,
+            restarts: 0,
             hold: None,
             answers_held: 0,
             requests: VecDeque::new(),
@@ -307,6 +313,35 @@ impl Core {
         Ok(())
     }
 
+    /// Starts again, once the answer under way is out: every port is closed for so long, and `meanwhile` happens.
+    #[cfg(feature = "makers")]
+    pub(crate) fn restart(
+        self: &Arc<Self>,
+        away: std::time::Duration,
+        meanwhile: impl FnOnce(&mut Live) + Send + 'static,
+    ) {
+        let core = Arc::clone(self);
+        tokio::spawn(async move {
+            let _alone = core.switching.lock().await;
+            let (http, https) = core.look(|live| (live.http_on, live.https_on));
+            core.http.close().await;
+            core.https.close().await;
+            core.change(|live| {
+                (live.http_on, live.https_on) = (false, false);
+                live.restarts += 1;
+                meanwhile(live);
+            });
+            tokio::time::sleep(away).await;
+            if *core.stopping.borrow() {
+                return;
+            }
+            // A port that another program took meanwhile stays closed, as the state says.
+            let http = http && core.open(&core.http, false).await.is_ok();
+            let https = https && core.open(&core.https, true).await.is_ok();
+            core.change(|live| (live.http_on, live.https_on) = (http, https));
+        });
+    }
+
     async fn open(self: &Arc<Self>, port: &Port, tls: bool) -> io::Result<()> {
         let core = Arc::clone(self);
         port.open(|listener, drained| tokio::spawn(server::accept(core, listener, tls, drained))).await
@@ -338,6 +373,8 @@ impl Live {
                 let summary = |der: &Vec<u8>| CertificateSummary { id: "page".to_owned(), der: der.clone() };
                 (Vec::new(), chain.map(summary).collect(), Vec::new())
             }
+            #[cfg(feature = "makers")]
+            Store::Maker(place) => (Vec::new(), place.summaries(), Vec::new()),
         };
         State {
             http_on: self.http_on,
@@ -352,6 +389,7 @@ impl Live {
             basic_credentials: self.guard.basic_credentials,
             account_locked: self.guard.locked(),
             uploads_dropped: self.uploads_dropped,
+            restarts: self.restarts,
             answers_held: self.answers_held,
             requests: self.requests.iter().cloned().collect(),
         }
@@ -368,6 +406,8 @@ impl Store {
             Store::Page(installed) => {
                 installed.as_ref().map(|installed| (installed.chain.clone(), &installed.pair))
             }
+            #[cfg(feature = "makers")]
+            Store::Maker(place) => place.identity(),
         }
     }
 
@@ -378,6 +418,8 @@ impl Store {
             #[cfg(feature = "makers")]
             Store::Axis(store) => store.in_use.clone(),
             Store::Page(installed) => installed.iter().map(|_| "page".to_owned()).collect(),
+            #[cfg(feature = "makers")]
+            Store::Maker(place) => place.summaries().into_iter().take(1).map(|shown| shown.id).collect(),
         }
     }
 
@@ -408,6 +450,8 @@ impl Store {
             #[cfg(feature = "makers")]
             Store::Axis(store) => store.install_factory(certificate, pair),
             Store::Page(installed) => *installed = Some(Installed { chain: vec![certificate], pair }),
+            #[cfg(feature = "makers")]
+            Store::Maker(place) => place.factory = Some(Installed { chain: vec![certificate], pair }),
         }
     }
 }

@@ -177,6 +177,21 @@ impl Guard {
         Login::Refused
     }
 
+    /// Judges a login with user and password as they are.
+    #[cfg(feature = "makers")]
+    pub(crate) fn check_plain(&mut self, user: &str, password: &str, in_tls: bool) -> bool {
+        self.basic_credentials = self.basic_credentials.saturating_add(u32::from(!in_tls));
+        if self.locked {
+            return false;
+        }
+        let is_right = user == self.user && password == self.password;
+        if !is_right {
+            self.logins_refused = self.logins_refused.saturating_add(1);
+            self.locked = self.locks && self.logins_refused >= LOCK_AFTER;
+        }
+        is_right
+    }
+
     /// Uses a nonce once, if it may still be used.
     fn spend(&mut self, value: &str, count: u32, now: Instant) -> Login {
         let Some(nonce) = self.nonces.iter_mut().find(|nonce| nonce.value == value) else {

@@ -4,6 +4,11 @@ use crate::http::find;
 
 /// The contents of a file input in a multipart/form-data body (RFC 7578); none if it is not there.
 pub(crate) fn file<'a>(content_type: &str, body: &'a [u8], field: &str) -> Option<&'a [u8]> {
+    part(content_type, body, field).map(|(_, content)| content)
+}
+
+/// The same, with the headers before it.
+pub(crate) fn part<'a>(content_type: &str, body: &'a [u8], field: &str) -> Option<(String, &'a [u8])> {
     let (kind, parameters) = content_type.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
         return None;
@@ -29,7 +34,7 @@ pub(crate) fn file<'a>(content_type: &str, body: &'a [u8], field: &str) -> Optio
             head.lines().find(|line| line.to_ascii_lowercase().starts_with("content-disposition:"));
         // `; name=`, so that `filename="certificate"` is not taken for it.
         if disposition.is_some_and(|line| line.split(';').any(|part| part.trim() == wanted)) {
-            return Some(&content[..end]);
+            return Some((head.into_owned(), &content[..end]));
         }
         rest = content[end + delimiter.len()..].strip_prefix(b"\r\n")?;
     }

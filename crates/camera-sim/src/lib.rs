@@ -4,8 +4,9 @@
 //! ways to take a certificate ([`Model`]). It can be made to go wrong in the ways real cameras do ([`Fault`]), and a
 //! test sees from behind what happened to it ([`State`]).
 //!
-//! Its messages are written from the official ONVIF WSDL and specifications, never from the `devices` crate, with
-//! which it shares no code: both are judged by the official schema, so that one mistake cannot hide in two mirrors.
+//! Its messages are written from the official ONVIF WSDL and specifications, those of the makers' dialects from what
+//! is known of them; never from the `devices` crate, with which it shares no code: both are judged by the official
+//! schema, or by other programs, so that one mistake cannot hide in two mirrors.
 //!
 //! **Not for use on a network that matters.** Private keys are held in memory, anyone may see the start page.
 //!

@@ -16,6 +16,7 @@ Examples:
       A camera that makes its own key; ports and password are in the line it prints.
   camera-sim pem-page --http-port 8080 --https-port 8443 --password-file /run/pw --name Yard
   camera-sim onvif-device --fault drops-upload --fault short-nonces
+  camera-sim reolink --fault serves-old-certificate
 
 Stops on SIGINT and SIGTERM.";
 

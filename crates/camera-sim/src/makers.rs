@@ -1,20 +1,110 @@
-//! The makers' own dialects, each written from what the maker published and from what others found on devices.
-
-use std::sync::Arc;
-
-use hyper::Method;
-use hyper::http::request::Parts;
-
-use crate::core::Core;
-use crate::digest::Login;
-use crate::http::Answer;
-use crate::options::Model;
-use crate::server::Arrival;
+//! The makers' own dialects. Each is written from what is known of it: the maker's documents, other programs, the source
+//! of web pages.
 
 pub(crate) mod axis;
 pub(crate) mod hanwha;
+mod mobotix;
+mod reolink;
+mod uniview;
 
-/// Answers what belongs to the model's dialect, with the name of what was asked for; `None` is any other page.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hyper::Method;
+use hyper::header;
+use hyper::http::request::Parts;
+
+use crate::core::{Core, Live, Store};
+use crate::digest::Login;
+use crate::http::Answer;
+use crate::keys::Pair;
+use crate::options::Model;
+use crate::pem_file::Installed;
+use crate::router;
+use crate::server::Arrival;
+use crate::state::CertificateSummary;
+
+/// What such a camera keeps: the factory's certificate, and room for one other.
+#[derive(Default)]
+pub(crate) struct Place {
+    pub(crate) factory: Option<Installed>,
+    own: Option<Installed>,
+    /// Mobotix: what was uploaded, by name.
+    files: BTreeMap<String, Vec<u8>>,
+    /// Reolink: who is logged in.
+    tokens: Vec<String>,
+}
+
+impl Place {
+    pub(crate) fn identity(&self) -> Option<(Vec<Vec<u8>>, &Pair)> {
+        self.own.as_ref().or(self.factory.as_ref()).map(|shown| (shown.chain.clone(), &shown.pair))
+    }
+
+    /// What is shown.
+    pub(crate) fn summaries(&self) -> Vec<CertificateSummary> {
+        let id = if self.own.is_some() { "own" } else { "factory" };
+        let (chain, _) = self.identity().unzip();
+        let summary = |der| CertificateSummary { id: id.to_owned(), der };
+        chain.into_iter().flatten().map(summary).collect()
+    }
+}
+
+/// The place of a camera, if it is one of these.
+fn place(live: &mut Live) -> Option<&mut Place> {
+    match &mut live.store {
+        Store::Maker(place) => Some(place),
+        _ => None,
+    }
+}
+
+/// Changes what such a camera keeps.
+fn change(core: &Core, change: impl FnOnce(&mut Place)) {
+    core.change(|live| place(live).map(change));
+}
+
+/// The name people gave it.
+pub(crate) fn name(model: Model) -> &'static str {
+    match model {
+        Model::Mobotix => "Roof",
+        Model::Reolink => "Drive",
+        Model::Uniview => "Hall",
+        _ => "Camera",
+    }
+}
+
+/// The realm of its challenge.
+pub(crate) fn realm(model: Model) -> &'static str {
+    match model {
+        Model::Mobotix => "MOBOTIX Camera",
+        // A MAC address, as a capture of such a camera shows it.
+        Model::Uniview => "02c0ffee0001",
+        _ => "Camera",
+    }
+}
+
+/// How it takes its certificate, for its start page.
+pub(crate) fn takes(model: Model) -> &'static str {
+    match model {
+        Model::Mobotix => "two files, as a MOBOTIX camera",
+        Model::Reolink => "JSON commands, as a Reolink camera",
+        Model::Uniview => "one PEM file by LAPI, as a Uniview camera",
+        _ => "",
+    }
+}
+
+/// Whether this is the upload, made by somebody who may.
+pub(crate) fn is_upload(core: &Core, parts: &Parts, login: Login) -> bool {
+    match core.options.model {
+        Model::Axis => login == Login::Accepted && parts.method == Method::PATCH,
+        Model::Hanwha => login == Login::Accepted && parts.method == Method::POST,
+        Model::Mobotix => login == Login::Accepted && mobotix::is_upload(parts),
+        Model::Reolink => reolink::is_upload(core, parts),
+        Model::Uniview => login == Login::Accepted && uniview::is_upload(parts),
+        _ => false,
+    }
+}
+
+/// Answers what belongs to the dialect of this camera; with the name of what was asked.
 pub(crate) async fn answer(
     core: &Arc<Core>,
     arrival: &Arrival,
@@ -25,17 +115,27 @@ pub(crate) async fn answer(
     match core.options.model {
         Model::Axis => axis::answer(core, arrival, parts, login, body).await,
         Model::Hanwha => hanwha::answer(core, parts, login, body).await,
-        Model::OnvifSecurity | Model::OnvifDevice | Model::PemPage => None,
+        Model::Mobotix => mobotix::answer(core, parts, login, body),
+        Model::Reolink => reolink::answer(core, arrival, parts, body).await,
+        Model::Uniview => uniview::answer(core, parts, login, body).await,
+        _ => None,
     }
 }
 
-/// Whether the body of this request carries the certificate.
-pub(crate) fn is_upload(model: Model, parts: &Parts) -> bool {
-    match model {
-        Model::Axis => parts.method == Method::PATCH,
-        Model::Hanwha => parts.method == Method::POST,
-        Model::OnvifSecurity | Model::OnvifDevice | Model::PemPage => false,
-    }
+/// A challenge, for who is not let in.
+fn challenged(core: &Core, login: Login, mut answer: Answer) -> Answer {
+    router::challenge(core, login, &mut answer);
+    answer
+}
+
+fn content_type(parts: &Parts) -> &str {
+    parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// A parameter of the query, as it is written.
+fn parameter<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+    let pairs = parts.uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(found, _)| *found == name).map(|(_, value)| value).next()
 }
 
 /// `%41` and the like made plain; none if it is not UTF-8 afterwards.

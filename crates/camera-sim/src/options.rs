@@ -23,6 +23,15 @@ pub enum Model {
     /// SUNAPI of Hanwha Vision: takes certificate and private key, serves only the leaf.
     #[cfg(feature = "makers")]
     Hanwha,
+    /// A maker's dialect: Mobotix, two files and a restart. HTTPS is on from the factory.
+    #[cfg(feature = "makers")]
+    Mobotix,
+    /// A maker's dialect: Reolink, JSON commands under a token. HTTPS is on from the factory.
+    #[cfg(feature = "makers")]
+    Reolink,
+    /// A maker's dialect: Uniview, LAPI.
+    #[cfg(feature = "makers")]
+    Uniview,
 }
 
 impl Model {
@@ -36,6 +45,12 @@ impl Model {
             Model::Axis => "axis",
             #[cfg(feature = "makers")]
             Model::Hanwha => "hanwha",
+            #[cfg(feature = "makers")]
+            Model::Mobotix => "mobotix",
+            #[cfg(feature = "makers")]
+            Model::Reolink => "reolink",
+            #[cfg(feature = "makers")]
+            Model::Uniview => "uniview",
         }
     }
 
@@ -48,6 +63,8 @@ impl Model {
             Model::Axis => crate::makers::axis::REALM,
             #[cfg(feature = "makers")]
             Model::Hanwha => crate::makers::hanwha::REALM,
+            #[cfg(feature = "makers")]
+            model => crate::makers::realm(model),
         }
     }
 
@@ -60,7 +77,22 @@ impl Model {
             Model::Axis => "Apache",
             #[cfg(feature = "makers")]
             Model::Hanwha => "Hanwha",
+            #[cfg(feature = "makers")]
+            _ => "nginx",
         }
+    }
+
+    /// Whether it answers to ONVIF at all.
+    pub(crate) fn speaks_onvif(self) -> bool {
+        matches!(self, Model::OnvifSecurity | Model::OnvifDevice)
+    }
+
+    /// Whether it leaves the factory with HTTPS on.
+    fn comes_with_https(self) -> bool {
+        #[cfg(feature = "makers")]
+        return matches!(self, Model::Mobotix | Model::Reolink);
+        #[cfg(not(feature = "makers"))]
+        return false;
     }
 }
 
@@ -138,6 +170,11 @@ impl Fault {
             Fault::RsaOnly => is_onvif || model == Model::PemPage,
             #[cfg(feature = "makers")]
             Fault::CsrFails => matches!(model, Model::OnvifSecurity | Model::Axis),
+            // It has no nonces, and a login of its own.
+            #[cfg(feature = "makers")]
+            Fault::ShortNonces | Fault::Sha256Digest => model != Model::Reolink,
+            #[cfg(feature = "makers")]
+            Fault::HttpsRefused | Fault::HttpsPretended => !model.comes_with_https(),
             #[cfg(not(feature = "makers"))]
             Fault::CsrFails => model == Model::OnvifSecurity,
             _ => true,
@@ -199,6 +236,8 @@ impl Options {
             Model::Axis => "Ramp",
             #[cfg(feature = "makers")]
             Model::Hanwha => "Stairs",
+            #[cfg(feature = "makers")]
+            model => crate::makers::name(model),
         };
         Options {
             model,
@@ -225,7 +264,9 @@ impl Options {
     /// Whether it starts with a certificate of its own and HTTPS on.
     pub(crate) fn starts_with_certificate(&self) -> bool {
         let needing = [Fault::CsrKillsKey, Fault::ServesOldCertificate, Fault::ServesOldForAWhile];
-        self.factory_certificate || needing.into_iter().any(|fault| self.has(fault))
+        self.factory_certificate
+            || self.model.comes_with_https()
+            || needing.into_iter().any(|fault| self.has(fault))
     }
 }
 

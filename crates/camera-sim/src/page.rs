@@ -98,13 +98,15 @@ fn facts(core: &Core) -> String {
         Model::Axis => "REST (cert v1) and SOAP",
         #[cfg(feature = "makers")]
         Model::Hanwha => "SUNAPI",
+        #[cfg(feature = "makers")]
+        model => crate::makers::takes(model),
     };
     let fact = |name: &str, value: &str| format!("<div><dt>{name}</dt><dd>{}</dd></div>", escape(value));
     let mut facts = fact("Takes its certificate by", takes)
         + &fact("HTTP", &port(http_on, core.http.address().port()))
         + &fact("HTTPS", &port(https_on, core.https.address().port()))
         + &fact("Serial number", &core.serial);
-    if matches!(core.options.model, Model::OnvifSecurity | Model::OnvifDevice) {
+    if core.options.model.speaks_onvif() {
         facts += &fact("ONVIF address", onvif::DEVICE_SERVICE);
     }
     facts

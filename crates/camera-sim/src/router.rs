@@ -12,6 +12,8 @@ use hyper::{Method, Request};
 use crate::core::Core;
 use crate::digest::Login;
 use crate::http::{self, Answer, Dropped, NoBody};
+#[cfg(feature = "makers")]
+use crate::makers;
 use crate::onvif::{self, Service};
 use crate::options::{Fault, Model};
 use crate::server::Arrival;
@@ -56,7 +58,7 @@ pub(crate) async fn answer(
     let mut answer = answer;
     http::set(&mut answer, header::SERVER, core.options.model.server());
     core.note(summary(operation.clone(), &arrival, login, answer.status().as_u16()));
-    if answer.status() == 200 && is_upload(&core, &parts, &operation) {
+    if answer.status() == 200 && is_upload(&core, &parts, login, &operation) {
         core.serve_later();
         if core.options.has(Fault::Reboots) {
             core.reboot();
@@ -80,7 +82,7 @@ fn login(core: &Core, arrival: &Arrival, parts: &Parts) -> Login {
         return Login::Refused;
     }
     #[cfg(feature = "makers")]
-    if crate::makers::axis::takes_basic(core, arrival) {
+    if makers::axis::takes_basic(core, arrival) {
         return core.change(|live| live.guard.check_basic(credentials));
     }
     #[cfg(not(feature = "makers"))]
@@ -91,14 +93,11 @@ fn login(core: &Core, arrival: &Arrival, parts: &Parts) -> Login {
 
 /// The words at which an upload is dropped: only of one that would have been accepted.
 fn drop_at(core: &Core, parts: &Parts, login: Login) -> &'static [&'static str] {
-    if !core.options.has(Fault::DropsUpload) || login != Login::Accepted {
-        return &[];
-    }
     #[cfg(feature = "makers")]
-    if crate::makers::is_upload(core.options.model, parts) {
+    if core.options.has(Fault::DropsUpload) && makers::is_upload(core, parts, login) {
         return &[""];
     }
-    if parts.method != Method::POST {
+    if !core.options.has(Fault::DropsUpload) || login != Login::Accepted || parts.method != Method::POST {
         return &[];
     }
     match core.options.model {
@@ -109,9 +108,9 @@ fn drop_at(core: &Core, parts: &Parts, login: Login) -> &'static [&'static str] 
 }
 
 /// Whether that was the request that brought the certificate.
-fn is_upload(core: &Core, parts: &Parts, operation: &str) -> bool {
+fn is_upload(core: &Core, parts: &Parts, login: Login, operation: &str) -> bool {
     #[cfg(feature = "makers")]
-    if crate::makers::is_upload(core.options.model, parts) {
+    if makers::is_upload(core, parts, login) {
         return true;
     }
     match core.options.model {
@@ -150,7 +149,7 @@ async fn route(
     body: Vec<u8>,
 ) -> (String, Answer) {
     #[cfg(feature = "makers")]
-    if let Some(answer) = crate::makers::answer(core, arrival, parts, login, &body).await {
+    if let Some(answer) = makers::answer(core, arrival, parts, login, &body).await {
         return answer;
     }
     let path = parts.uri.path();
@@ -198,7 +197,7 @@ fn base_url(core: &Core, arrival: &Arrival, headers: &HeaderMap) -> String {
     format!("{scheme}://{}", host.filter(sane).unwrap_or(&arrival.local))
 }
 
-fn name(parts: &Parts) -> String {
+pub(crate) fn name(parts: &Parts) -> String {
     let path: String = parts.uri.path().chars().take(100).collect();
     format!("{} {path}", parts.method)
 }
@@ -208,7 +207,7 @@ fn summary(operation: String, arrival: &Arrival, login: Login, status: u16) -> R
     RequestSummary { operation, tls, authenticated: login == Login::Accepted, status }
 }
 
-fn not_allowed(methods: &str) -> Answer {
+pub(crate) fn not_allowed(methods: &str) -> Answer {
     let mut answer = http::plain(405, "Not this way.\n");
     http::set(&mut answer, header::ALLOW, methods);
     answer

@@ -21,12 +21,14 @@ pub struct State {
     pub logins_refused: u32,
     /// Digest answers refused because their nonce count had been used before.
     pub replays_refused: u32,
-    /// Requests that came with Basic credentials: a password readable on the wire.
+    /// Requests with Basic credentials, and logins over plain HTTP: a password readable on the wire.
     pub basic_credentials: u32,
     /// The account is locked ([`crate::Fault::Locks`]).
     pub account_locked: bool,
     /// Connections dropped in the middle of an upload ([`crate::Fault::DropsUpload`]).
     pub uploads_dropped: u32,
+    /// How often it has started again by itself.
+    pub restarts: u32,
     /// Answers held back so far ([`crate::Camera::hold`]).
     pub answers_held: u32,
     /// The last requests, oldest first; at most [`State::REQUESTS`] of them.

@@ -39,6 +39,9 @@ pub enum Error {
     /// the UsernameToken). `offered`: `Basic`, `Digest MD5-sess`, ..., or `none`.
     #[error("no usable Digest authentication, offered: {offered}")]
     NoDigest { offered: String },
+    /// The password would cross the network readable: over plain HTTP it was not sent.
+    #[error("{host} takes the password only in a form that others can read")]
+    PasswordInClear { host: String },
     /// The device refused user or password. The driver sends nothing any more.
     #[error("the device refused the credentials of {user:?}")]
     WrongPassword { user: String },
@@ -91,7 +94,13 @@ impl Error {
 
     /// Whether the device will not let this user in: then nothing more may be tried.
     pub fn is_of_credentials(&self) -> bool {
-        matches!(self, Error::NoDigest { .. } | Error::WrongPassword { .. } | Error::NotAllowed { .. })
+        matches!(
+            self,
+            Error::NoDigest { .. }
+                | Error::PasswordInClear { .. }
+                | Error::WrongPassword { .. }
+                | Error::NotAllowed { .. }
+        )
     }
 }
 

@@ -234,6 +234,7 @@ async fn onvif(http: &Http, seen: Seen) -> Result<Recognised, Error> {
                 key_kinds,
                 serves_chain: true,
                 one_slot: false,
+                restarts: false,
                 source: "the ONVIF Security Service Specification".to_owned(),
             };
             ("onvif-security", Dialect::Security { device, security }, abilities)
@@ -248,6 +249,7 @@ async fn onvif(http: &Http, seen: Seen) -> Result<Recognised, Error> {
                 // Avigilon serves the leaf alone, whatever CA certificates are loaded.
                 serves_chain: false,
                 one_slot: false,
+                restarts: false,
                 source: "the ONVIF Device Management Service (WSDL)".to_owned(),
             };
             ("onvif-device", Dialect::Device { device }, abilities)

@@ -100,7 +100,7 @@ impl Http {
     pub(crate) fn new(endpoint: Endpoint, limits: Limits) -> Result<Http, Error> {
         let host = endpoint.host.plain();
         let pins = endpoint.pin.map(|pin| Pins::new(vec![pin].into()));
-        let tls = pins.map(|pins| Ok((tls::connector(pins.clone())?, pins))).transpose();
+        let tls = pins.map(|pins| Ok((tls::connector(pins.clone(), false)?, pins))).transpose();
         let tls = tls.map_err(|e: rustls::Error| Error::NoConnection {
             host: host.clone(),
             port: endpoint.port,
@@ -122,6 +122,24 @@ impl Http {
     /// Whether every connection is TLS to a key that is known.
     pub(crate) fn is_pinned(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// Learns the key that the server shows now, which from now on is one of those that it may have. Sends nothing.
+    pub(crate) async fn meet(&self) -> Result<(), Error> {
+        let Some((_, pins)) = &self.tls else { return Ok(()) };
+        let port = self.endpoint.port;
+        let failed = |reason: String| Error::NoConnection { host: self.host.clone(), port, reason };
+        // Learned apart, and kept only once the handshake has proven that the server has the key.
+        let met = Pins::default();
+        let connector = tls::connector(met.clone(), true).map_err(|e| failed(e.to_string()))?;
+        let handshake = async { self.handshake(&connector, self.dial(port).await?, port).await };
+        timeout(self.limits.answer, handshake)
+            .await
+            .map_err(|_| self.timed_out(port, self.limits.answer.as_secs()))??;
+        if let (Ok(mut pins), Ok(met)) = (pins.lock(), met.lock()) {
+            pins.extend(met.iter());
+        }
+        Ok(())
     }
 
     /// `http` or `https`.

@@ -22,6 +22,7 @@ mod error;
 mod find;
 #[cfg(test)]
 mod find_tests;
+mod form;
 mod http;
 mod makers;
 mod onvif;
@@ -54,6 +55,8 @@ pub struct Limits {
     pub answer: Duration,
     /// Until a key that the device makes is ready.
     pub key_generation: Duration,
+    /// Until a web server that starts again in the middle of an installation answers once more.
+    pub restart: Duration,
 }
 
 impl Default for Limits {
@@ -62,6 +65,7 @@ impl Default for Limits {
             connect: Duration::from_secs(5),
             answer: Duration::from_secs(10),
             key_generation: Duration::from_secs(180),
+            restart: Duration::from_secs(60),
         }
     }
 }
@@ -103,6 +107,9 @@ pub struct Abilities {
     pub serves_chain: bool,
     /// Installing overwrites the one certificate there is, and [`Driver::roll_back`] cannot bring it back.
     pub one_slot: bool,
+    /// The device has to restart before it shows a new certificate, and is away for minutes.
+    #[serde(default)]
+    pub restarts: bool,
     /// What the driver was written from; it was not tried on hardware.
     pub source: String,
 }
@@ -137,7 +144,8 @@ pub struct Before {
     /// Security service: the certification paths assigned to the web server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assigned_paths: Vec<String>,
-    /// Old device service: every certificate id, and whether the web server showed it.
+    /// Old device service: every certificate id, and whether the web server showed it. Reolink, Mobotix: the file of
+    /// the certificate that somebody had uploaded, if there was one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub certificates: BTreeMap<String, bool>,
     /// The maker's own word for which of HTTP and HTTPS are on (Axis: connection policy; Hanwha: Policy).
@@ -207,4 +215,10 @@ pub trait Driver: Send {
 
     /// Switches plain HTTP off. Only after HTTPS was verified.
     async fn disable_http(&mut self) -> Result<(), Error>;
+
+    /// Whether on its way it had to speak to a key that it saw for the first time: that of the certificate which a
+    /// device shows while it has none of its operator's.
+    fn met_another_key(&self) -> bool {
+        false
+    }
 }

@@ -2,6 +2,9 @@
 
 mod axis;
 mod hanwha;
+mod mobotix;
+mod reolink;
+mod uniview;
 
 use crate::{
     Abilities, Driver, Error,
@@ -22,7 +25,7 @@ pub(crate) struct Maker {
 }
 
 /// Asked in this order.
-const MAKERS: &[Maker] = &[axis::MAKER, hanwha::MAKER];
+const MAKERS: &[Maker] = &[axis::MAKER, hanwha::MAKER, mobotix::MAKER, reolink::MAKER, uniview::MAKER];
 
 /// Asks which maker's dialect a device speaks.
 pub(crate) async fn recognise(http: &Http) -> Result<Option<(&'static Maker, Abilities)>, Error> {

@@ -7,10 +7,10 @@ use domain::AltName;
 use hyper::{Method, body::Bytes};
 use serde::Deserialize;
 use url::form_urlencoded;
-use zeroize::Zeroizing;
 
 use crate::{
     Abilities, Before, Driver, Error, Package, digest,
+    form::{self, File},
     http::{Answer, Place, Request},
     page,
     session::Session,
@@ -125,6 +125,7 @@ impl Recipe {
             key_kinds: self.key_kinds.clone(),
             serves_chain: self.serves_chain,
             one_slot: self.one_slot,
+            restarts: false,
             source: self.source.clone(),
         }
     }
@@ -197,21 +198,9 @@ impl Driver for RecipeDriver {
         // Harmless, so that a challenge is there before the key goes out.
         self.state().await?;
         let Upload { path, field, file_name, done, refused } = self.recipe.upload.clone();
-        let Some(boundary) = boundary() else {
-            return Err(Error::UnexpectedAnswer {
-                operation: path,
-                detail: "no random numbers for the form".to_owned(),
-            });
-        };
-        let body = multipart(&boundary, &field, &file_name, package.pem);
-        let request = Request {
-            operation: path.clone(),
-            method: Method::POST,
-            place: self.session.http().place(&path),
-            content_type: Some(format!("multipart/form-data; boundary={boundary}")),
-            body: Bytes::from_owner(Zeroizing::new(body.into_bytes())),
-            secret: true,
-        };
+        let content_type = "application/x-pem-file";
+        let file = File { field: &field, name: &file_name, content_type, content: package.pem };
+        let request = form::upload(self.session.http().place(&path), &file)?;
         let answer = self.session.send(&request).await?;
         judge(&request, &answer, done.as_deref(), refused.as_ref())
     }
@@ -306,22 +295,6 @@ fn judge(
     }
 }
 
-/// RFC 2046, section 5.1.1: random, so that it stands in no PEM.
-fn boundary() -> Option<String> {
-    let mut random = [0_u8; 16];
-    aws_lc_rs::rand::fill(&mut random).ok()?;
-    Some(random.iter().fold("camlock-".to_owned(), |text, byte| text + &format!("{byte:02x}")))
-}
-
-/// A form with one file (RFC 7578), in one piece, since it holds a private key.
-fn multipart(boundary: &str, field: &str, file_name: &str, content: &str) -> String {
-    let head = format!(
-        "--{boundary}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{file_name}\"\r\n\
-         Content-Type: application/x-pem-file\r\n\r\n"
-    );
-    [&head, content, "\r\n--", boundary, "--\r\n"].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use hyper::{HeaderMap, StatusCode};
@@ -393,15 +366,5 @@ mod tests {
         for (status, body) in [(200, "<html>Login</html>"), (500, "<p class=\"done\">"), (302, "")] {
             assert!(matches!(judge(status, body), Err(Error::UnexpectedAnswer { .. })), "{status} {body}");
         }
-    }
-
-    #[test]
-    fn a_file_goes_into_its_form() {
-        assert_eq!(
-            multipart("B", "certificate", "c.pem", "PEM"),
-            "--B\r\nContent-Disposition: form-data; name=\"certificate\"; filename=\"c.pem\"\r\n\
-             Content-Type: application/x-pem-file\r\n\r\nPEM\r\n--B--\r\n"
-        );
-        assert_ne!(boundary(), boundary());
     }
 }

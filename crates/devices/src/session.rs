@@ -113,6 +113,23 @@ impl Session {
         })
     }
 
+    /// User and password, for a dialect that has a login of its own and sends them as they are: only where nobody can
+    /// read along, and not after they were refused.
+    pub(crate) fn for_login(&self) -> Result<&Credentials, Error> {
+        match &self.refused {
+            Some(refused) => Err(refused.clone()),
+            None if self.http.scheme() == "http" => {
+                Err(Error::PasswordInClear { host: self.http.host.clone() })
+            }
+            None => Ok(&self.credentials),
+        }
+    }
+
+    /// The error for a login that was refused. From here on nothing is sent any more.
+    pub(crate) fn wrong_password(&mut self) -> Error {
+        self.refuse(Error::WrongPassword { user: self.credentials.user.clone() })
+    }
+
     /// The error for a device that says "not authorised" by other means than 401. Before anything else
     /// succeeded that may mean the password, and then nothing is sent any more.
     pub(crate) fn not_allowed(&mut self, operation: &str) -> Error {

@@ -49,10 +49,11 @@ impl fmt::Debug for PublicKeyPin {
 /// certificate.
 pub(crate) type Pins = Arc<Mutex<Vec<PublicKeyPin>>>;
 
-/// A connector that speaks only to a server with one of those keys.
-pub(crate) fn connector(pins: Pins) -> Result<TlsConnector, rustls::Error> {
+/// A connector that speaks only to a server with one of those keys; or, if it `learns`, to any server, whose key is
+/// from then on one of them.
+pub(crate) fn connector(pins: Pins, learns: bool) -> Result<TlsConnector, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = PinnedServer { pins, provider: Arc::clone(&provider) };
+    let verifier = PinnedServer { pins, learns, provider: Arc::clone(&provider) };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -79,6 +80,7 @@ fn subject_public_key_info(certificate: &[u8]) -> der::Result<&[u8]> {
 #[derive(Debug)]
 struct PinnedServer {
     pins: Pins,
+    learns: bool,
     provider: Arc<CryptoProvider>,
 }
 
@@ -99,6 +101,10 @@ impl ServerCertVerifier for PinnedServer {
     ) -> Result<ServerCertVerified, rustls::Error> {
         match (PublicKeyPin::of_certificate(end_entity), self.pins.lock()) {
             (Some(pin), Ok(pins)) if pins.contains(&pin) => Ok(ServerCertVerified::assertion()),
+            (Some(pin), Ok(mut pins)) if self.learns => {
+                pins.push(pin);
+                Ok(ServerCertVerified::assertion())
+            }
             _ => Err(CertificateError::ApplicationVerificationFailure.into()),
         }
     }

@@ -84,6 +84,8 @@ pub enum Finding {
     DriverUnproven { driver: String, source: String },
     /// Installing replaces what cannot be read back from the device.
     OneSlot,
+    /// The device restarts to take a certificate.
+    Restarts,
     /// What the device had in its one place may be gone.
     SlotOverwritten,
     /// The operator is about to upload a private key on a page without TLS.
@@ -115,7 +117,8 @@ impl Finding {
             Finding::ClockSet { .. }
             | Finding::FirstContactUnchecked
             | Finding::ClockBehind { .. }
-            | Finding::DriverUnproven { .. } => Severity::Info,
+            | Finding::DriverUnproven { .. }
+            | Finding::Restarts => Severity::Info,
             _ => Severity::Error,
         }
     }

@@ -128,7 +128,7 @@ impl Run<'_> {
     /// key is shown), and a web server that starts again answers nothing for a while: so, until patience ends,
     /// once more over whatever answers then.
     async fn back(&self, session: &mut Session, mark: &str, before: &Before) -> Result<(), devices::Error> {
-        let deadline = Instant::now() + self.fleet.limits.verify;
+        let deadline = Instant::now() + session.patience;
         let mut pause = Duration::from_millis(50);
         loop {
             match session.driver.roll_back(mark, before).await {

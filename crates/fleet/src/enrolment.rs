@@ -58,6 +58,8 @@ pub(crate) struct Session {
     pub(crate) key_transport: KeyTransport,
     /// Where plain HTTP is, or would be.
     pub(crate) http_ports: Vec<u16>,
+    /// How long it may take until it serves what it was given.
+    pub(crate) patience: Duration,
 }
 
 impl<'a> Run<'a> {
@@ -202,6 +204,9 @@ impl Run<'_> {
         if overwrites && !renews {
             self.outcome.findings.push(Finding::OneSlot);
         }
+        if abilities.restarts {
+            self.outcome.findings.push(Finding::Restarts);
+        }
 
         let target = &self.order.target;
         let name = self.outcome.model.clone().unwrap_or_else(|| target.dial_host());
@@ -243,6 +248,10 @@ impl Run<'_> {
             renews,
             key_transport,
             http_ports,
+            patience: match abilities.restarts {
+                true => self.fleet.limits.restart,
+                false => self.fleet.limits.verify,
+            },
         })
     }
 
@@ -303,15 +312,19 @@ impl Run<'_> {
         };
         self.key_travels(transport);
         if transport == KeyTransport::PinnedTls && !session.renews {
-            self.outcome.findings.push(Finding::FirstContactUnchecked);
+            self.unchecked();
         }
         self.uploaded = true;
-        session.driver.install(mark, &package).await?;
+        let installed = session.driver.install(mark, &package).await;
+        if session.driver.met_another_key() {
+            self.unchecked();
+        }
+        installed?;
         let port = session.driver.enable_https().await?;
         self.journal.done(&Said::Installed { port }).await?;
 
         self.journal.begin(Step::Verify);
-        let report = self.wait_for(&leaf, port).await;
+        let report = self.wait_for(&leaf, port, session.patience).await;
         self.outcome.verdict = report.verdict;
         is_served(&leaf, port, &report)?;
         if report.verdict != Verdict::Secure {
@@ -391,11 +404,18 @@ impl Run<'_> {
         Ok(key)
     }
 
+    /// The key on the way was seen for the first time. Said once.
+    fn unchecked(&mut self) {
+        if !self.outcome.findings.contains(&Finding::FirstContactUnchecked) {
+            self.outcome.findings.push(Finding::FirstContactUnchecked);
+        }
+    }
+
     pub(crate) fn key_travels(&mut self, transport: KeyTransport) {
         self.outcome.key_transport = Some(transport);
         match transport {
             KeyTransport::Clear => self.outcome.findings.push(Finding::KeySentInClear),
-            KeyTransport::ThrowAwayTls => self.outcome.findings.push(Finding::FirstContactUnchecked),
+            KeyTransport::ThrowAwayTls => self.unchecked(),
             KeyTransport::None | KeyTransport::PinnedTls | KeyTransport::ByHand => {}
         }
     }
@@ -490,8 +510,8 @@ impl Run<'_> {
     }
 
     /// Looks until the device serves `leaf`, or patience ends. What was seen last.
-    pub(crate) async fn wait_for(&self, leaf: &Certificate, port: u16) -> Report {
-        let deadline = Instant::now() + self.fleet.limits.verify;
+    pub(crate) async fn wait_for(&self, leaf: &Certificate, port: u16, patience: Duration) -> Report {
+        let deadline = Instant::now() + patience;
         let mut pause = Duration::from_millis(20);
         loop {
             let report = self.look(port).await;

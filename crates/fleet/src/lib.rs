@@ -38,12 +38,19 @@ pub struct Limits {
     pub device: devices::Limits,
     /// Until the device serves its new certificate.
     pub verify: Duration,
+    /// The same for a device that has to restart for it.
+    pub restart: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
         // Some web servers take several seconds to start again with another certificate.
-        Limits { device: devices::Limits::default(), verify: Duration::from_secs(20) }
+        // Mobotix cameras are away for several minutes.
+        Limits {
+            device: devices::Limits::default(),
+            verify: Duration::from_secs(20),
+            restart: Duration::from_secs(600),
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl Run<'_> {
         self.uploaded = true;
         session.driver.install(&mark, &package).await?;
         let port = session.driver.enable_https().await?;
-        is_served(&leaf, port, &self.wait_for(&leaf, port).await)?;
+        is_served(&leaf, port, &self.wait_for(&leaf, port, session.patience).await)?;
         let pin = PublicKeyPin(leaf.public_key_sha256()?);
         self.go_over(session, port, pin, KeyTransport::ThrowAwayTls).await
     }

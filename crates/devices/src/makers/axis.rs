@@ -45,6 +45,7 @@ fn recognise(answer: &Answer) -> Option<Abilities> {
         key_kinds: vec!["p256".to_owned(), "rsa-2048".to_owned()],
         serves_chain: true,
         one_slot: false,
+        restarts: false,
         source: "Axis' VAPIX documents and other people's code".to_owned(),
     })
 }

@@ -40,6 +40,7 @@ fn recognise(answer: &Answer) -> Option<Abilities> {
         serves_chain: false,
         // Of older firmware with one place, `install` overwrites nothing but what is ours.
         one_slot: false,
+        restarts: false,
         source: "Hanwha Vision's SUNAPI documents and web page".to_owned(),
     })
 }

@@ -1,0 +1,142 @@
+//! The makers' dialects: what such a camera refuses, and what it does when it starts again.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on should fail")]
+#![cfg(feature = "makers")]
+
+mod common;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use camera_sim::{Camera, Fault, Model, Options};
+use common::{Authority, Client, PASSWORD, USER};
+use rcgen::{CertificateParams, KeyPair, RsaKeySize};
+
+async fn start(model: Model) -> (Camera, Client) {
+    let camera = Camera::start(Options::new(model, USER, PASSWORD)).await.unwrap();
+    let mut client = Client::new(&camera);
+    client.tls = camera.state().https_on;
+    (camera, client)
+}
+
+fn form(field: &str, name: &str, content: &str) -> (String, Vec<u8>) {
+    let body = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\
+         Content-Type: application/x-x509-ca-cert\r\n\r\n{content}\r\n--b--\r\n"
+    );
+    ("Content-Type: multipart/form-data; boundary=b\r\n".to_owned(), body.into_bytes())
+}
+
+/// A key of that kind and a certificate for it, in PEM.
+fn pair(rsa: bool) -> (String, String) {
+    let key = match rsa {
+        true => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap(),
+        false => KeyPair::generate().unwrap(),
+    };
+    let certificate =
+        CertificateParams::new(vec!["drive.home.arpa".into()]).unwrap().self_signed(&key).unwrap();
+    (key.serialize_pem(), certificate.pem())
+}
+
+#[tokio::test]
+async fn a_fault_that_makes_no_sense_is_refused_with_the_reason() {
+    for (model, fault, why) in [
+        (Model::Reolink, Fault::ShortNonces, "no nonces"),
+        (Model::Reolink, Fault::HttpsRefused, "HTTPS on"),
+        (Model::Mobotix, Fault::HttpsRefused, "HTTPS on"),
+        (Model::Uniview, Fault::CsrFails, "no requests"),
+    ] {
+        let mut options = Options::new(model, USER, PASSWORD);
+        options.faults = vec![fault];
+        let Err(error) = Camera::start(options).await else { panic!("{model} took {fault:?}") };
+        assert!(error.to_string().contains(why), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn mobotix_takes_two_files_that_fit_and_starts_again() {
+    let (camera, mut client) = start(Model::Mobotix).await;
+    let factory = camera.state().served_chain;
+    let (key, certificate) = pair(true);
+    let media = "/config/camera/media";
+    for (restart, (name, content)) in
+        [(1, ("httpd_cert.pem", &certificate)), (2, ("httpd_privkey.pem", &key))]
+    {
+        let (headers, body) = form("some_file", name, content);
+        assert_eq!(client.login("POST", media, &headers, &body).await.unwrap().status, 200);
+        let reply = client.login("POST", "/admin/rcontrol?action=reboot", "", b"").await.unwrap();
+        assert!(reply.body.contains("OK - Reboot"), "{}", reply.body);
+        // Nothing answers meanwhile.
+        camera.wait_for(|state| state.restarts == restart && !state.https_on && !state.http_on).await;
+        assert!(client.send("GET", "/", "", b"").await.is_err());
+        let state = camera.wait_for(|state| state.https_on && state.http_on).await;
+        // A certificate without its key is not shown.
+        assert_eq!(state.served_chain == factory, restart == 1);
+    }
+    let (headers, body) = form("some_file", "other.pem", &key);
+    assert_eq!(client.login("POST", media, &headers, &body).await.unwrap().status, 400);
+    assert_eq!(
+        client.login("GET", &format!("{media}?file=httpd_privkey.pem"), "", b"").await.unwrap().status,
+        404
+    );
+    let read = client.login("GET", &format!("{media}?file=httpd_cert.pem"), "", b"").await.unwrap();
+    assert_eq!(read.body, certificate);
+}
+
+#[tokio::test]
+async fn reolink_wants_a_token_exact_names_rsa_and_an_empty_place() {
+    let (camera, client) = start(Model::Reolink).await;
+    let call = async |name: &str, token: &str, param: &str| {
+        let body = format!("[{{\"cmd\":\"{name}\",\"action\":0,\"param\":{param}}}]");
+        let path = format!("/cgi-bin/api.cgi?cmd={name}&token={token}");
+        client.send("POST", &path, "", body.as_bytes()).await.unwrap().body
+    };
+    let login = async || {
+        let user = format!("{{\"User\":{{\"userName\":\"{USER}\",\"password\":\"{PASSWORD}\"}}}}");
+        let reply: serde_json::Value = serde_json::from_str(&call("Login", "", &user).await).unwrap();
+        reply[0]["value"]["Token"]["name"].as_str().unwrap().to_owned()
+    };
+    let import = |(key, certificate): &(String, String), name: &str| {
+        let (key_size, size) = (key.len(), certificate.len());
+        let (key, certificate) = (BASE64.encode(key), BASE64.encode(certificate));
+        format!(
+            "{{\"importCertificate\":{{\"crt\":{{\"size\":{size},\"name\":\"{name}\",\"content\":\"{certificate}\"}},\
+             \"key\":{{\"size\":{key_size},\"name\":\"server.key\",\"content\":\"{key}\"}}}}}}"
+        )
+    };
+    assert!(call("GetDevInfo", "", "{}").await.contains("please login first"));
+    let token = login().await;
+    let (rsa, other) = (pair(true), pair(false));
+    assert!(call("ImportCertificate", &token, &import(&rsa, "drive.crt")).await.contains("param error"));
+    assert!(call("ImportCertificate", &token, &import(&other, "server.crt")).await.contains("param error"));
+    assert_eq!(camera.state().restarts, 0);
+    assert!(call("ImportCertificate", &token, &import(&rsa, "server.crt")).await.contains("200"));
+    camera.wait_for(|state| state.restarts == 1 && state.https_on).await;
+    assert_eq!(camera.state().assigned, ["own"]);
+    // The restart has ended the session, and the place is taken.
+    assert!(call("GetNetPort", &token, "{}").await.contains("please login first"));
+    let token = login().await;
+    assert!(call("ImportCertificate", &token, &import(&rsa, "server.crt")).await.contains("param error"));
+    call("CertificateClear", &token, "{}").await;
+    camera.wait_for(|state| state.restarts == 2 && state.https_on).await;
+    assert_eq!(camera.state().assigned, ["factory"]);
+}
+
+#[tokio::test]
+async fn uniview_takes_one_file_and_then_https_can_be_switched_on() {
+    let (camera, mut client) = start(Model::Uniview).await;
+    let https = "/LAPI/V1.0/NetWork/HTTPS";
+    let refused = client.login("PUT", https, "", b"{\"Enable\":1}").await.unwrap();
+    assert!(refused.body.contains("\"StatusCode\":1"), "{}", refused.body);
+    let (key, der) = Authority::new().package("hall.home.arpa");
+    let certificate = BASE64.encode(&der);
+    let pem = format!(
+        "{}-----BEGIN CERTIFICATE-----\n{certificate}\n-----END CERTIFICATE-----\n",
+        key.serialize_pem()
+    );
+    let (headers, body) = form("FileName", "hall.pem", &pem);
+    let stored = client.login("POST", "/LAPI/V1.0/Network/HTTPS_SSLCERT", &headers, &body).await.unwrap();
+    assert!(stored.body.contains("\"StatusCode\":0"), "{}", stored.body);
+    client.login("PUT", https, "", b"{\"Enable\":1}").await.unwrap();
+    let state = camera.wait_for(|state| state.https_on).await;
+    assert_eq!(state.served_chain, [der]);
+}
