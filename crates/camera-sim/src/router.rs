@@ -65,7 +65,7 @@ pub(crate) async fn answer(
             return Err(Dropped);
         }
     }
-    let answer = if login == Login::Accepted { spoilt(&core, answer).await } else { answer };
+    let answer = if is_inside(&core, &parts, login) { spoilt(&core, answer).await } else { answer };
     // A challenge is no answer to what was asked.
     if answer.status() != 401 {
         core.hold_back(&operation).await;
@@ -117,6 +117,17 @@ fn is_upload(core: &Core, parts: &Parts, login: Login, operation: &str) -> bool 
         Model::OnvifSecurity | Model::OnvifDevice => ONVIF_UPLOADS.contains(&operation),
         _ => parts.method == Method::POST && parts.uri.path() == pem_page::CERTIFICATE,
     }
+}
+
+/// Whether this is of somebody who is logged in, by whatever means.
+fn is_inside(core: &Core, parts: &Parts, login: Login) -> bool {
+    #[cfg(feature = "makers")]
+    if core.options.model == Model::Reolink {
+        return parts.uri.query().is_some_and(|query| query.contains("token="));
+    }
+    #[cfg(not(feature = "makers"))]
+    let _ = (core, parts);
+    login == Login::Accepted
 }
 
 /// Where every request is sent, if it is.

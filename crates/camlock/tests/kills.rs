@@ -175,13 +175,14 @@ async fn killed_again_while_it_takes_back() {
             &["GetAssignedServerCertificates", "DeleteCertificationPath", "DeleteKey"][..],
         ),
         (Model::OnvifDevice, &["SetCertificatesStatus", "DeleteCertificates"]),
-        (Model::Axis, &["SetWebServerTlsConfiguration", "DELETE certificates"]),
+        (Model::Axis, &["GET certificates", "DELETE certificates"]),
         (Model::Hanwha, &["ssl set", "ssl remove"]),
     ] {
         let camera = camera(model, &[]).await;
         let assigned = match model {
             Model::OnvifSecurity => "AddServerCertificateAssignment",
-            Model::Axis => "SetWebServerTlsConfiguration",
+            // What switches HTTPS on names the certificate, and after that there is nothing to take back.
+            Model::Axis => "PATCH certificates",
             Model::Hanwha => "ssl set",
             _ => "SetCertificatesStatus",
         };

@@ -32,6 +32,8 @@ async fn site(folder: &Path, two_tier: bool) -> Fleet {
     let (authority, _) = new.found(&store).await.unwrap();
     let mut limits = Limits { verify: Duration::from_secs(5), ..Limits::default() };
     limits.device.answer = Duration::from_secs(4);
+    // A simulated restart takes a second.
+    (limits.restart, limits.device.restart) = (Duration::from_secs(8), Duration::from_secs(8));
     Fleet { store, authority, limits }
 }
 
