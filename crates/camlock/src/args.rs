@@ -48,7 +48,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  camlock check 192.168.1.64 https://gate.lan:8443/")]
     Check(Check),
     /// The whole enrolment: key, request, certificate, upload, HTTPS, proof
-    #[command(after_help = "Example:\n  camlock secure 192.168.1.64 192.168.1.65 --user admin")]
+    #[command(after_help = SECURE_HELP)]
     Secure(Secure),
     /// Signs a certificate request made elsewhere
     #[command(after_help = "Example:\n  camlock sign camera.csr --ip 192.168.1.64")]
@@ -280,12 +280,38 @@ pub struct Check {
     pub name: Option<String>,
 }
 
+const SECURE_HELP: &str = "\
+Examples:
+  camlock secure 192.168.1.64 192.168.1.65 --user admin
+  camlock secure --list cameras.csv --user admin --password-file password
+  camlock secure --all --user admin
+
+One user and one password go for all devices; 32 are worked on at once, and what fails at one stops no other.
+A password that a device refused is not tried on it again under another of the targets: a name and its address, ports
+80 and 443, an https URL and another port of one host, and the ports that are known of an enrolled device count as one.
+
+--all takes every device that an earlier run got into and whose enrolment failed or did not end, that was not secure
+when it was last looked at, or whose certificate is due for renewal (30 days before its end), revoked or of an earlier
+authority. A device that no run ever got into is not known: name it, or list it.
+
+--list takes host[:port] or a URL on each line; of a CSV (comma, semicolon or tab) the first column. A header such as
+\"host\", empty lines and lines with # are passed over.
+
+Ctrl-C begins no further device and lets those under way end; once more stops at once. The next run takes up what was
+left, wherever that was.";
+
 /// `secure`
 #[derive(Debug, clap::Args)]
 pub struct Secure {
     /// Addresses, host names or URLs
-    #[arg(required = true, value_name = "TARGET")]
+    #[arg(required_unless_present_any = ["all", "list"], value_name = "TARGET")]
     pub targets: Vec<String>,
+    /// Every known device that is not secure with a fresh certificate
+    #[arg(long, conflicts_with_all = ["targets", "list"])]
+    pub all: bool,
+    /// A file with a target on each line, or in the first column of a CSV
+    #[arg(long, value_name = "FILE")]
+    pub list: Option<PathBuf>,
     /// A user of the device with administrator's rights
     #[arg(long)]
     pub user: Option<String>,

@@ -20,6 +20,7 @@ mod secure;
 mod serve;
 mod setting;
 mod talk;
+mod targets;
 mod upkeep;
 mod vault_commands;
 

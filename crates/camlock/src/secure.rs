@@ -1,32 +1,50 @@
 //! `secure`: the eight steps, shown as they happen.
 
-use std::{collections::HashMap, io::IsTerminal, sync::Arc, time::Duration};
+use std::{collections::HashMap, io::IsTerminal, net::IpAddr, sync::Arc, time::Duration};
 
 use devices::Credentials;
-use domain::{Step, StepState, Target};
-use fleet::{Fleet, Limits, Order, Outcome, StepOutcome};
+use domain::{AltName, Scheme, Step, StepState, Target};
+use fleet::{Error, Fleet, Limits, Order, Outcome, StepOutcome};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
-use tokio::{sync::Semaphore, task::JoinSet};
+use store::Store;
+use tokio::task::JoinSet;
 use words::Words;
 
 use crate::{
     args::Secure,
     failure::Failure,
     setting::{self, Setting},
-    talk::{self, paint, print, print_json, tell},
+    talk::{self, paint, print, print_json, say, tell},
+    targets,
 };
 
-/// So many devices at once: more would only wait for each other on a small machine.
-const AT_ONCE: usize = 8;
+/// So many devices at once. A device mostly keeps us waiting: for its key, for its web server to start again. Each costs
+/// four file descriptors at most (of 256 that some systems allow) and less than 1 MB.
+const AT_ONCE: usize = 32;
+/// So many lines of progress have room on a terminal; of more devices only their number is shown.
+const FEW: usize = 16;
 
 pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
-    let targets = secure.targets.iter().map(|t| t.parse()).collect::<Result<Vec<Target>, _>>()?;
-    let user = match &secure.user {
-        Some(user) => user.clone(),
-        None => setting::ask_openly("User name on the device: ", "user-missing")?,
-    };
+    let mut targets = secure.targets.iter().map(|t| t.parse()).collect::<Result<Vec<Target>, _>>()?;
+    if let Some(file) = &secure.list {
+        targets.extend(targets::read_list(file)?);
+    }
+    // What nobody can be asked for is missing before anything else is.
+    let asked = if secure.all { None } else { Some(user(secure)?) };
     let (store, authority) = setting.authority().await?;
+    let fleet = Arc::new(Fleet { store, authority, limits: Limits::default() });
+    if secure.all {
+        targets = fleet.due().await?.iter().map(|d| at(&d.host, d.port)).collect();
+        if targets.is_empty() {
+            say(&json!({"code": "nothing-due"}));
+            return show_all(&[], setting);
+        }
+    }
+    let user = match asked {
+        Some(user) => user,
+        None => user(secure)?,
+    };
     let password = match &secure.password_file {
         Some(file) => setting::first_line(file)?,
         None => setting::ask(&format!("Password of {user} on the device: "), "password-missing")?,
@@ -44,15 +62,34 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
             },
         )
     });
-    let fleet = Arc::new(Fleet { store, authority, limits: Limits::default() });
-    let outcomes = all(&fleet, orders.collect()).await;
+    let outcomes = all(&fleet, orders.collect()).await?;
+    show_all(&outcomes, setting)
+}
 
+fn user(secure: &Secure) -> Result<String, Failure> {
+    match &secure.user {
+        Some(user) => Ok(user.clone()),
+        None => setting::ask_openly("User name on the device: ", "user-missing"),
+    }
+}
+
+/// A device of the ledger as a target: by what names it there.
+fn at(host: &AltName, port: u16) -> Target {
+    let mut target = Target { text: String::new(), host: host.clone(), port: Some(port), scheme: None };
+    target.text = format!("{}:{port}", target.url_host());
+    target
+}
+
+/// The result, in the order in which the devices were named, and whether what was asked holds for all of them.
+fn show_all(outcomes: &[Outcome], setting: &Setting) -> Result<bool, Failure> {
     let words = Words::english();
     if setting.json {
         let shown: Vec<_> = outcomes.iter().map(|o| as_json(o, &words)).collect();
         print_json(&shown);
     } else {
-        outcomes.iter().for_each(|o| show(o, &words));
+        // Of many the one that failed must not drown among those that did not.
+        let short = outcomes.len() > FEW;
+        outcomes.iter().for_each(|o| show(o, short && o.is_done(), &words));
     }
     // A ledger that fails is no answer about a device.
     let mut failures = outcomes.iter().filter_map(|o| o.error.clone()).map(Failure::from);
@@ -63,28 +100,212 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
 }
 
 /// Walks the steps for all devices, some at once, and shows them live; outcomes in the order of the orders.
-pub async fn all(fleet: &Arc<Fleet>, orders: Vec<(String, Order)>) -> Vec<Outcome> {
-    let lines = MultiProgress::new();
-    let places = Arc::new(Semaphore::new(AT_ONCE));
-    let mut running = JoinSet::new();
-    let count = orders.len();
-    for (index, (name, order)) in orders.into_iter().enumerate() {
-        let line = Line::new(&lines, &name);
-        let (fleet, places) = (fleet.clone(), places.clone());
-        running.spawn(async move {
-            let _place = places.acquire().await;
-            let outcome = fleet.secure(&order, &|step, ended| line.show(step, ended)).await;
-            line.bar.finish();
+///
+/// Targets that may be one device come one after the other, and after a refused password no more of them. Ctrl-C ends
+/// the beginning of devices, a second one everything; the steps of what it cut off are in the ledger like those of a
+/// process that died.
+pub async fn all(fleet: &Arc<Fleet>, orders: Vec<(String, Order)>) -> Result<Vec<Outcome>, Failure> {
+    let places = places(&fleet.store, orders.iter().map(|(_, order)| &order.target)).await?;
+    let progress = Arc::new(Progress::new(orders.iter().map(|(name, _)| name.as_str())));
+    let mut outcomes: Vec<Outcome> =
+        orders.iter().map(|(_, order)| Outcome::not_begun(&order.target, Some(Error::Interrupted))).collect();
+    let mut crowd = Crowd {
+        running: JoinSet::new(),
+        ended: vec![false; orders.len()],
+        stopping: false,
+        interrupts: interrupts()?,
+    };
+    for (index, (_, order)) in orders.into_iter().enumerate() {
+        let same: Vec<usize> = (0..index).filter(|i| places[*i].may_be(&places[index])).collect();
+        while !crowd.stopping && (crowd.running.len() >= AT_ONCE || same.iter().any(|i| !crowd.ended[*i])) {
+            crowd.wait(&mut outcomes).await;
+        }
+        if crowd.stopping {
+            break;
+        }
+        if let Some(refused) = same.iter().find(|i| outcomes[**i].was_refused()) {
+            let error = Error::RefusedBefore { target: outcomes[*refused].target.clone() };
+            outcomes[index] = Outcome::not_begun(&order.target, Some(error));
+            crowd.ended[index] = true;
+            progress.end(index, &outcomes[index]);
+            continue;
+        }
+        let (fleet, progress) = (fleet.clone(), progress.clone());
+        crowd.running.spawn(async move {
+            let outcome = fleet.secure(&order, &|step, ended| progress.step(index, step, ended)).await;
+            progress.end(index, &outcome);
             (index, outcome)
         });
     }
-    let mut outcomes: HashMap<usize, Outcome> = HashMap::new();
-    while let Some(ended) = running.join_next().await {
-        if let Ok((index, outcome)) = ended {
-            outcomes.insert(index, outcome);
+    while !crowd.running.is_empty() {
+        crowd.wait(&mut outcomes).await;
+    }
+    progress.close();
+    Ok(outcomes)
+}
+
+/// The enrolments that are under way.
+struct Crowd {
+    running: JoinSet<(usize, Outcome)>,
+    ended: Vec<bool>,
+    stopping: bool,
+    interrupts: Interrupts,
+}
+
+/// Every Ctrl-C from its making on.
+#[cfg(unix)]
+type Interrupts = tokio::signal::unix::Signal;
+#[cfg(windows)]
+type Interrupts = tokio::signal::windows::CtrlC;
+
+fn interrupts() -> Result<Interrupts, Failure> {
+    #[cfg(unix)]
+    let interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
+    #[cfg(windows)]
+    let interrupts = tokio::signal::windows::ctrl_c();
+    interrupts.map_err(|e| Failure::broken("cannot-start", "reason", &e.to_string()))
+}
+
+impl Crowd {
+    /// Until one ends, or the operator stops it all.
+    async fn wait(&mut self, outcomes: &mut [Outcome]) {
+        tokio::select! {
+            Some(ended) = self.running.join_next() => match ended {
+                Ok((index, outcome)) => {
+                    outcomes[index] = outcome;
+                    self.ended[index] = true;
+                }
+                Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+                // Cut off by the operator.
+                Err(_) => {}
+            },
+            Some(()) = self.interrupts.recv() => {
+                if std::mem::replace(&mut self.stopping, true) {
+                    self.running.abort_all();
+                } else {
+                    say(&json!({"code": "stopping"}));
+                }
+            }
         }
     }
-    (0..count).filter_map(|i| outcomes.remove(&i)).collect()
+}
+
+/// Where a target meets its device, as far as can be known before a word with it.
+struct Place {
+    addresses: Vec<AltName>,
+    ports: Vec<u16>,
+    https: bool,
+}
+
+impl Place {
+    /// Whether two targets may be one device. Two other ports of one host may be two cameras behind a router, but of
+    /// one's HTTP and HTTPS the one is named by an https URL.
+    fn may_be(&self, other: &Place) -> bool {
+        self.addresses.iter().any(|a| other.addresses.contains(a))
+            && (self.https != other.https || self.ports.iter().any(|p| other.ports.contains(p)))
+    }
+}
+
+/// The places of all targets, in their order.
+async fn places(store: &Store, targets: impl Iterator<Item = &Target>) -> Result<Vec<Place>, Failure> {
+    let mut places = Vec::new();
+    let mut names = JoinSet::new();
+    for target in targets {
+        let usual = [Scheme::Http.default_port(), Scheme::Https.default_port()];
+        let port = target.port.unwrap_or(usual[0]);
+        let mut ports = vec![port];
+        if let Some(known) = store.device_at(&target.host, port).await? {
+            ports.extend([Some(known.port), known.https_port].into_iter().flatten());
+        }
+        if ports.iter().any(|port| usual.contains(port)) {
+            ports.extend(usual);
+        }
+        if let AltName::Dns(_) = &target.host {
+            let (index, host) = (places.len(), target.dial_host());
+            names.spawn(async move { (index, resolved(host).await) });
+        }
+        places.push(Place {
+            addresses: vec![target.host.clone()],
+            ports,
+            https: target.scheme == Some(Scheme::Https),
+        });
+    }
+    while let Some(resolved) = names.join_next().await {
+        if let Ok((index, addresses)) = resolved {
+            places[index].addresses.extend(addresses.into_iter().map(AltName::Ip));
+        }
+    }
+    Ok(places)
+}
+
+/// The addresses of a host name; none if that takes long: whoever connects to it will find out why.
+async fn resolved(host: String) -> Vec<IpAddr> {
+    let found = tokio::time::timeout(Duration::from_secs(5), tokio::net::lookup_host((host, 0))).await;
+    found.into_iter().flatten().flatten().map(|address| address.ip().to_canonical()).collect()
+}
+
+/// What is shown while it goes on: a line for each of a few devices with its steps, or one line for many.
+struct Progress {
+    lines: Vec<Line>,
+    bar: ProgressBar,
+    failed: std::sync::atomic::AtomicU64,
+    names: Vec<String>,
+}
+
+impl Progress {
+    fn new<'a>(names: impl Iterator<Item = &'a str>) -> Progress {
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        let few = names.len() <= FEW;
+        let lines = MultiProgress::new();
+        let bar = if few { ProgressBar::hidden() } else { ProgressBar::new(names.len() as u64) };
+        let template = "{spinner} {bar:20} {pos} of {len}  {msg}  {per_sec}, {eta} left";
+        if let (false, Ok(style)) = (few, ProgressStyle::with_template(template)) {
+            bar.set_style(style);
+            bar.enable_steady_tick(Duration::from_millis(100));
+        }
+        let few_names = names.iter().filter(|_| few);
+        Progress {
+            lines: few_names.map(|n| Line::new(&lines, n)).collect(),
+            bar,
+            failed: Default::default(),
+            names,
+        }
+    }
+
+    fn step(&self, index: usize, step: Step, ended: Option<&StepOutcome>) {
+        if let Some(line) = self.lines.get(index) {
+            line.show(step, ended);
+        }
+    }
+
+    fn end(&self, index: usize, outcome: &Outcome) {
+        if let Some(line) = self.lines.get(index) {
+            return line.bar.finish();
+        }
+        let failed = u64::from(!outcome.is_done());
+        let failed = failed + self.failed.fetch_add(failed, std::sync::atomic::Ordering::Relaxed);
+        self.bar.inc(1);
+        let ended = self.bar.position();
+        let waiting = (self.names.len() as u64).saturating_sub(ended);
+        self.bar.set_message(format!(
+            "{} done, {failed} failed, {waiting} waiting",
+            ended.saturating_sub(failed)
+        ));
+        let said = match &outcome.error {
+            Some(error) => format!("✗ {}", Words::english().say(error).text),
+            None => "✓ secure".to_owned(),
+        };
+        let line = format!("{}  {said}", self.names[index]);
+        match std::io::stderr().is_terminal() {
+            true if outcome.is_done() => {}
+            true => self.bar.println(line),
+            false => tell(&line),
+        }
+    }
+
+    fn close(&self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 /// One device's line: its name and the eight steps, ticked off as they end.
@@ -155,8 +376,12 @@ fn as_json(outcome: &Outcome, words: &Words) -> serde_json::Value {
     })
 }
 
-fn show(outcome: &Outcome, words: &Words) {
-    print(&format!("{}  {}", paint("1", &outcome.target), talk::verdict(outcome.verdict)));
+fn show(outcome: &Outcome, short: bool, words: &Words) {
+    let (target, verdict) = (paint("1", &outcome.target), talk::verdict(outcome.verdict));
+    if short {
+        return print(&format!("{target}  {verdict}  {}", outcome.url.as_deref().unwrap_or_default()));
+    }
+    print(&format!("{target}  {verdict}"));
     for step in &outcome.steps {
         let text = words.say(&step.text).text;
         print(&format!("  {} {:8} {text}", mark(step.state), step.step));

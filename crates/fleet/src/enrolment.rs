@@ -1,6 +1,6 @@
 //! One enrolment from beginning to end.
 
-use std::time::Duration;
+use std::{num::NonZero, sync::LazyLock, time::Duration};
 
 use authority::{Days, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
 use devices::{Before, Driver, Endpoint, Found, Package, PublicKeyPin};
@@ -9,7 +9,7 @@ use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial,
 use serde::Serialize;
 use store::{CertificateRow, NewDevice};
 use time::OffsetDateTime;
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -24,20 +24,7 @@ pub(crate) async fn run(fleet: &Fleet, order: &Order, progress: Progress<'_>) ->
         fleet,
         order,
         journal: Journal::new(&fleet.store, progress),
-        outcome: Outcome {
-            target: order.target.text.clone(),
-            verdict: Verdict::Unreachable,
-            before: Verdict::Unreachable,
-            driver: None,
-            model: None,
-            key_transport: None,
-            steps: Vec::new(),
-            url: None,
-            serial: None,
-            not_after: None,
-            findings: Vec::new(),
-            error: None,
-        },
+        outcome: Outcome::not_begun(&order.target, None),
         met: Vec::new(),
         begun: Vec::new(),
     };
@@ -332,8 +319,7 @@ impl Run<'_> {
             return Ok((request.key, None));
         }
         let kind = session.key_kind;
-        let made = tokio::task::spawn_blocking(move || PrivateKey::generate(kind)).await;
-        let key = made.map_err(|e| pki::Error::Crypto { operation: e.to_string() })??;
+        let key = make(move || PrivateKey::generate(kind)).await?;
         self.journal.done(&Said::KeyMadeHere { key: kind.to_string() }).await?;
         Ok((key.public_key()?, Some(key)))
     }
@@ -450,6 +436,20 @@ impl Run<'_> {
             pause = (pause * 2).min(Duration::from_secs(2));
         }
     }
+}
+
+/// Keys are made beside the conversations with devices, and no more at once than there are processors: many together
+/// would only keep each other, and those conversations, waiting.
+static MAKERS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)));
+
+/// Does what takes a whole processor for a while.
+pub(crate) async fn make<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, pki::Error> + Send + 'static,
+) -> Result<T, pki::Error> {
+    let _place = MAKERS.acquire().await;
+    let made = tokio::task::spawn_blocking(work).await;
+    made.map_err(|e| pki::Error::Crypto { operation: e.to_string() })?
 }
 
 /// Why something beside the main thing went wrong, as it stands in a finding.

@@ -22,6 +22,10 @@ pub enum Error {
     HttpsDoesNotAnswer { port: u16 },
     #[error("HTTP still answers on port {port} after it was switched off")]
     HttpStillOpen { port: u16 },
+    #[error("{target}, which may be the same device, refused the password in this run")]
+    RefusedBefore { target: String },
+    #[error("the run was stopped before this device was secure")]
+    Interrupted,
     #[serde(untagged)]
     #[error(transparent)]
     Authority(#[from] authority::Error),
