@@ -106,7 +106,7 @@ def measure(program: str, simulator: str, kind: str, count: int) -> None:
             again = secure(program, home, [a for a, healthy in plugged_in if healthy])[1]
     print(f"{kind}: {len(outcomes)} cameras, {took['seconds']:.1f} s (limit 60 s beside their key generation), "
           f"{len(outcomes) / took['seconds']:.1f}/s, {took['cpu']:.1f} s of CPU, {took['memory'] / 1e6:.0f} MB at most, "
-          f"{took['files']:.0f} files of {FILES}, {len(outcomes) - secured} failed (each faulty); load before {load:.1f}")
+          f"{took['files']:.0f} files of {FILES}, {len(outcomes) - secured} faulty ones failed; load before {load:.1f}")
     each = ", ".join(f"{step} {seconds / len(outcomes):.2f}" for step, seconds in steps.items())
     print(f"  seconds of each camera by step: {each}; a second call: {again['seconds']:.1f} s")
 

@@ -281,23 +281,23 @@ pub struct Check {
 }
 
 const SECURE_HELP: &str = "\
-Examples:
+Example:
   camlock secure 192.168.1.64 192.168.1.65 --user admin
   camlock secure --list cameras.csv --user admin --password-file password
   camlock secure --all --user admin
 
-One user and one password go for all devices; 32 are worked on at once, and what fails at one stops no other.
-A password that a device refused is not tried on it again under another of the targets: a name and its address, ports
-80 and 443, an https URL and another port of one host, and the ports that are known of an enrolled device count as one.
+One user and one password go for all devices; 32 are worked on at once, and what fails at one stops no other. A \
+password that a device refused is not tried on it again under another of the targets: a name and its address, ports 80 \
+and 443, an https URL and another port of one host, and the known ports of an enrolled device count as one.
 
---all takes every device that an earlier run got into and whose enrolment failed or did not end, that was not secure
-when it was last looked at, or whose certificate is due for renewal (30 days before its end), revoked or of an earlier
+--all takes every device that an earlier run got into and whose enrolment failed or did not end, that was not secure \
+when it was last looked at, or whose certificate is due for renewal (30 days before its end), revoked or of an earlier \
 authority. A device that no run ever got into is not known: name it, or list it.
 
---list takes host[:port] or a URL on each line; of a CSV (comma, semicolon or tab) the first column. A header such as
+--list takes host[:port] or a URL on each line; of a CSV (comma, semicolon or tab) the first column. A header such as \
 \"host\", empty lines and lines with # are passed over.
 
-Ctrl-C begins no further device and lets those under way end; once more stops at once. The next run takes up what was
+Ctrl-C begins no further device and lets those under way end; once more stops at once. The next run takes up what was \
 left, wherever that was.";
 
 /// `secure`

@@ -319,7 +319,7 @@ impl Run<'_> {
             return Ok((request.key, None));
         }
         let kind = session.key_kind;
-        let key = make(move || PrivateKey::generate(kind)).await?;
+        let key = make(&mut session.driver, move || PrivateKey::generate(kind)).await?;
         self.journal.done(&Said::KeyMadeHere { key: kind.to_string() }).await?;
         Ok((key.public_key()?, Some(key)))
     }
@@ -443,13 +443,21 @@ impl Run<'_> {
 static MAKERS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)));
 
-/// Does what takes a whole processor for a while.
+/// Makes a key for this device. Where that, or waiting for it, took long, the device is asked something again: the request
+/// that follows holds the key, and some firmware forgets a nonce meanwhile and takes the answer to it for a wrong password.
 pub(crate) async fn make<T: Send + 'static>(
+    driver: &mut Box<dyn Driver>,
     work: impl FnOnce() -> Result<T, pki::Error> + Send + 'static,
-) -> Result<T, pki::Error> {
-    let _place = MAKERS.acquire().await;
+) -> Result<T, Error> {
+    let since = Instant::now();
+    let place = MAKERS.acquire().await;
     let made = tokio::task::spawn_blocking(work).await;
-    made.map_err(|e| pki::Error::Crypto { operation: e.to_string() })?
+    drop(place);
+    let made = made.map_err(|e| pki::Error::Crypto { operation: e.to_string() })??;
+    if since.elapsed() > Duration::from_secs(5) {
+        driver.note().await?;
+    }
+    Ok(made)
 }
 
 /// Why something beside the main thing went wrong, as it stands in a finding.

@@ -46,7 +46,8 @@ impl Run<'_> {
         self.begin(session, &mark).await?;
         let (kind, names) = (session.key_kind, names.to_vec());
         let now = OffsetDateTime::now_utc() - session.clock_behind;
-        let (key, leaf) = make(move || throw_away_certificate(kind, &names, now)).await?;
+        let (key, leaf) =
+            make(&mut session.driver, move || throw_away_certificate(kind, &names, now)).await?;
         let (pkcs8, pem) = pack(Some(&key), &leaf, &[])?;
         let package = Package {
             certificate: leaf.der(),
