@@ -1,4 +1,4 @@
-//! `camera-sim`: one simulated camera, until it is told to stop.
+//! `camera-sim`: one simulated camera or many alike, until it is told to stop.
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,18 +17,23 @@ Examples:
   camera-sim pem-page --http-port 8080 --https-port 8443 --password-file /run/pw --name Yard
   camera-sim onvif-device --fault drops-upload --fault short-nonces
   camera-sim reolink --fault serves-old-certificate
+  camera-sim onvif-device --count 200 --password-file /run/pw
 
 Stops on SIGINT and SIGTERM.";
 
 /// A simulated IP camera for testing Camlock.
 ///
-/// Prints one line of JSON on standard output: model, http, https, user, password.
+/// Prints one line of JSON on standard output for each: model, http, https, user, password.
 #[derive(Parser)]
 #[command(name = "camera-sim", version, after_help = EXAMPLES)]
 struct Arguments {
     /// How the camera takes its certificate
     #[arg(value_enum)]
     model: Model,
+    /// So many cameras alike, in one process; each has ports that the system chooses
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..),
+          conflicts_with_all = ["http_port", "https_port", "transcript"])]
+    count: u16,
     /// Address to listen on
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
@@ -91,18 +96,25 @@ async fn run(arguments: Arguments) -> io::Result<()> {
             (password.clone(), Some(password))
         }
     };
-    let user = arguments.user.clone();
-    let camera = Camera::start(options(arguments, password)).await?;
-    let line = json!({
-        "model": camera.model().name(),
-        "http": camera.http_url(),
-        "https": camera.https_url(),
-        "user": user,
-        "password": printed,
-    });
-    writeln!(io::stdout().lock(), "{line}")?;
+    let (user, count) = (arguments.user.clone(), arguments.count);
+    let options = options(arguments, password);
+    let mut cameras = Vec::new();
+    for _ in 0..count {
+        let camera = Camera::start(options.clone()).await?;
+        let line = json!({
+            "model": camera.model().name(),
+            "http": camera.http_url(),
+            "https": camera.https_url(),
+            "user": user,
+            "password": printed,
+        });
+        writeln!(io::stdout().lock(), "{line}")?;
+        cameras.push(camera);
+    }
     wait_for_a_signal().await?;
-    camera.stop().await;
+    for camera in cameras {
+        camera.stop().await;
+    }
     Ok(())
 }
 

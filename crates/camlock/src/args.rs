@@ -53,9 +53,7 @@ pub enum Command {
     )]
     Find(Find),
     /// The whole enrolment: key, request, certificate, upload, HTTPS, proof
-    #[command(
-        after_help = "Example:\n  camlock secure 192.168.1.64 192.168.1.65 --user admin\n  camlock secure --all --user admin       (every device that camlock find noted)\n  camlock secure 192.168.1.66 --by-hand   (a device that no driver speaks to)"
-    )]
+    #[command(after_help = SECURE_HELP)]
     Secure(Secure),
     /// Signs a certificate request made elsewhere
     #[command(after_help = "Example:\n  camlock sign camera.csr --ip 192.168.1.64")]
@@ -298,16 +296,37 @@ pub struct Find {
     pub list: Option<PathBuf>,
 }
 
+const SECURE_HELP: &str = "\
+Example:
+  camlock secure 192.168.1.64 192.168.1.65 --user admin
+  camlock secure --list cameras.csv --user admin --password-file password
+  camlock secure --all --user admin
+  camlock secure 192.168.1.66 --by-hand     (a device that no driver speaks to)
+
+One user and one password go for all devices; 32 are worked on at once, and what fails at one stops no other. A \
+password that a device refused is not tried on it again under another of the targets: a name and its address, ports 80 \
+and 443, an https URL and another port of one host, and the known ports of an enrolled device count as one.
+
+--all takes every device that camlock find noted, or an earlier run got into, and that was not secure when it was last \
+looked at, whose enrolment failed or did not end, or whose certificate is due for renewal (30 days before its end), \
+revoked or of an earlier authority; not those that are served by hand.
+
+--list takes host[:port] or a URL on each line; of a CSV (comma, semicolon or tab) the first column. A header such as \
+\"host\", empty lines and lines with # are passed over.
+
+Ctrl-C begins no further device and lets those under way end; once more stops at once. The next run takes up what was \
+left, wherever that was.";
+
 /// `secure`
 #[derive(Debug, clap::Args)]
 pub struct Secure {
     /// Addresses, host names or URLs
     #[arg(required_unless_present_any = ["all", "list"], value_name = "TARGET")]
     pub targets: Vec<String>,
-    /// Every device in the ledger (camlock list, camlock find) but those that are served by hand
+    /// Every known device that is not secure with a fresh certificate
     #[arg(long, conflicts_with_all = ["targets", "list", "by_hand"])]
     pub all: bool,
-    /// A list of targets: the first column of each line, as other programs export it
+    /// A file with a target on each line, or in the first column of a CSV
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
     /// A user of the device with administrator's rights

@@ -56,7 +56,7 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
     }
     let public = authority.public().clone();
     let fleet = Arc::new(Fleet { store, authority, limits: Limits::default() });
-    let outcomes = secure::all(&fleet, orders).await;
+    let outcomes = secure::all(&fleet, orders).await?;
     let all_secure = outcomes.len() == cameras.len() && outcomes.iter().all(Outcome::is_done);
 
     let shown: Vec<Shown<'_>> = cameras

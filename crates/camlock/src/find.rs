@@ -50,7 +50,7 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
         }
     }
     if let Some(file) = &find.list {
-        named.extend(targets::list(file)?);
+        named.extend(targets::read_list(file)?);
     }
     let store = match setting.directory() {
         Ok(directory) => Store::open(&directory).await.ok(),

@@ -1,14 +1,14 @@
 //! `secure`: the eight steps, shown as they happen.
 
-use std::{collections::HashMap, io::IsTerminal, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, io::IsTerminal, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use devices::Credentials;
-use domain::{Scheme, Step, StepState, Target};
-use fleet::{Fleet, HandOrder, Limits, Order, Outcome, StepOutcome};
+use domain::{AltName, Scheme, Step, StepState, Target};
+use fleet::{Error, Fleet, HandOrder, Limits, Order, Outcome, StepOutcome};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
-use store::DeviceRow;
-use tokio::{sync::Semaphore, task::JoinSet};
+use store::Store;
+use tokio::task::JoinSet;
 use words::Words;
 
 use crate::{
@@ -16,61 +16,63 @@ use crate::{
     failure::Failure,
     files::write_new,
     setting::{self, Setting},
-    talk::{self, paint, print, print_json, tell},
+    talk::{self, paint, print, print_json, say, tell},
     targets,
 };
 
-/// So many devices at once: more would only wait for each other on a small machine.
-const AT_ONCE: usize = 8;
+/// So many devices at once. A device mostly keeps us waiting: for its key, for its web server to start again. 200 whose
+/// keys take 5 seconds took 38 s, and 130 s with eight at once. Each needs two or three file descriptors, of the 256 that
+/// some systems allow.
+const AT_ONCE: usize = 32;
+/// So many lines of progress have room on a terminal; of more devices only their number is shown.
+const FEW: usize = 16;
 
 pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
     let mut targets = secure.targets.iter().map(|t| t.parse()).collect::<Result<Vec<Target>, _>>()?;
     if let Some(file) = &secure.list {
-        targets.extend(targets::list(file)?);
+        targets.extend(targets::read_list(file)?);
     }
-    if secure.all {
-        targets = known(setting).await?;
+    if secure.by_hand {
+        let orders = by_hand(secure, targets)?;
+        let (store, authority) = setting.authority().await?;
+        let fleet = Arc::new(Fleet { store, authority, limits: Limits::default() });
+        return show_all(&all(&fleet, orders).await?, setting);
     }
-    if targets.is_empty() {
-        talk::warn(&json!({"code": "no-devices"}));
-    }
-    let orders = match secure.by_hand {
-        true => by_hand(secure, targets)?,
-        false => by_driver(secure, targets, setting)?,
-    };
+    // What nobody can be asked for is missing before anything else is.
+    let asked = if secure.all { None } else { Some(user(secure)?) };
     let (store, authority) = setting.authority().await?;
     let fleet = Arc::new(Fleet { store, authority, limits: Limits::default() });
-    let outcomes = all(&fleet, orders).await;
-
-    let words = Words::english();
-    if setting.json {
-        let shown: Vec<_> = outcomes.iter().map(|o| as_json(o, &words)).collect();
-        print_json(&shown);
-    } else {
-        outcomes.iter().for_each(|o| show(o, &words));
+    if secure.all {
+        targets = fleet.due().await?.iter().map(|d| at(&d.host, d.port)).collect();
+        if targets.is_empty() {
+            say(&json!({"code": "nothing-due"}));
+            return show_all(&[], setting);
+        }
     }
-    // A ledger that fails is no answer about a device.
-    let mut failures = outcomes.iter().filter_map(|o| o.error.clone()).map(Failure::from);
-    if let Some(broken) = failures.find(|failure| failure.exit == 3) {
-        return Err(broken);
-    }
-    Ok(outcomes.iter().all(Outcome::is_done))
-}
-
-/// Every device in the ledger that a driver speaks to.
-async fn known(setting: &Setting) -> Result<Vec<Target>, Failure> {
-    let devices = setting.store().await?.devices(None).await?;
-    let target = |device: DeviceRow| {
-        // Where both usual ports may answer the device is named by its host alone.
-        let port = Some(device.port).filter(|port| *port != Scheme::Http.default_port());
-        let plain = Target { text: String::new(), host: device.host, port, scheme: None };
-        let text = match port {
-            Some(port) => format!("{}:{port}", plain.url_host()),
-            None => plain.dial_host(),
-        };
-        Target { text, ..plain }
+    let user = match asked {
+        Some(user) => user,
+        None => user(secure)?,
     };
-    Ok(devices.into_iter().filter(|device| device.driver != fleet::BY_HAND).map(target).collect())
+    let password = match &secure.password_file {
+        Some(file) => setting::first_line(file)?,
+        None => setting::ask(&format!("Password of {user} on the device: "), "password-missing")?,
+    };
+    let credentials = Credentials { user, password };
+    let orders = targets.into_iter().map(|target| {
+        let name = target.text.clone();
+        (
+            name,
+            Way::Driver(Order {
+                target,
+                credentials: credentials.clone(),
+                disable_http: secure.disable_http,
+                set_clock: secure.set_clock,
+                consent: setting.yes,
+            }),
+        )
+    });
+    let outcomes = all(&fleet, orders.collect()).await?;
+    show_all(&outcomes, setting)
 }
 
 /// How a device is to be secured.
@@ -79,6 +81,32 @@ pub enum Way {
     Driver(Order),
     /// By a person, who gets this file (if it is named), and so much time.
     Hand { target: Target, out: Option<PathBuf>, wait: Duration },
+}
+
+impl Way {
+    fn target(&self) -> &Target {
+        match self {
+            Way::Driver(order) => &order.target,
+            Way::Hand { target, .. } => target,
+        }
+    }
+
+    async fn walk(self, fleet: &Fleet, progress: fleet::Progress<'_>) -> Outcome {
+        match self {
+            Way::Driver(order) => fleet.secure(&order, progress).await,
+            Way::Hand { target, out, wait } => {
+                let hand = HandOrder {
+                    file: &|serial| out.clone().unwrap_or_else(|| package_file(&target, serial)),
+                    write: &|file, pem| {
+                        write_new(file, pem.as_bytes(), 0o600).map_err(|failure| failure.said)
+                    },
+                    target: target.clone(),
+                    wait,
+                };
+                fleet.secure_by_hand(&hand, progress).await
+            }
+        }
+    }
 }
 
 fn by_hand(secure: &Secure, targets: Vec<Target>) -> Result<Vec<(String, Way)>, Failure> {
@@ -90,74 +118,256 @@ fn by_hand(secure: &Secure, targets: Vec<Target>) -> Result<Vec<(String, Way)>, 
     Ok(targets.into_iter().map(way).collect())
 }
 
-fn by_driver(
-    secure: &Secure,
-    targets: Vec<Target>,
-    setting: &Setting,
-) -> Result<Vec<(String, Way)>, Failure> {
-    let user = match &secure.user {
-        Some(user) => user.clone(),
-        None => setting::ask_openly("User name on the device: ", "user-missing")?,
-    };
-    let password = match &secure.password_file {
-        Some(file) => setting::first_line(file)?,
-        None => setting::ask(&format!("Password of {user} on the device: "), "password-missing")?,
-    };
-    let credentials = Credentials { user, password };
-    let way = |target: Target| {
-        let name = target.text.clone();
-        let credentials = credentials.clone();
-        let (disable_http, set_clock, consent) = (secure.disable_http, secure.set_clock, setting.yes);
-        (name, Way::Driver(Order { target, credentials, disable_http, set_clock, consent }))
-    };
-    Ok(targets.into_iter().map(way).collect())
-}
-
 /// Where the package goes: a name of its own for each certificate, so that none is written over.
 fn package_file(target: &Target, serial: &str) -> PathBuf {
     let host = target.dial_host().replace(':', "-");
     format!("{host}-{}.pem", serial.get(..8).unwrap_or(serial)).into()
 }
 
-async fn secured(fleet: &Fleet, way: Way, line: &Line) -> Outcome {
-    let progress = |step, ended: Option<&StepOutcome>| line.show(step, ended);
-    match way {
-        Way::Driver(order) => fleet.secure(&order, &progress).await,
-        Way::Hand { target, out, wait } => {
-            let hand = HandOrder {
-                file: &|serial| out.clone().unwrap_or_else(|| package_file(&target, serial)),
-                write: &|file, pem| write_new(file, pem.as_bytes(), 0o600).map_err(|failure| failure.said),
-                target: target.clone(),
-                wait,
-            };
-            fleet.secure_by_hand(&hand, &progress).await
+fn user(secure: &Secure) -> Result<String, Failure> {
+    match &secure.user {
+        Some(user) => Ok(user.clone()),
+        None => setting::ask_openly("User name on the device: ", "user-missing"),
+    }
+}
+
+/// A device of the ledger as a target: where both usual ports may answer, by its host alone.
+fn at(host: &AltName, port: u16) -> Target {
+    let port = Some(port).filter(|port| *port != Scheme::Http.default_port());
+    let target = Target { text: String::new(), host: host.clone(), port, scheme: None };
+    let text = match port {
+        Some(port) => format!("{}:{port}", target.url_host()),
+        None => target.dial_host(),
+    };
+    Target { text, ..target }
+}
+
+/// The result, in the order in which the devices were named, and whether what was asked holds for all of them.
+fn show_all(outcomes: &[Outcome], setting: &Setting) -> Result<bool, Failure> {
+    let words = Words::english();
+    if setting.json {
+        let shown: Vec<_> = outcomes.iter().map(|o| as_json(o, &words)).collect();
+        print_json(&shown);
+    } else {
+        // Of many the one that failed must not drown among those that did not.
+        let short = outcomes.len() > FEW;
+        outcomes.iter().for_each(|o| show(o, short && o.is_done(), &words));
+    }
+    // A ledger that fails is no answer about a device.
+    let mut failures = outcomes.iter().filter_map(|o| o.error.clone()).map(Failure::from);
+    if let Some(broken) = failures.find(|failure| failure.exit == 3) {
+        return Err(broken);
+    }
+    Ok(outcomes.iter().all(Outcome::is_done))
+}
+
+/// Walks the steps for all devices, some at once, and shows them live; outcomes in the order of the orders.
+///
+/// Targets that may be one device come one after the other, and after a refused password no more of them. Ctrl-C ends
+/// the beginning of devices, a second one everything; the steps of what it cut off are in the ledger like those of a
+/// process that died.
+pub async fn all(fleet: &Arc<Fleet>, orders: Vec<(String, Way)>) -> Result<Vec<Outcome>, Failure> {
+    let places = places(&fleet.store, orders.iter().map(|(_, way)| way.target())).await?;
+    let progress = Arc::new(Progress::new(orders.iter().map(|(name, _)| name.as_str())));
+    let mut outcomes: Vec<Outcome> =
+        orders.iter().map(|(_, way)| Outcome::not_begun(way.target(), Some(Error::Interrupted))).collect();
+    let mut crowd = Crowd {
+        running: JoinSet::new(),
+        ended: vec![false; orders.len()],
+        stopping: false,
+        interrupts: interrupts()?,
+    };
+    for (index, (_, way)) in orders.into_iter().enumerate() {
+        let same: Vec<usize> = (0..index).filter(|i| places[*i].may_be(&places[index])).collect();
+        while !crowd.stopping && (crowd.running.len() >= AT_ONCE || same.iter().any(|i| !crowd.ended[*i])) {
+            crowd.wait(&mut outcomes).await;
+        }
+        if crowd.stopping {
+            break;
+        }
+        if let Some(refused) = same.iter().find(|i| outcomes[**i].was_refused()) {
+            let error = Error::RefusedBefore { target: outcomes[*refused].target.clone() };
+            outcomes[index] = Outcome::not_begun(way.target(), Some(error));
+            crowd.ended[index] = true;
+            progress.end(index, &outcomes[index]);
+            continue;
+        }
+        let (fleet, progress) = (fleet.clone(), progress.clone());
+        crowd.running.spawn(async move {
+            let outcome = way.walk(&fleet, &|step, ended| progress.step(index, step, ended)).await;
+            progress.end(index, &outcome);
+            (index, outcome)
+        });
+    }
+    while !crowd.running.is_empty() {
+        crowd.wait(&mut outcomes).await;
+    }
+    progress.close();
+    Ok(outcomes)
+}
+
+/// The enrolments that are under way.
+struct Crowd {
+    running: JoinSet<(usize, Outcome)>,
+    ended: Vec<bool>,
+    stopping: bool,
+    interrupts: Interrupts,
+}
+
+/// Every Ctrl-C from its making on.
+#[cfg(unix)]
+type Interrupts = tokio::signal::unix::Signal;
+#[cfg(windows)]
+type Interrupts = tokio::signal::windows::CtrlC;
+
+fn interrupts() -> Result<Interrupts, Failure> {
+    #[cfg(unix)]
+    let interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
+    #[cfg(windows)]
+    let interrupts = tokio::signal::windows::ctrl_c();
+    interrupts.map_err(|e| Failure::broken("cannot-start", "reason", &e.to_string()))
+}
+
+impl Crowd {
+    /// Until one ends, or the operator stops it all.
+    async fn wait(&mut self, outcomes: &mut [Outcome]) {
+        tokio::select! {
+            Some(ended) = self.running.join_next() => match ended {
+                Ok((index, outcome)) => {
+                    outcomes[index] = outcome;
+                    self.ended[index] = true;
+                }
+                Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+                // Cut off by the operator.
+                Err(_) => {}
+            },
+            Some(()) = self.interrupts.recv() => {
+                if std::mem::replace(&mut self.stopping, true) {
+                    self.running.abort_all();
+                } else {
+                    say(&json!({"code": "stopping"}));
+                }
+            }
         }
     }
 }
 
-/// Walks the steps for all devices, some at once, and shows them live; outcomes in the order of the orders.
-pub async fn all(fleet: &Arc<Fleet>, orders: Vec<(String, Way)>) -> Vec<Outcome> {
-    let lines = MultiProgress::new();
-    let places = Arc::new(Semaphore::new(AT_ONCE));
-    let mut running = JoinSet::new();
-    let count = orders.len();
-    for (index, (name, way)) in orders.into_iter().enumerate() {
-        let line = Line::new(&lines, &name);
-        let (fleet, places) = (fleet.clone(), places.clone());
-        running.spawn(async move {
-            let _place = places.acquire().await;
-            let outcome = secured(&fleet, way, &line).await;
-            line.bar.finish();
-            (index, outcome)
+/// Where a target meets its device, as far as can be known before a word with it.
+struct Place {
+    addresses: Vec<AltName>,
+    ports: Vec<u16>,
+    https: bool,
+}
+
+impl Place {
+    /// Whether two targets may be one device. Two other ports of one host may be two cameras behind a router, but of
+    /// one's HTTP and HTTPS the one is named by an https URL.
+    fn may_be(&self, other: &Place) -> bool {
+        self.addresses.iter().any(|a| other.addresses.contains(a))
+            && (self.https != other.https || self.ports.iter().any(|p| other.ports.contains(p)))
+    }
+}
+
+/// The places of all targets, in their order.
+async fn places(store: &Store, targets: impl Iterator<Item = &Target>) -> Result<Vec<Place>, Failure> {
+    let mut places = Vec::new();
+    let mut names = JoinSet::new();
+    for target in targets {
+        let usual = [Scheme::Http.default_port(), Scheme::Https.default_port()];
+        let port = target.port.unwrap_or(usual[0]);
+        let mut ports = vec![port];
+        if let Some(known) = store.device_at(&target.host, port).await? {
+            ports.extend([Some(known.port), known.https_port].into_iter().flatten());
+        }
+        if ports.iter().any(|port| usual.contains(port)) {
+            ports.extend(usual);
+        }
+        if let AltName::Dns(_) = &target.host {
+            let (index, host) = (places.len(), target.dial_host());
+            names.spawn(async move { (index, resolved(host).await) });
+        }
+        places.push(Place {
+            addresses: vec![target.host.clone()],
+            ports,
+            https: target.scheme == Some(Scheme::Https),
         });
     }
-    let mut outcomes: HashMap<usize, Outcome> = HashMap::new();
-    while let Some(ended) = running.join_next().await {
-        if let Ok((index, outcome)) = ended {
-            outcomes.insert(index, outcome);
+    while let Some(resolved) = names.join_next().await {
+        if let Ok((index, addresses)) = resolved {
+            places[index].addresses.extend(addresses.into_iter().map(AltName::Ip));
         }
     }
-    (0..count).filter_map(|i| outcomes.remove(&i)).collect()
+    Ok(places)
+}
+
+/// The addresses of a host name; none if that takes long: whoever connects to it will find out why.
+async fn resolved(host: String) -> Vec<IpAddr> {
+    let found = tokio::time::timeout(Duration::from_secs(5), tokio::net::lookup_host((host, 0))).await;
+    found.into_iter().flatten().flatten().map(|address| address.ip().to_canonical()).collect()
+}
+
+/// What is shown while it goes on: a line for each of a few devices with its steps, or one line for many.
+struct Progress {
+    lines: Vec<Line>,
+    bar: ProgressBar,
+    failed: std::sync::atomic::AtomicU64,
+    names: Vec<String>,
+}
+
+impl Progress {
+    fn new<'a>(names: impl Iterator<Item = &'a str>) -> Progress {
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        let few = names.len() <= FEW;
+        let lines = MultiProgress::new();
+        let bar = if few { ProgressBar::hidden() } else { ProgressBar::new(names.len() as u64) };
+        let template = "{spinner} {bar:20} {pos} of {len}  {msg}  {per_sec}, {eta} left";
+        if let (false, Ok(style)) = (few, ProgressStyle::with_template(template)) {
+            bar.set_style(style);
+            bar.enable_steady_tick(Duration::from_millis(100));
+        }
+        let few_names = names.iter().filter(|_| few);
+        Progress {
+            lines: few_names.map(|n| Line::new(&lines, n)).collect(),
+            bar,
+            failed: Default::default(),
+            names,
+        }
+    }
+
+    fn step(&self, index: usize, step: Step, ended: Option<&StepOutcome>) {
+        if let Some(line) = self.lines.get(index) {
+            line.show(step, ended);
+        }
+    }
+
+    fn end(&self, index: usize, outcome: &Outcome) {
+        if let Some(line) = self.lines.get(index) {
+            return line.bar.finish();
+        }
+        let failed = u64::from(!outcome.is_done());
+        let failed = failed + self.failed.fetch_add(failed, std::sync::atomic::Ordering::Relaxed);
+        self.bar.inc(1);
+        let ended = self.bar.position();
+        let waiting = (self.names.len() as u64).saturating_sub(ended);
+        self.bar.set_message(format!(
+            "{} done, {failed} failed, {waiting} waiting",
+            ended.saturating_sub(failed)
+        ));
+        let said = match &outcome.error {
+            Some(error) => format!("✗ {}", Words::english().say(error).text),
+            None => "✓ secure".to_owned(),
+        };
+        let line = format!("{}  {said}", self.names[index]);
+        match std::io::stderr().is_terminal() {
+            true if outcome.is_done() => {}
+            true => self.bar.println(line),
+            false => tell(&line),
+        }
+    }
+
+    fn close(&self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 /// One device's line: its name and the eight steps, ticked off as they end.
@@ -232,8 +442,12 @@ fn as_json(outcome: &Outcome, words: &Words) -> serde_json::Value {
     })
 }
 
-fn show(outcome: &Outcome, words: &Words) {
-    print(&format!("{}  {}", paint("1", &outcome.target), talk::verdict(outcome.verdict)));
+fn show(outcome: &Outcome, short: bool, words: &Words) {
+    let (target, verdict) = (paint("1", &outcome.target), talk::verdict(outcome.verdict));
+    if short {
+        return print(&format!("{target}  {verdict}  {}", outcome.url.as_deref().unwrap_or_default()));
+    }
+    print(&format!("{target}  {verdict}"));
     for step in &outcome.steps {
         let text = words.say(&step.text).text;
         print(&format!("  {} {:8} {text}", mark(step.state), step.step));

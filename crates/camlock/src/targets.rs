@@ -1,45 +1,69 @@
-//! Targets as people have them: on the command line, or in a list that another program wrote.
+//! The devices that a command is for, where a file lists them: a line for each, as on the command line
+//! (`192.168.1.64`, `gate.lan:8080`, `[fe80::1]:80`, a URL), and of a CSV the first column.
 
-use std::{net::Ipv4Addr, path::Path};
+use std::{fs::File, io::Read, net::Ipv4Addr, path::Path};
 
-use domain::Target;
+use domain::{InvalidTarget, Target};
 use ipnet::Ipv4Net;
 use serde_json::json;
 
 use crate::failure::Failure;
 
-/// A list of a hundred thousand cameras, with room for what else stands in its lines.
-const LIST_MAX: u64 = 32 << 20;
+/// A line has some thirty bytes; this is room for every device of a large site, and for a bound on memory.
+const MAX_BYTES: u64 = 1 << 20;
 /// Addresses of one sweep: a /16 is what a site has at most.
 const RANGE_MAX: usize = 1 << 16;
-/// First columns that name the column.
-const HEADINGS: [&str; 10] =
-    ["address", "camera", "device", "host", "hostname", "ip", "ip address", "ipv4", "target", "url"];
+/// What stands at the top of such lists. Only these: a mistyped address in the first line is a mistake like any other.
+const HEADERS: [&str; 11] = [
+    "address",
+    "camera",
+    "device",
+    "host",
+    "host:port",
+    "host[:port]",
+    "hostname",
+    "ip",
+    "ip address",
+    "target",
+    "url",
+];
 
-/// The first column of each line: comma, semicolon or tab after it; empty lines, `#` and a heading are left out.
-pub fn list(file: &Path) -> Result<Vec<Target>, Failure> {
-    let unreadable = |e| Failure::file("file-unreadable", file, &e);
-    if file.metadata().map_err(unreadable)?.len() > LIST_MAX {
-        return Err(Failure {
-            exit: 2,
-            ..Failure::refused("list-too-long", "file", &file.display().to_string())
-        });
+/// The targets that `file` lists, in its order. A file that cannot be read, is larger than 1 MB or lists nothing is
+/// wrong use; so is a line that is no target, and the failure names its number.
+pub fn read_list(file: &Path) -> Result<Vec<Target>, Failure> {
+    let name = file.display().to_string();
+    let unreadable = |e: std::io::Error| Failure::file("file-unreadable", file, &e);
+    let mut bytes = Vec::new();
+    File::open(file).and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Failure { said: json!({"code": "list-too-large", "file": name}), exit: 2 });
     }
-    let bytes = std::fs::read(file).map_err(unreadable)?;
-    let text = String::from_utf8_lossy(&bytes);
+    // Other columns may hold a name in any encoding.
+    let targets = parse(&String::from_utf8_lossy(&bytes)).map_err(|(line, reason)| Failure {
+        said: json!({"code": "list-line", "file": name, "line": line, "reason": reason}),
+        exit: 2,
+    })?;
+    if targets.is_empty() {
+        return Err(Failure { said: json!({"code": "list-empty", "file": name}), exit: 2 });
+    }
+    Ok(targets)
+}
+
+/// Empty lines and those that begin with `#` are passed over, and so is a header. The first mistake with its line,
+/// counted from 1.
+fn parse(text: &str) -> Result<Vec<Target>, (usize, InvalidTarget)> {
     let mut targets = Vec::new();
-    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-        let first = line.split([',', ';', '\t']).next().unwrap_or_default();
-        let first = first.trim().trim_matches('"').trim();
-        let is_heading = targets.is_empty() && HEADINGS.contains(&first.to_ascii_lowercase().as_str());
-        if first.is_empty() || first.starts_with('#') || is_heading {
+    let mut is_first = true;
+    // Spreadsheets write a byte order mark.
+    for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let column = line.split([',', ';', '\t']).next().unwrap_or_default().trim();
+        let column = column.strip_prefix('"').and_then(|c| c.strip_suffix('"')).unwrap_or(column).trim();
+        if line.trim().is_empty() || column.starts_with('#') {
             continue;
         }
-        let target = first.parse().map_err(|reason: domain::InvalidTarget| Failure {
-            said: json!({"code": "list-line", "file": file.display().to_string(), "line": number + 1, "reason": reason}),
-            exit: 2,
-        })?;
-        targets.push(target);
+        if !std::mem::take(&mut is_first) || !HEADERS.contains(&column.to_lowercase().as_str()) {
+            targets.push(column.parse().map_err(|e| (index + 1, e))?);
+        }
     }
     Ok(targets)
 }
@@ -66,27 +90,49 @@ pub fn named(text: &str) -> Result<Named, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<String>, Failure> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        Ok(list(file.path())?.into_iter().map(|target| target.text).collect())
+    fn texts(list: &str) -> Vec<String> {
+        parse(list).unwrap().into_iter().map(|t| t.text).collect()
     }
 
     #[test]
-    fn lists_are_read_as_other_programs_write_them() {
-        for text in [
-            "192.168.1.64\n192.168.1.65:8080\n",
-            "\u{feff}IP Address;Name\r\n\"192.168.1.64\";\"Gate\"\r\n192.168.1.65:8080;\r\n",
-            "# cameras\n\nhost,port\n192.168.1.64 ,80\n192.168.1.65:8080,\n",
-            "Address\tModel\n192.168.1.64\tX\n192.168.1.65:8080\tY",
+    fn lists_and_tables_are_read() {
+        for list in [
+            "192.168.1.64\ngate.lan:8080\n",
+            "\u{feff}Host[:port];Name\r\n192.168.1.64;Gate\r\n\r\ngate.lan:8080;Yard",
+            "# from the installer\nIP address,Name\n \"192.168.1.64\" ,\"Gate, left\"\n# old\ngate.lan:8080,",
+            "target\tname\n192.168.1.64\tGate\ngate.lan:8080\tYard\n",
         ] {
-            assert_eq!(read(text).unwrap(), ["192.168.1.64", "192.168.1.65:8080"], "{text:?}");
+            assert_eq!(texts(list), ["192.168.1.64", "gate.lan:8080"], "{list:?}");
         }
-        let wrong = read("address\n10.0.0.1\nno camera here\n").unwrap_err();
-        assert_eq!((wrong.exit, wrong.said["line"].as_u64()), (2, Some(3)));
-        assert_eq!(wrong.said["reason"]["code"], "invalid-target");
+        assert_eq!(texts("\n#\nhost\n"), [] as [&str; 0]);
+        // A host may be called that, anywhere but at the top.
+        assert_eq!(texts("camera\ncamera"), ["camera"]);
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_line() {
+        for (list, line) in [
+            ("192.168.1.300\n", 1),
+            ("host\n192.168.1.64\n\nftp://gate.lan\n", 4),
+            (",Gate\n", 1),
+            ("http://admin:secret@gate.lan", 1),
+        ] {
+            assert_eq!(parse(list).unwrap_err().0, line, "{list:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_at_one_of_its_lines(list in "(?s).{0,200}") {
+            match parse(&list) {
+                Ok(targets) => prop_assert!(targets.len() <= list.lines().count()),
+                Err((line, _)) => prop_assert!((1..=list.lines().count()).contains(&line)),
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 use authority::BY_HAND_DAYS;
 use devices::{Before, Credentials};
 use domain::{EnrolmentState, Finding, KeyTransport, Report, Scheme, Step, Target, Verdict};
-use pki::KeyKind;
+use pki::{KeyKind, PrivateKey};
 use store::{EnrolmentRow, NewDevice};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::{
     Error, Fleet, Order, Outcome, Progress, Said,
     contact::{self, Contact, Ours},
-    enrolment::{Run, is_due, new_mark, pack},
+    enrolment::{Run, is_due, make, new_mark, pack},
 };
 
 /// What the ledger has for the driver of such a device.
@@ -154,7 +154,9 @@ impl Run<'_> {
         let mark = new_mark()?;
         self.begin(device_id, &mark, &as_met(contact)).await?;
         // Old firmware that takes a file takes this kind of key, if any.
-        let key = self.make_key(KeyKind::Rsa2048).await?;
+        let kind = KeyKind::Rsa2048;
+        let key = make(move || PrivateKey::generate(kind)).await?;
+        self.journal.done(&Said::KeyMadeHere { key: kind.to_string() }).await?;
 
         self.journal.begin(Step::Sign);
         let issued =

@@ -1,6 +1,6 @@
 //! One enrolment from beginning to end.
 
-use std::time::Duration;
+use std::{num::NonZero, sync::LazyLock, time::Duration};
 
 use authority::{Days, Issued, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
 use devices::{Before, Driver, Endpoint, Found, Package, PublicKeyPin};
@@ -9,7 +9,7 @@ use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial,
 use serde::Serialize;
 use store::{CertificateRow, NewDevice};
 use time::OffsetDateTime;
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -68,20 +68,7 @@ impl<'a> Run<'a> {
             fleet,
             order,
             journal: Journal::new(&fleet.store, progress),
-            outcome: Outcome {
-                target: order.target.text.clone(),
-                verdict: Verdict::Unreachable,
-                before: Verdict::Unreachable,
-                driver: None,
-                model: None,
-                key_transport: None,
-                steps: Vec::new(),
-                url: None,
-                serial: None,
-                not_after: None,
-                findings: Vec::new(),
-                error: None,
-            },
+            outcome: Outcome::not_begun(&order.target, None),
             met: Vec::new(),
             begun: Vec::new(),
             uploaded: false,
@@ -393,15 +380,10 @@ impl Run<'_> {
             self.journal.done(&Said::KeyOnDevice { key: request.key.name().to_owned() }).await?;
             return Ok((request.key, None));
         }
-        let key = self.make_key(session.key_kind).await?;
-        Ok((key.public_key()?, Some(key)))
-    }
-
-    pub(crate) async fn make_key(&mut self, kind: KeyKind) -> Result<PrivateKey, Error> {
-        let made = tokio::task::spawn_blocking(move || PrivateKey::generate(kind)).await;
-        let key = made.map_err(|e| pki::Error::Crypto { operation: e.to_string() })??;
+        let kind = session.key_kind;
+        let key = make_for(&mut session.driver, move || PrivateKey::generate(kind)).await?;
         self.journal.done(&Said::KeyMadeHere { key: kind.to_string() }).await?;
-        Ok(key)
+        Ok((key.public_key()?, Some(key)))
     }
 
     /// The key on the way was seen for the first time. Said once.
@@ -523,6 +505,35 @@ impl Run<'_> {
             pause = (pause * 2).min(Duration::from_secs(2));
         }
     }
+}
+
+/// Keys are made beside the conversations with devices, and no more at once than there are processors: many together
+/// would only keep each other, and those conversations, waiting.
+static MAKERS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)));
+
+/// Makes a key for this device. Where that, or waiting for it, took long, the device is asked something again: the request
+/// that follows holds the key, and some firmware forgets a nonce meanwhile and takes the answer to it for a wrong password.
+pub(crate) async fn make_for<T: Send + 'static>(
+    driver: &mut Box<dyn Driver>,
+    work: impl FnOnce() -> Result<T, pki::Error> + Send + 'static,
+) -> Result<T, Error> {
+    let since = Instant::now();
+    let made = make(work).await?;
+    if since.elapsed() > Duration::from_secs(5) {
+        driver.note().await?;
+    }
+    Ok(made)
+}
+
+/// Makes a key beside the runtime, as soon as a processor is free for it.
+pub(crate) async fn make<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, pki::Error> + Send + 'static,
+) -> Result<T, Error> {
+    let place = MAKERS.acquire().await;
+    let made = tokio::task::spawn_blocking(work).await;
+    drop(place);
+    Ok(made.map_err(|e| pki::Error::Crypto { operation: e.to_string() })??)
 }
 
 /// Why something beside the main thing went wrong, as it stands in a finding.

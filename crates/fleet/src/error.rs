@@ -24,6 +24,10 @@ pub enum Error {
     HttpStillOpen { port: u16 },
     #[error("the package could not be written: {reason}")]
     PackageNotWritten { reason: serde_json::Value },
+    #[error("{target}, which may be the same device, refused the password in this run")]
+    RefusedBefore { target: String },
+    #[error("the run was stopped before this device was secure")]
+    Interrupted,
     #[serde(untagged)]
     #[error(transparent)]
     Authority(#[from] authority::Error),

@@ -18,7 +18,7 @@ use authority::Authority;
 use devices::Credentials;
 use domain::{Finding, KeyTransport, Step, StepState, Target, Verdict};
 use serde::Serialize;
-use store::Store;
+use store::{DeviceRow, Store};
 use time::OffsetDateTime;
 
 pub use by_hand::{BY_HAND, HandOrder};
@@ -122,9 +122,35 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Of an enrolment that has not begun, and why if it is not going to.
+    pub fn not_begun(target: &Target, error: Option<Error>) -> Outcome {
+        Outcome {
+            target: target.text.clone(),
+            verdict: Verdict::Unreachable,
+            before: Verdict::Unreachable,
+            driver: None,
+            model: None,
+            key_transport: None,
+            steps: Vec::new(),
+            url: None,
+            serial: None,
+            not_after: None,
+            findings: Vec::new(),
+            error,
+        }
+    }
+
     /// Whether what was asked holds.
     pub fn is_done(&self) -> bool {
         self.error.is_none() && self.verdict == Verdict::Secure
+    }
+
+    /// Whether the device refused the user or the password: another try may lock the account.
+    pub fn was_refused(&self) -> bool {
+        let refused = |e: &devices::Error| {
+            matches!(e, devices::Error::WrongPassword { .. } | devices::Error::NotAllowed { .. })
+        };
+        matches!(&self.error, Some(Error::Device(e)) if refused(e))
     }
 }
 
@@ -135,6 +161,29 @@ impl Fleet {
     /// Walks the eight steps for one device. An error is part of the outcome: what was done until then is, too.
     pub async fn secure(&self, order: &Order, progress: Progress<'_>) -> Outcome {
         enrolment::run(self, order, progress).await
+    }
+
+    /// The devices in the ledger that [`Fleet::secure`] has something to do for, as far as the ledger knows: their last
+    /// look was not secure (an enrolment failed or never ended), or their certificate is due for renewal, revoked, or
+    /// that of an authority before the present one. By name. A device that never let us in is not in the ledger.
+    pub async fn due(&self) -> Result<Vec<DeviceRow>, Error> {
+        let mut due = Vec::new();
+        for device in self.store.devices(None).await? {
+            let certificate = match &device.serial {
+                Some(serial) => self.store.certificate(serial).await?,
+                None => None,
+            };
+            let is_fresh =
+                certificate.is_some_and(|c| !enrolment::is_due(&c) && self.authority.stands_behind(&c));
+            let has_left = !self.store.unfinished_enrolments(device.id).await?.is_empty();
+            if device.driver == BY_HAND {
+                continue;
+            }
+            if device.verdict != Verdict::Secure || !is_fresh || has_left {
+                due.push(device);
+            }
+        }
+        Ok(due)
     }
 }
 

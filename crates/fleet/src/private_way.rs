@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 use crate::{
     Error,
     contact::tls_unusable,
-    enrolment::{Run, Session, is_served, new_mark, pack},
+    enrolment::{Run, Session, is_served, make_for, new_mark, pack},
 };
 
 impl Run<'_> {
@@ -46,8 +46,8 @@ impl Run<'_> {
         self.begin(session.device_id, &mark, &session.before).await?;
         let (kind, names) = (session.key_kind, names.to_vec());
         let now = OffsetDateTime::now_utc() - session.clock_behind;
-        let made = tokio::task::spawn_blocking(move || throw_away_certificate(kind, &names, now)).await;
-        let (key, leaf) = made.map_err(|e| pki::Error::Crypto { operation: e.to_string() })??;
+        let (key, leaf) =
+            make_for(&mut session.driver, move || throw_away_certificate(kind, &names, now)).await?;
         let (pkcs8, pem) = pack(Some(&key), &leaf, &[])?;
         let package = Package {
             certificate: leaf.der(),
