@@ -284,13 +284,19 @@ ONCE = {(1, "sync"): 120, (16, "sync"): 8, (1, "write"): 500, (16, "write"): 70,
 def test_it_goes_on_when_the_disk_does(door: Door, fault: str, at_once: int) -> None:
     """A failure that passes refuses what was under way, and no more."""
     names, error, _ = FAULTS[fault]
+    failures = 0
     for number in range(ONCE[at_once, fault], ONCE[at_once, fault] + (20 if FULL else 2)):
         door.fresh()
         done = door.issue(at_once, 100, "-e", f"inject={names}:error={error}:when={number}")
         errors = done.stderr.splitlines()
         assert all(json.loads(e)["code"] == "database" for e in errors), done.stderr
+        # On a busy machine the groups are larger, and there may be no n-th call.
+        has_failed = "(INJECTED)" in (door.home / "trace").read_text(errors="replace")
+        failures += has_failed
         # Sixteen at once go into one or two groups, and the call may come twice.
-        assert 0 < len(errors) <= (1 if at_once == 1 else 50), done.stderr
+        assert has_failed <= len(errors) <= (0 if not has_failed else 1 if at_once == 1 else 50), done.stderr
         out = door.survives_power_cuts(0.1)
         assert len(out) == len(done.stdout.splitlines()) == 100 - len(errors)
         door.ends_well(out)
+    # Else the disk has not failed.
+    assert failures > 1

@@ -100,7 +100,8 @@ impl Core {
     /// Takes both ports and makes the factory's certificate; nothing listens yet.
     pub(crate) fn new(options: Options) -> io::Result<Self> {
         if let Some(fault) = options.faults.iter().find(|fault| !fault.fits(options.model)) {
-            let reason = format!("a camera of the kind {} cannot have the fault {fault:?}", options.model);
+            let reason =
+                format!("a camera of the kind {} cannot have the fault {}", options.model, fault.name());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
         let transcript = options.transcript.as_deref().map(Transcript::create).transpose()?;

@@ -156,6 +156,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The name on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
     /// Whether a camera of this kind can have it.
     pub fn fits(self, model: Model) -> bool {
         let is_onvif = matches!(model, Model::OnvifSecurity | Model::OnvifDevice);

@@ -38,17 +38,17 @@ fn pair(rsa: bool) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_fault_that_makes_no_sense_is_refused_with_the_reason() {
-    for (model, fault, why) in [
-        (Model::Reolink, Fault::ShortNonces, "no nonces"),
-        (Model::Reolink, Fault::HttpsRefused, "HTTPS on"),
-        (Model::Mobotix, Fault::HttpsRefused, "HTTPS on"),
-        (Model::Uniview, Fault::CsrFails, "no requests"),
+async fn a_fault_that_makes_no_sense_is_refused() {
+    for (model, fault) in [
+        (Model::Reolink, Fault::ShortNonces),
+        (Model::Reolink, Fault::HttpsRefused),
+        (Model::Mobotix, Fault::HttpsRefused),
+        (Model::Uniview, Fault::CsrFails),
     ] {
         let mut options = Options::new(model, USER, PASSWORD);
         options.faults = vec![fault];
         let Err(error) = Camera::start(options).await else { panic!("{model} took {fault:?}") };
-        assert!(error.to_string().contains(why), "{error}");
+        assert!(error.to_string().contains(&fault.name()), "{error}");
     }
 }
 

@@ -39,6 +39,8 @@ const CONNECT: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 32;
 /// More devices than any network has that answers to this; what comes after is not kept.
 const DEVICES_MAX: usize = 100_000;
+/// Devices that one address may announce.
+const AT_ADDRESS_MAX: usize = 16;
 
 pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
     let mut ranges = BTreeSet::new();
@@ -93,7 +95,9 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
     } else {
         print(&table(&met).to_string());
     }
-    if find.targets.is_empty() && find.list.is_none() && !met.iter().any(|d| d.by.contains(&By::WsDiscovery))
+    if find.targets.is_empty()
+        && find.list.is_none()
+        && !met.iter().any(|d| d.by.iter().any(|by| *by != By::Port))
     {
         talk::warn(&json!({"code": "multicast-silent"}));
     }
@@ -158,16 +162,14 @@ impl Devices {
     fn add(&mut self, sighting: Sighting) {
         let Sighting { address, by, ports, id, name, model, elsewhere } = sighting;
         let host = AltName::Ip(address.to_canonical());
-        let same = |seen: &Seen| {
-            // By its identifier where both have one: behind one address may be two, forwarded.
-            match (&seen.id, &id) {
-                (Some(one), Some(other)) => one == other,
-                _ => seen.hosts.contains(&host),
-            }
-        };
-        let at = match self.0.iter().position(same) {
+        // By its identifier where both have one: behind one address may be two, forwarded.
+        let by_id = id.as_ref().and_then(|id| self.0.iter().position(|seen| seen.id.as_ref() == Some(id)));
+        let may_be = |seen: &Seen| seen.hosts.contains(&host) && (seen.id.is_none() || id.is_none());
+        let here = self.0.iter().filter(|seen| seen.hosts.contains(&host)).count();
+        let at = match by_id.or_else(|| self.0.iter().position(may_be)) {
             Some(at) => at,
-            None if self.0.len() >= DEVICES_MAX => return,
+            // No honest address has so many behind it.
+            None if here >= AT_ADDRESS_MAX || self.0.len() >= DEVICES_MAX => return,
             None => {
                 self.0.push(Seen::new());
                 self.0.len() - 1
@@ -192,7 +194,7 @@ impl Devices {
         seen.elsewhere = seen.elsewhere.take().or(elsewhere);
     }
 
-    /// Addresses with one hardware address are one device, unless it is several by its own word.
+    /// What has one hardware address, or one address, is one device, unless it is several by its own word.
     fn join(&mut self, neighbours: &BTreeMap<Ipv4Addr, String>) {
         let mut joined: Vec<Seen> = Vec::new();
         for mut seen in std::mem::take(&mut self.0) {
@@ -202,7 +204,9 @@ impl Devices {
             };
             seen.mac = seen.hosts.iter().find_map(mac);
             let same = |other: &&mut Seen| {
-                other.mac.is_some() && other.mac == seen.mac && (other.id.is_none() || seen.id.is_none())
+                let is_near =
+                    other.mac.is_some() && other.mac == seen.mac || !other.hosts.is_disjoint(&seen.hosts);
+                is_near && (other.id.is_none() || seen.id.is_none())
             };
             match joined.iter_mut().find(same) {
                 Some(other) => {
@@ -212,6 +216,7 @@ impl Devices {
                     other.id = other.id.take().or(seen.id);
                     other.name = other.name.take().or(seen.name);
                     other.model = other.model.take().or(seen.model);
+                    other.elsewhere = other.elsewhere.take().or(seen.elsewhere);
                 }
                 None => joined.push(seen),
             }
@@ -494,6 +499,8 @@ mod tests {
     fn one_device_with_several_addresses_is_one() {
         let mut devices = Devices::default();
         for (address, id) in [
+            // Seen by its port before it said who it is, and after.
+            ("10.0.0.2", None),
             ("10.0.0.1", Some("urn:uuid:1")),
             ("10.0.0.2", Some("urn:uuid:1")),
             ("10.0.0.2", None),
@@ -502,7 +509,6 @@ mod tests {
         ] {
             devices.add(sighting(address, id));
         }
-        assert_eq!(devices.0.len(), 3);
         let mac = |address: &str, mac: &str| (address.parse().unwrap(), mac.to_owned());
         devices.join(&BTreeMap::from([
             mac("10.0.0.3", "02:00:00:00:00:03"),

@@ -245,7 +245,7 @@ impl Crowd {
                 if std::mem::replace(&mut self.stopping, true) {
                     self.running.abort_all();
                 } else {
-                    say(&json!({"code": "stopping"}));
+                    say(&json!({"code": "stopping-devices"}));
                 }
             }
         }

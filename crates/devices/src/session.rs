@@ -254,7 +254,7 @@ mod tests {
     #[tokio::test]
     async fn basic_is_never_answered_in_the_clear() {
         for offers in
-            [BASIC, "WWW-Authenticate: Digest realm=\"c\", nonce=\"n\", algorithm=SHA-256, Basic\r\n"]
+            [BASIC, "WWW-Authenticate: Digest realm=\"c\", nonce=\"n\", algorithm=MD5-sess, Basic\r\n"]
         {
             let fake = Fake::start(|_| answer("401 No", offers, "")).await;
             let mut session = fake.session();

@@ -133,6 +133,5 @@ async fn every_driver_with_every_fault() {
 }
 
 fn name(fault: Option<Fault>) -> String {
-    let named = fault.and_then(|fault| Some(fault.to_possible_value()?.get_name().to_owned()));
-    named.unwrap_or_else(|| "none".to_owned())
+    fault.map_or_else(|| "none".to_owned(), Fault::name)
 }
