@@ -299,6 +299,21 @@ def test_other_ways_speak_by_the_schema(
     assert_official(official_schema.judge_transcript(camera["transcript"]), expected)
 
 
+def test_a_new_password_speaks_by_the_schema(
+    start_camera: StartCamera, official_schema: OfficialSchema, site: Site, tmp_path: Path
+) -> None:
+    """GetUsers and SetUser; zeep is let in with the new password and not with the old."""
+    camera = start_camera("onvif-device")
+    new = tmp_path / "new-password"
+    new.write_text("another password\n")
+    site.secure(camera, "--new-password-file", str(new))
+    changed = camera | {"password": "another password"}
+    assert OnvifClient(changed, tmp_path).device.GetUsers()[0].Username == camera["user"]
+    with pytest.raises((zeep.exceptions.Fault, zeep.exceptions.TransportError)):
+        OnvifClient(camera, tmp_path).device.GetUsers()
+    assert_official(official_schema.judge_transcript(camera["transcript"]), {"GetUsers", "SetUser"})
+
+
 TIDY = {
     "onvif-security": {"DeleteCertificationPath", "DeleteCertificate", "DeleteKey"},
     "onvif-device": {"DeleteCertificates"},

@@ -43,6 +43,8 @@ pub(crate) fn perform(core: &Arc<Core>, base: &str, request: Node<'_, '_>) -> Re
         "GetHostname" => nothing(arguments).map(|()| hostname(core))?,
         "GetDeviceInformation" => nothing(arguments).map(|()| device_information(core))?,
         "GetNetworkProtocols" => nothing(arguments).map(|()| network_protocols(core))?,
+        "GetUsers" => nothing(arguments).map(|()| users(core))?,
+        "SetUser" => set_user(core, arguments)?,
         "SetNetworkProtocols" => {
             switch = Some(set_network_protocols(core, arguments)?);
             String::new()
@@ -198,6 +200,31 @@ fn device_information(core: &Core) -> String {
         + &element("tds:FirmwareVersion", env!("CARGO_PKG_VERSION"))
         + &element("tds:SerialNumber", &core.serial)
         + &element("tds:HardwareId", "camera-sim")
+}
+
+fn users(core: &Core) -> String {
+    let user = element("tt:Username", &core.options.user);
+    format!("<tds:User>{user}<tt:UserLevel>Administrator</tt:UserLevel></tds:User>")
+}
+
+/// SetUser, for the one account there is.
+fn set_user(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let mut user = Children::of(arguments.required("User")?, TT);
+    arguments.end()?;
+    let name = text(user.required("Username")?);
+    let password = user.optional("Password").map(text);
+    let level = text(user.required("UserLevel")?);
+    if name != core.options.user {
+        return Err(SoapFault::invalid("UsernameMissing", "There is no such user."));
+    }
+    if level != "Administrator" {
+        return Err(SoapFault::invalid("FixedUser", "The one user stays an administrator."));
+    }
+    let Some(password) = password.filter(|password| password.len() >= 8) else {
+        return Err(SoapFault::invalid("PasswordTooWeak", "A password has eight characters at least."));
+    };
+    core.change(|live| live.guard.set_password(password));
+    Ok(String::new())
 }
 
 fn network_protocols(core: &Core) -> String {

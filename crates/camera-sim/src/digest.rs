@@ -86,6 +86,11 @@ impl Guard {
         }
     }
 
+    /// From now on this is the password.
+    pub(crate) fn set_password(&mut self, password: String) {
+        self.password = password;
+    }
+
     /// Whether the account is locked.
     pub(crate) fn locked(&self) -> bool {
         self.locked

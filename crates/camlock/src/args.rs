@@ -338,11 +338,17 @@ pub struct Secure {
     /// Switch plain HTTP off once HTTPS is verified
     #[arg(long)]
     pub disable_http: bool,
+    /// Switch plain HTTP on again: the way back from --disable-http
+    #[arg(long, conflicts_with = "disable_http")]
+    pub enable_http: bool,
+    /// A file whose first line is another password for that user; given to the device inside TLS, and tried
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "list"])]
+    pub new_password_file: Option<PathBuf>,
     /// Give a device whose clock is more than an hour off this computer's time
     #[arg(long)]
     pub set_clock: bool,
     /// Make the package, and watch until you have uploaded it on the device's own page
-    #[arg(long, conflicts_with_all = ["user", "password_file", "disable_http", "set_clock"])]
+    #[arg(long, conflicts_with_all = ["user", "password_file", "disable_http", "enable_http", "new_password_file", "set_clock"])]
     pub by_hand: bool,
     /// By hand: where the package goes [default: the address and the serial number, .pem]
     #[arg(long, value_name = "FILE", requires = "by_hand")]

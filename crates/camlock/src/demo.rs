@@ -51,7 +51,7 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
     for (name, camera) in &cameras {
         let target = camera.http_url().parse()?;
         let credentials = credentials.clone();
-        let order = Order { target, credentials, disable_http: false, set_clock: false, consent: false };
+        let order = Order::new(target, credentials);
         orders.push((name.clone(), Way::Driver(order)));
     }
     let public = authority.public().clone();

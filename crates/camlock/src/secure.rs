@@ -58,16 +58,28 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
         None => setting::ask(&format!("Password of {user} on the device: "), "password-missing")?,
     };
     let credentials = Credentials { user, password };
+    let new_password = match &secure.new_password_file {
+        Some(_) if targets.len() > 1 => return Err(Failure::usage("one-device")),
+        Some(file) => Some(setting::first_line(file)?),
+        None => None,
+    };
+    if secure.disable_http && !setting.yes && std::io::stdin().is_terminal() {
+        let question = Words::english().say(&json!({"code": "ask-http-off"})).text;
+        if !setting::ask_openly(&format!("{question} "), "nothing-done")?.eq_ignore_ascii_case("y") {
+            return Err(Failure::usage("nothing-done"));
+        }
+    }
     let orders = targets.into_iter().map(|target| {
         let name = target.text.clone();
         (
             name,
             Way::Driver(Order {
-                target,
-                credentials: credentials.clone(),
                 disable_http: secure.disable_http,
+                enable_http: secure.enable_http,
+                new_password: new_password.clone(),
                 set_clock: secure.set_clock,
                 consent: setting.yes,
+                ..Order::new(target, credentials.clone())
             }),
         )
     });

@@ -213,6 +213,17 @@ pub trait Driver: Send {
     /// limited, and a renewal leaves the key and the certificate before it.
     async fn tidy(&mut self, marks: &[String]) -> Result<(), Error>;
 
+    /// Switches plain HTTP on again.
+    async fn enable_http(&mut self) -> Result<(), Error> {
+        Err(Error::NotOffered { operation: "switching of HTTP".to_owned() })
+    }
+
+    /// Gives this user another password. Only inside TLS: it is readable in the request.
+    async fn set_password(&mut self, new: &Zeroizing<String>) -> Result<(), Error> {
+        let _ = new;
+        Err(Error::NotOffered { operation: "changing of the password".to_owned() })
+    }
+
     /// Switches plain HTTP off. Only after HTTPS was verified.
     async fn disable_http(&mut self) -> Result<(), Error>;
 

@@ -241,6 +241,41 @@ impl Onvif {
         Ok(())
     }
 
+    /// Switches plain HTTP on.
+    pub(crate) async fn enable_http(&mut self) -> Result<(), Error> {
+        let now = self.protocols().await?.http;
+        if !now.enabled {
+            self.set_protocol("HTTP", &Protocol { enabled: true, ..now }).await?;
+        }
+        Ok(())
+    }
+
+    /// SetUser, with the level that this user has: what is left out would be taken away.
+    pub(crate) async fn set_password(&mut self, new: &Zeroizing<String>) -> Result<(), Error> {
+        const OPERATION: &str = "SetUser";
+        if self.session.http().scheme() == "http" {
+            return Err(Error::PasswordInClear { host: self.host().to_owned() });
+        }
+        let users = self.call(Service::Device, "GetUsers", "").await?;
+        let user = self.session.user().to_owned();
+        let known = users.all(TDS, "User").find(|known| known.text_of(TT, "Username") == Some(&user));
+        let level = known.and_then(|known| known.text_of(TT, "UserLevel")).unwrap_or("Administrator");
+        let arguments = Zeroizing::new(
+            [
+                "<tds:User>",
+                &soap::element("tt:Username", &user),
+                &Zeroizing::new(soap::element("tt:Password", new)),
+                &soap::element("tt:UserLevel", level),
+                "</tds:User>",
+            ]
+            .concat(),
+        );
+        self.ask(Service::Device, OPERATION, &arguments, true)
+            .await?
+            .map(drop)
+            .map_err(|fault| fault.into_error(OPERATION))
+    }
+
     /// First half of the way back: HTTP on again before anything else, so that the camera stays within
     /// reach, and HTTPS off if it was off, because a certificate in use cannot be taken away.
     pub(crate) async fn open_again(&mut self, before: &Before) -> Result<(), Error> {

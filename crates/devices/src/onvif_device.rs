@@ -87,6 +87,14 @@ impl Driver for OnvifDevice {
         Ok(())
     }
 
+    async fn enable_http(&mut self) -> Result<(), Error> {
+        self.onvif.enable_http().await
+    }
+
+    async fn set_password(&mut self, new: &Zeroizing<String>) -> Result<(), Error> {
+        self.onvif.set_password(new).await
+    }
+
     async fn disable_http(&mut self) -> Result<(), Error> {
         self.onvif.disable_http().await
     }

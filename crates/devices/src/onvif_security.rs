@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::AltName;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::{
     Before, Driver, Error, Package,
@@ -78,6 +79,14 @@ impl Driver for OnvifSecurity {
         let (_, mut theirs) = self.paths(marks).await?;
         theirs.retain(|path| !assigned.contains(path));
         self.remove(&theirs, marks).await
+    }
+
+    async fn enable_http(&mut self) -> Result<(), Error> {
+        self.onvif.enable_http().await
+    }
+
+    async fn set_password(&mut self, new: &Zeroizing<String>) -> Result<(), Error> {
+        self.onvif.set_password(new).await
     }
 
     async fn disable_http(&mut self) -> Result<(), Error> {

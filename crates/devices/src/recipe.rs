@@ -226,6 +226,14 @@ impl Driver for RecipeDriver {
         Ok(())
     }
 
+    async fn enable_http(&mut self) -> Result<(), Error> {
+        let now = self.state().await?;
+        if !now.http_on {
+            self.switch(Now { http_on: true, ..now }).await?;
+        }
+        Ok(())
+    }
+
     async fn disable_http(&mut self) -> Result<(), Error> {
         let now = self.state().await?;
         if now.http_on {

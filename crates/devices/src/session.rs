@@ -47,6 +47,10 @@ impl Session {
         &self.http
     }
 
+    pub(crate) fn user(&self) -> &str {
+        &self.credentials.user
+    }
+
     /// Whether a challenge was met; without one the device answered without asking who is there.
     pub(crate) fn challenged(&self) -> bool {
         self.way.is_some()

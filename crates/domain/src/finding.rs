@@ -90,6 +90,10 @@ pub enum Finding {
     SlotOverwritten,
     /// The operator is about to upload a private key on a page without TLS.
     UploadInClear,
+    /// Plain HTTP was switched off just now.
+    HttpOff,
+    /// The device has another password from now on.
+    PasswordChanged,
     /// After a failure the device keeps the certificate that it was given, which nothing uses.
     CertificateLeft,
     /// After a failure the device could not be put back as it was; `reason` is a code with its arguments.
@@ -118,6 +122,8 @@ impl Finding {
             | Finding::FirstContactUnchecked
             | Finding::ClockBehind { .. }
             | Finding::DriverUnproven { .. }
+            | Finding::HttpOff
+            | Finding::PasswordChanged
             | Finding::Restarts => Severity::Info,
             _ => Severity::Error,
         }

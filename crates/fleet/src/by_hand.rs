@@ -39,14 +39,9 @@ impl Fleet {
     /// Walks the eight steps for a device to which a person carries the package. As long as the device does not serve
     /// it, the step *install* is waiting; the next run goes on with the same package while its file is there.
     pub async fn secure_by_hand(&self, hand: &HandOrder<'_>, progress: Progress<'_>) -> Outcome {
-        let order = Order {
-            target: hand.target.clone(),
-            // Nobody signs in.
-            credentials: Credentials { user: String::new(), password: Zeroizing::default() },
-            disable_http: false,
-            set_clock: false,
-            consent: false,
-        };
+        // Nobody signs in.
+        let nobody = Credentials { user: String::new(), password: Zeroizing::default() };
+        let order = Order::new(hand.target.clone(), nobody);
         let mut run = Run::new(self, &order, progress);
         let walked = run.by_hand(hand).await;
         run.end(walked).await

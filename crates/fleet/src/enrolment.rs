@@ -3,7 +3,7 @@
 use std::{num::NonZero, sync::LazyLock, time::Duration};
 
 use authority::{Days, Issued, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
-use devices::{Before, Driver, Endpoint, Found, Package, PublicKeyPin};
+use devices::{Before, Credentials, Driver, Endpoint, Found, Package, PublicKeyPin};
 use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Target, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
 use serde::Serialize;
@@ -148,7 +148,8 @@ impl Run<'_> {
             }
             None => false,
         };
-        if !self.order.disable_http && !has_left {
+        let Order { disable_http, enable_http, new_password, .. } = self.order;
+        if !disable_http && !enable_http && new_password.is_none() && !has_left {
             self.journal.begin(Step::Verify);
             let report = self.look(ours.port).await;
             if let Some(device) = &contact.known {
@@ -415,13 +416,44 @@ impl Run<'_> {
         let mut report = self.look(ours.port).await;
         // Before HTTP goes off: after that only the ledger tells a later run where the device is.
         self.settle(session.device_id, &ours, &report).await?;
+        if self.order.enable_http {
+            session.driver.enable_http().await?;
+            report = self.look(ours.port).await;
+        }
         if self.order.disable_http && report.verdict == Verdict::Secure {
             let http_off = self.switch_http_off(session, ours.port).await;
             report = self.look(ours.port).await;
             self.record(session.device_id, &report, Some(&ours)).await?;
             http_off?;
+            self.outcome.findings.push(Finding::HttpOff);
+        }
+        if let Some(new) = &self.order.new_password
+            && report.verdict == Verdict::Secure
+        {
+            self.change_password(&ours, new).await?;
         }
         self.verified(&ours, report).await
+    }
+
+    /// Over the TLS that has just been verified, and believed only once the device lets the new password in.
+    async fn change_password(&mut self, ours: &Ours, new: &Zeroizing<String>) -> Result<(), Error> {
+        let limits = &self.fleet.limits.device;
+        let endpoint = contact::again(self.fleet, &self.order.target, ours.port, ours.port, &[]).await?;
+        if endpoint.pin.is_none() {
+            return Err(Error::OtherCertificateServed { port: ours.port });
+        }
+        let mut driver = self.speak(&endpoint).await?.connect();
+        driver.note().await?;
+        driver.set_password(new).await?;
+        let user = self.order.credentials.user.clone();
+        let found = devices::find(&endpoint, limits, Credentials { user, password: new.clone() }).await;
+        let seen = match found {
+            Ok(found) => found.connect().note().await.map(drop),
+            Err(e) => Err(e),
+        };
+        seen.map_err(|e| Error::PasswordUnsure { reason: reason(&e) })?;
+        self.outcome.findings.push(Finding::PasswordChanged);
+        Ok(())
     }
 
     async fn switch_http_off(&mut self, session: &mut Session, https_port: u16) -> Result<(), Error> {

@@ -22,6 +22,8 @@ pub enum Error {
     HttpsDoesNotAnswer { port: u16 },
     #[error("HTTP still answers on port {port} after it was switched off")]
     HttpStillOpen { port: u16 },
+    #[error("the new password is not let in: {reason}")]
+    PasswordUnsure { reason: serde_json::Value },
     #[error("the package could not be written: {reason}")]
     PackageNotWritten { reason: serde_json::Value },
     #[error("{target}, which may be the same device, refused the password in this run")]

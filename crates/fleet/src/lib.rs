@@ -20,6 +20,7 @@ use domain::{Finding, KeyTransport, Step, StepState, Target, Verdict};
 use serde::Serialize;
 use store::{DeviceRow, Store};
 use time::OffsetDateTime;
+use zeroize::Zeroizing;
 
 pub use by_hand::{BY_HAND, HandOrder};
 pub use error::{Error, Said};
@@ -73,10 +74,30 @@ pub struct Order {
     pub credentials: Credentials,
     /// Switch plain HTTP off once HTTPS is verified.
     pub disable_http: bool,
+    /// Switch plain HTTP on again: the way back from `disable_http`.
+    pub enable_http: bool,
+    /// Another password for this user, given to the device inside TLS once that is verified: the old one may have been
+    /// seen.
+    pub new_password: Option<Zeroizing<String>>,
     /// The operator accepts that a clock which is more than an hour off is set to this computer's time.
     pub set_clock: bool,
     /// The operator accepts that a certificate which cannot be brought back is overwritten.
     pub consent: bool,
+}
+
+impl Order {
+    /// The enrolment and nothing beside it.
+    pub fn new(target: Target, credentials: Credentials) -> Order {
+        Order {
+            target,
+            credentials,
+            disable_http: false,
+            enable_http: false,
+            new_password: None,
+            set_clock: false,
+            consent: false,
+        }
+    }
 }
 
 /// How one step went.

@@ -143,6 +143,8 @@ async fn a_driver_takes_over_without_taking_back_what_a_person_did() {
         target: camera.http_url().parse().unwrap(),
         credentials: credentials(),
         disable_http: false,
+        enable_http: false,
+        new_password: None,
         set_clock: false,
         consent: false,
     };

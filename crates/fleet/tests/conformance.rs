@@ -60,6 +60,8 @@ async fn ending(fleet: &Fleet, model: Model, fault: Option<Fault>) -> String {
         target: url.parse().unwrap(),
         credentials: Credentials { user: "admin".into(), password: Zeroizing::new(password.into()) },
         disable_http: false,
+        enable_http: false,
+        new_password: None,
         set_clock: false,
         consent: true,
     };

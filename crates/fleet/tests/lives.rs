@@ -67,7 +67,7 @@ impl Site {
     async fn secure(&self, target: &str, change: impl FnOnce(&mut Order)) -> Outcome {
         let credentials = Credentials { user: "admin".into(), password: Zeroizing::new(PASSWORD.into()) };
         let target = target.parse().unwrap();
-        let mut order = Order { target, credentials, disable_http: false, set_clock: false, consent: false };
+        let mut order = Order::new(target, credentials);
         change(&mut order);
         self.fleet.secure(&order, &|_, _| ()).await
     }
@@ -551,4 +551,41 @@ async fn nonces_that_end_soon_do_not_stop_a_makers_driver() {
         assert_eq!(camera.state().logins_refused, 0);
         camera.stop().await;
     }
+}
+
+/// What comes after HTTPS, each with its way back, and a password that is believed only once it lets somebody in.
+#[tokio::test]
+async fn http_goes_off_and_on_and_the_password_changes_inside_tls() {
+    let site = Site::new().await;
+    for model in [Model::OnvifSecurity, Model::OnvifDevice] {
+        let camera = camera(model, |_| ()).await;
+        let off = site.secure(&camera.http_url(), |o| o.disable_http = true).await;
+        assert!(off.is_done() && has(&off, |f| *f == Finding::HttpOff), "{off:?}");
+        assert!(!camera.state().http_on);
+        let on = site.secure(&camera.http_url(), |o| o.enable_http = true).await;
+        assert!(on.is_done() && camera.state().http_on, "{on:?}");
+
+        let new = || Some(Zeroizing::new("open barley".to_owned()));
+        let changed = site.secure(&camera.http_url(), |o| o.new_password = new()).await;
+        assert!(changed.is_done() && has(&changed, |f| *f == Finding::PasswordChanged), "{changed:?}");
+        let state = camera.state();
+        assert_eq!((state.logins_refused, state.basic_credentials), (0, 0));
+        let set = state.requests.iter().find(|r| r.operation == "SetUser").unwrap();
+        assert!(set.tls && set.authenticated);
+        site.age(5).await;
+        let old = site.secure(&camera.http_url(), |_| ()).await;
+        assert!(matches!(old.error, Some(Error::Device(devices::Error::WrongPassword { .. }))), "{old:?}");
+        let renewed = site.secure(&camera.http_url(), |o| o.credentials.password = new().unwrap()).await;
+        assert!(renewed.is_done(), "{renewed:?}");
+        camera.stop().await;
+    }
+
+    // A password that the camera refuses changes nothing.
+    let camera = camera(Model::OnvifDevice, |_| ()).await;
+    let weak =
+        site.secure(&camera.http_url(), |o| o.new_password = Some(Zeroizing::new("short".into()))).await;
+    assert!(matches!(weak.error, Some(Error::Device(devices::Error::Refused { .. }))), "{weak:?}");
+    site.age(5).await;
+    assert!(site.secure(&camera.http_url(), |_| ()).await.is_done());
+    camera.stop().await;
 }

@@ -273,6 +273,14 @@ impl Driver for Axis {
         Ok(())
     }
 
+    async fn enable_http(&mut self) -> Result<(), Error> {
+        let now = self.configuration().await?;
+        if !now.http_on() {
+            self.configure(&Configuration { policy: "HttpAndHttps".to_owned(), ..now }).await?;
+        }
+        Ok(())
+    }
+
     async fn disable_http(&mut self) -> Result<(), Error> {
         let now = self.configuration().await?;
         if now.http_on() {
