@@ -129,6 +129,8 @@ pub enum Fault {
     Locks,
     /// What whoever is logged in gets breaks off in the middle.
     MalformedAnswers,
+    /// Has no password yet, and lets everyone do everything, as ONVIF has it for a device fresh from its box.
+    NoPassword,
     /// Answers one connection at a time, on each port; the next one waits.
     OneConnection,
     /// Starts again in the middle of the upload, which it stores, and is away for a second.
@@ -169,6 +171,7 @@ impl Fault {
             Fault::AnnouncesElsewhere
             | Fault::FullStore
             | Fault::LocalTimeAsUtc
+            | Fault::NoPassword
             | Fault::UsernameToken
             | Fault::WrongClock => is_onvif,
             Fault::RefusesChains => matches!(model, Model::OnvifSecurity | Model::PemPage),

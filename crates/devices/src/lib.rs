@@ -186,6 +186,11 @@ pub trait Driver: Send {
     /// The first authenticated call: who it is, and what is needed to go back. Changes nothing.
     async fn note(&mut self) -> Result<Before, Error>;
 
+    /// Whether the device let us in without asking who is there: it has no password yet, so anybody may change it.
+    fn lets_everyone_in(&self) -> bool {
+        false
+    }
+
     /// Gives the device this computer's time, and reads it back: its clock minus ours, as it tells it afterwards.
     async fn set_clock(&mut self) -> Result<time::Duration, Error> {
         Err(Error::NotOffered { operation: "setting of the clock".to_owned() })

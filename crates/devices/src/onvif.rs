@@ -71,6 +71,11 @@ impl Onvif {
         &self.session.http().limits
     }
 
+    /// Whether nothing that was asked so far took a user.
+    pub(crate) fn lets_everyone_in(&self) -> bool {
+        !self.by_token && !self.session.challenged()
+    }
+
     /// One operation; a fault is an error.
     pub(crate) async fn call(
         &mut self,

@@ -29,6 +29,10 @@ impl Driver for OnvifDevice {
         Ok(Before { certificates: self.statuses().await?, ..before })
     }
 
+    fn lets_everyone_in(&self) -> bool {
+        self.onvif.lets_everyone_in()
+    }
+
     async fn set_clock(&mut self) -> Result<time::Duration, Error> {
         self.onvif.set_clock().await
     }

@@ -30,6 +30,10 @@ impl Driver for OnvifSecurity {
         Ok(Before { assigned_paths: self.assigned().await?, ..before })
     }
 
+    fn lets_everyone_in(&self) -> bool {
+        self.onvif.lets_everyone_in()
+    }
+
     async fn set_clock(&mut self) -> Result<time::Duration, Error> {
         self.onvif.set_clock().await
     }

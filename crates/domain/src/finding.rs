@@ -90,6 +90,8 @@ pub enum Finding {
     SlotOverwritten,
     /// The operator is about to upload a private key on a page without TLS.
     UploadInClear,
+    /// The device asks nobody for a password.
+    NoPassword,
     /// Plain HTTP was switched off just now.
     HttpOff,
     /// The device has another password from now on.
@@ -116,6 +118,7 @@ impl Finding {
             | Finding::NotTidied { .. }
             | Finding::OneSlot
             | Finding::CertificateLeft
+            | Finding::NoPassword
             | Finding::UploadInClear
             | Finding::SlotOverwritten => Severity::Warning,
             Finding::ClockSet { .. }

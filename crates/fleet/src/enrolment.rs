@@ -182,6 +182,9 @@ impl Run<'_> {
         let clock_offset = found.clock_offset().unwrap_or_default();
         let mut driver = found.connect();
         let before = driver.note().await?;
+        if driver.lets_everyone_in() {
+            self.outcome.findings.push(Finding::NoPassword);
+        }
         let clock_behind = self.clock(&mut *driver, clock_offset).await;
         self.outcome.model = model(&before);
         self.outcome

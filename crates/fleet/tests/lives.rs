@@ -589,3 +589,20 @@ async fn http_goes_off_and_on_and_the_password_changes_inside_tls() {
     assert!(site.secure(&camera.http_url(), |_| ()).await.is_done());
     camera.stop().await;
 }
+
+/// Fresh from its box: nobody is asked who they are, and the operator hears of it.
+#[tokio::test]
+async fn a_camera_without_a_password_is_secured_and_told() {
+    let site = Site::new().await;
+    for model in [Model::OnvifSecurity, Model::OnvifDevice] {
+        for (faults, is_told) in
+            [(vec![Fault::NoPassword], true), (vec![Fault::UsernameToken], false), (vec![], false)]
+        {
+            let camera = camera(model, |o| o.faults = faults).await;
+            let outcome = site.secure(&camera.http_url(), |_| ()).await;
+            assert!(outcome.is_done(), "{outcome:?}");
+            assert_eq!(has(&outcome, |f| *f == Finding::NoPassword), is_told, "{:?}", outcome.findings);
+            camera.stop().await;
+        }
+    }
+}
