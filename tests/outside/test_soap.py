@@ -258,6 +258,11 @@ OTHER_WAYS = {
     "Digest with SHA-256": (["onvif-security", "--fault", "sha256-digest"], 0, SECURITY),
     "a token in each message": (["onvif-device", "--fault", "username-token"], 0, DEVICE),
     "a wrong clock is set": (["onvif-security", "--fault", "wrong-clock"], 0, {"SetSystemDateAndTime"}),
+    "a keystore that makes no keys": (
+        ["onvif-security", "--fault", "no-key-generation"],
+        0,
+        {"UploadKeyPairInPKCS8", "UploadCertificate", "AddServerCertificateAssignment"},
+    ),
     "stale nonces": (["onvif-security", "--fault", "short-nonces"], 0, SECURITY),
     "no HTTPS, so all is taken back": (
         ["onvif-security", "--fault", "https-refused"],

@@ -111,6 +111,11 @@ impl Keystore {
         self.add_key(alias, KeyLife::Generating)
     }
 
+    /// Takes a key pair from outside.
+    pub(crate) fn add_pair(&mut self, alias: Option<String>, pair: Pair) -> Result<String, Refusal> {
+        self.add_key(alias, KeyLife::Pair(pair))
+    }
+
     /// Generation is over. A key deleted meanwhile stays deleted: that is how DeleteKey aborts.
     pub(crate) fn finish_key(&mut self, id: &str, made: Option<Pair>) {
         if let Some(key) = self.keys.iter_mut().find(|key| key.id == id) {

@@ -129,6 +129,8 @@ pub enum Fault {
     Locks,
     /// What whoever is logged in gets breaks off in the middle.
     MalformedAnswers,
+    /// Makes no keys and no requests: takes keys in PKCS#8.
+    NoKeyGeneration,
     /// Has no password yet, and lets everyone do everything, as ONVIF has it for a device fresh from its box.
     NoPassword,
     /// Answers one connection at a time, on each port; the next one waits.
@@ -167,7 +169,7 @@ impl Fault {
     pub fn fits(self, model: Model) -> bool {
         let is_onvif = matches!(model, Model::OnvifSecurity | Model::OnvifDevice);
         match self {
-            Fault::CsrKillsKey => model == Model::OnvifSecurity,
+            Fault::CsrKillsKey | Fault::NoKeyGeneration => model == Model::OnvifSecurity,
             Fault::AnnouncesElsewhere
             | Fault::FullStore
             | Fault::LocalTimeAsUtc

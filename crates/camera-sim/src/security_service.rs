@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use roxmltree::Node;
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::task::spawn_blocking;
@@ -23,6 +24,14 @@ pub(crate) fn perform(core: &Arc<Core>, request: Node<'_, '_>) -> Result<String,
     let arguments = Children::of(request, TAS);
     let content = match operation {
         "GetServiceCapabilities" => nothing(arguments).map(|()| capabilities(&core.options))?,
+        "CreateRSAKeyPair" | "CreateECCKeyPair" | "CreatePKCS10CSR"
+            if core.options.has(Fault::NoKeyGeneration) =>
+        {
+            return Err(SoapFault::unsupported(operation));
+        }
+        "UploadKeyPairInPKCS8" if core.options.has(Fault::NoKeyGeneration) => {
+            upload_key_pair(core, arguments)?
+        }
         "CreateRSAKeyPair" => create_rsa_key_pair(core, arguments)?,
         "CreateECCKeyPair" => create_ecc_key_pair(core, arguments)?,
         "GetKeyStatus" => get_key_status(core, arguments)?,
@@ -73,14 +82,18 @@ pub(crate) fn perform(core: &Arc<Core>, request: Node<'_, '_>) -> Result<String,
 /// 23.12 gave most of them new names and deprecated the old; cameras answer with either or both.
 pub(crate) fn capabilities(options: &Options) -> String {
     let (kinds, ecc) = if options.has(Fault::RsaOnly) { ("RSA", false) } else { ("RSA ECC", true) };
+    let makes = !options.has(Fault::NoKeyGeneration);
+    let generation = if makes { format!("KeyPairGeneration=\"{kinds}\" ") } else { String::new() };
     let new = format!(
-        "KeyPairGeneration=\"{kinds}\" PKCS10=\"true\" SelfSignedCertificateCreation=\"true\" \
-         PKCS8=\"false\" PKCS12=\"false\""
+        "{generation}PKCS10=\"{makes}\" SelfSignedCertificateCreation=\"{makes}\" PKCS8=\"{}\" PKCS12=\"false\"",
+        !makes
     );
     let old = format!(
-        "RSAKeyPairGeneration=\"true\" ECCKeyPairGeneration=\"{ecc}\" \
-         PKCS10ExternalCertificationWithRSA=\"true\" SelfSignedCertificateCreationWithRSA=\"true\" \
-         PKCS8RSAKeyPairUpload=\"false\" PKCS12CertificateWithRSAPrivateKeyUpload=\"false\""
+        "RSAKeyPairGeneration=\"{makes}\" ECCKeyPairGeneration=\"{}\" \
+         PKCS10ExternalCertificationWithRSA=\"{makes}\" SelfSignedCertificateCreationWithRSA=\"{makes}\" \
+         PKCS8RSAKeyPairUpload=\"{}\" PKCS12CertificateWithRSAPrivateKeyUpload=\"false\"",
+        ecc && makes,
+        !makes
     );
     let named = match options.capability_names {
         CapabilityNames::Both => format!("{new} {old}"),
@@ -124,6 +137,23 @@ fn create_ecc_key_pair(core: &Arc<Core>, mut arguments: Children<'_, '_>) -> Res
         return Err(SoapFault::invalid("UnsupportedEllipticCurve", "This elliptic curve is not supported."));
     }
     generate(core, Algorithm::P256, alias)
+}
+
+/// UploadKeyPairInPKCS8, without encryption.
+fn upload_key_pair(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let key = soap::bytes(arguments.required("KeyPair")?)?;
+    let alias = alias(&mut arguments, "Alias");
+    arguments.end()?;
+    let is_pkcs8 = PrivatePkcs8KeyDer::from(key.as_slice());
+    let pair = Pair::from_private(is_pkcs8.clone_key().into());
+    let pair = pair.filter(|pair| core.takes(pair)).ok_or_else(|| {
+        SoapFault::invalid(
+            "BadPKCS8File",
+            "The key cannot be read, or is of a kind this camera does not know.",
+        )
+    })?;
+    let id = with_store(core, |store| store.add_pair(alias, pair))?;
+    Ok(element("tas:KeyID", id))
 }
 
 /// Starts to make a key, which takes as long as the options say at least, and answers at once.

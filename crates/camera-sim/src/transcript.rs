@@ -52,7 +52,9 @@ fn without_secrets(text: &str) -> Option<String> {
         node.is_text()
             && node.ancestors().any(|ancestor| {
                 let name = ancestor.tag_name().name();
-                name == "PrivateKey" || name.contains("Password") || name.contains("Passphrase")
+                matches!(name, "PrivateKey" | "KeyPair")
+                    || name.contains("Password")
+                    || name.contains("Passphrase")
             })
             && node.text().is_some_and(|text| !text.trim().is_empty())
     };

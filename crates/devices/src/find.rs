@@ -228,9 +228,9 @@ async fn onvif(http: &Http, seen: Seen) -> Result<Recognised, Error> {
         _ => None,
     };
     let (driver, dialect, abilities) = match security {
-        Some((security, key_kinds)) => {
+        Some((security, Keystore { makes_key, key_kinds })) => {
             let abilities = Abilities {
-                makes_key: true,
+                makes_key,
                 key_kinds,
                 serves_chain: true,
                 one_slot: false,
@@ -258,8 +258,17 @@ async fn onvif(http: &Http, seen: Seen) -> Result<Recognised, Error> {
     Ok(Recognised { dialect, driver: driver.to_owned(), abilities, clock_offset })
 }
 
-/// Where the Security service is and which kinds of key it makes, if it can do all that an enrolment needs.
-async fn security_service(http: &Http, services: &Element) -> Result<Option<(Place, Vec<String>)>, Error> {
+/// What a keystore does.
+#[derive(Debug, PartialEq)]
+struct Keystore {
+    /// It makes keys and requests for them; otherwise it takes keys in PKCS#8.
+    makes_key: bool,
+    /// Of these kinds, the best default first.
+    key_kinds: Vec<String>,
+}
+
+/// Where the Security service is and what its keystore does, if it can do all that an enrolment needs.
+async fn security_service(http: &Http, services: &Element) -> Result<Option<(Place, Keystore)>, Error> {
     let listed = services.all(TDS, "Service").find(|s| s.text_of(TDS, "Namespace") == Some(TAS));
     let address = match listed {
         Some(service) => service.text_of(TDS, "XAddr"),
@@ -277,11 +286,11 @@ async fn security_service(http: &Http, services: &Element) -> Result<Option<(Pla
         other => other?,
     };
     let capabilities = match said {
-        Said::Response(answer) => key_kinds(&answer),
+        Said::Response(answer) => keystore(&answer),
         // What GetServices told beside the address.
-        _ => listed.and_then(key_kinds),
+        _ => listed.and_then(keystore),
     };
-    Ok(capabilities.map(|kinds| (place, kinds)))
+    Ok(capabilities.map(|keystore| (place, keystore)))
 }
 
 /// Of an address that the device gives: path, and port if the scheme is ours; never the host.
@@ -295,10 +304,9 @@ fn followed(http: &Http, address: &str) -> Option<Place> {
     Some(Place { port: port.filter(|p| *p != 0).unwrap_or(http.endpoint.port), path })
 }
 
-/// The kinds of key that the service makes, the best default first; `None` if it cannot make one, cannot make
-/// a CSR for it, or has no TLS server to assign it to. Old and new names of the attributes both count, since
-/// cameras in the field mostly have the old ones (before 23.12).
-fn key_kinds(answer: &Element) -> Option<Vec<String>> {
+/// What the keystore does; `None` if it can neither make a key with a CSR nor take one, or has no TLS server to assign it
+/// to. Old and new names of the attributes both count, since cameras in the field mostly have the old ones (before 23.12).
+fn keystore(answer: &Element) -> Option<Keystore> {
     let keystore = answer.find(TAS, "KeystoreCapabilities")?;
     let tls = answer.find(TAS, "TLSServerCapabilities")?;
     let is = |names: &[&str]| keystore.attribute(names).and_then(crate::xsd::boolean).unwrap_or(false);
@@ -306,22 +314,28 @@ fn key_kinds(answer: &Element) -> Option<Vec<String>> {
     let has_csr = is(&["PKCS10"]) || is(&["PKCS10ExternalCertificationWithRSA"]);
     let has_server =
         tls.attribute(&["TLSServerSupported"]).is_some_and(|versions| !versions.trim().is_empty());
-    if !has_csr || !has_server {
+    if !has_server {
         return None;
     }
     let mut kinds = Vec::new();
-    if is(&["RSAKeyPairGeneration"]) || list("KeyPairGeneration").any(|kind| kind == "RSA") {
+    let makes_rsa = is(&["RSAKeyPairGeneration"]) || list("KeyPairGeneration").any(|kind| kind == "RSA");
+    let makes_ecc = is(&["ECCKeyPairGeneration"]) || list("KeyPairGeneration").any(|kind| kind == "ECC");
+    let makes_key = has_csr && (makes_rsa || makes_ecc);
+    if makes_rsa || !makes_key {
         let lengths: Vec<&str> = list("RSAKeyLengths").collect();
         // A device that tells no lengths has the one that all have.
         let usable = ["2048", "3072", "4096"];
         let usable = usable.iter().filter(|l| lengths.contains(l) || (lengths.is_empty() && **l == "2048"));
         kinds.extend(usable.map(|length| format!("rsa-{length}")));
     }
-    let makes_ecc = is(&["ECCKeyPairGeneration"]) || list("KeyPairGeneration").any(|kind| kind == "ECC");
-    if makes_ecc && list("EllipticCurves").any(|c| matches!(c, "secp256r1" | "prime256v1" | "P-256")) {
+    if makes_ecc
+        && makes_key
+        && list("EllipticCurves").any(|c| matches!(c, "secp256r1" | "prime256v1" | "P-256"))
+    {
         kinds.push("p256".to_owned());
     }
-    if kinds.is_empty() { None } else { Some(kinds) }
+    let takes_key = is(&["PKCS8"]) || is(&["PKCS8RSAKeyPairUpload"]);
+    (!kinds.is_empty() && (makes_key || takes_key)).then_some(Keystore { makes_key, key_kinds: kinds })
 }
 
 async fn ask(
@@ -382,7 +396,11 @@ mod tests {
         );
         let answer = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::from(body) };
         match soap::read(&answer, Service::Security, "GetServiceCapabilities") {
-            Ok(Said::Response(answer)) => key_kinds(&answer),
+            Ok(Said::Response(answer)) => {
+                let keystore = super::keystore(&answer)?;
+                assert!(keystore.makes_key);
+                Some(keystore.key_kinds)
+            }
             _ => panic!("no response"),
         }
     }

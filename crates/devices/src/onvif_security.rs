@@ -1,10 +1,11 @@
-//! ONVIF Security service (advancedsecurity.wsdl, "tas"): the camera makes its key, and the key never leaves
-//! it. Everything an enrolment leaves on the camera carries its mark as alias, so that the way back finds it.
+//! ONVIF Security service (advancedsecurity.wsdl, "tas"): the camera makes its key, and the key never leaves it; where it
+//! makes none, it takes one in PKCS#8. Everything an enrolment leaves on the camera carries its mark as alias, so that the way back finds it.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::AltName;
+use pki::{Certificate, PrivateKey, package};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -49,10 +50,10 @@ impl Driver for OnvifSecurity {
     }
 
     async fn install(&mut self, mark: &str, package: &Package) -> Result<(), Error> {
-        if package.key.is_some() {
-            return Err(Error::NotOffered { operation: "upload of a key".to_owned() });
-        }
         self.onvif.expect(package.certificate);
+        if let Some(key) = package.key {
+            self.upload_key(mark, package.certificate, key).await?;
+        }
         let stored = self.call("GetAllCertificates", "").await?;
         let mut path = String::new();
         path.push_str(&self.upload(&stored, mark, package.certificate, true).await?);
@@ -109,6 +110,30 @@ impl OnvifSecurity {
         let mut keys = answer.all(TAS, "KeyAttribute");
         let ours = keys.find(|key| key.text_of(TAS, "Alias") == Some(mark));
         ours.map(|key| key.need(TAS, "KeyID", "GetAllKeys").map(str::to_owned)).transpose()
+    }
+
+    /// UploadKeyPairInPKCS8, in place of one that a broken run left under this mark. What is refused is sent once more as
+    /// PKCS#1: in one firmware that is what was taken.
+    async fn upload_key(&mut self, mark: &str, certificate: &[u8], key: &[u8]) -> Result<(), Error> {
+        const OPERATION: &str = "UploadKeyPairInPKCS8";
+        if self.key_of(mark).await?.is_some() {
+            self.remove(&[], &[mark.to_owned()]).await?;
+        }
+        let arguments = |key: &[u8]| {
+            let key = Zeroizing::new(xsd::to_base64(key));
+            Zeroizing::new(["<tas:KeyPair>", &key, "</tas:KeyPair>", &alias(mark)].concat())
+        };
+        let Err(fault) = self.onvif.try_call_secret(Service::Security, OPERATION, arguments(key)).await?
+        else {
+            return Ok(());
+        };
+        let Some(traditional) = traditional(certificate, key) else {
+            return Err(fault.into_error(OPERATION));
+        };
+        match self.onvif.try_call_secret(Service::Security, OPERATION, arguments(&traditional)).await? {
+            Ok(_) => Ok(()),
+            Err(_) => Err(fault.into_error(OPERATION)),
+        }
     }
 
     async fn create_key(&mut self, mark: &str, deadline: Instant) -> Result<String, Error> {
@@ -300,6 +325,14 @@ impl OnvifSecurity {
         self.onvif.open_again(&Before { https_on: false, ..before.clone() }).await?;
         self.call(OPERATION, &arguments).await.map(drop)
     }
+}
+
+/// The same key without PKCS#8 around it.
+fn traditional(certificate: &[u8], key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (certificate, key) = (Certificate::from_der(certificate).ok()?, PrivateKey::from_pkcs8(key).ok()?);
+    let form = package::Form::Der { key: package::KeyForm::Traditional };
+    let parts = package::write(&key, &[&certificate], &form).ok()?;
+    parts.into_iter().find(|part| part.content == package::Content::Key).map(|part| part.bytes)
 }
 
 fn is_marked(item: &Element, marks: &[String]) -> bool {
