@@ -113,6 +113,8 @@ fn is_upload(core: &Core, parts: &Parts, login: Login, operation: &str) -> bool 
     if makers::is_upload(core, parts, login) {
         return true;
     }
+    #[cfg(not(feature = "makers"))]
+    let _ = login;
     match core.options.model {
         Model::OnvifSecurity | Model::OnvifDevice => ONVIF_UPLOADS.contains(&operation),
         _ => parts.method == Method::POST && parts.uri.path() == pem_page::CERTIFICATE,

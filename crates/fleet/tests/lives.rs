@@ -553,6 +553,22 @@ async fn nonces_that_end_soon_do_not_stop_a_makers_driver() {
     }
 }
 
+/// HTTP that was switched off is switched on again, by every driver that switches it.
+#[tokio::test]
+async fn plain_http_goes_off_and_on_again() {
+    let site = Site::new().await;
+    for model in MODELS.into_iter().filter(|model| !matches!(model, Model::Uniview | Model::Mobotix)) {
+        let camera = camera(model, |_| ()).await;
+        for (off, on) in [(true, false), (false, true)] {
+            let change = |o: &mut Order| (o.disable_http, o.enable_http, o.consent) = (off, on, true);
+            let outcome = site.secure(&url(&camera), change).await;
+            assert!(outcome.is_done(), "{model}: {:?}", outcome.error);
+            assert_eq!(camera.state().http_on, on, "{model}");
+        }
+        camera.stop().await;
+    }
+}
+
 /// What comes after HTTPS, each with its way back, and a password that is believed only once it lets somebody in.
 #[tokio::test]
 async fn http_goes_off_and_on_and_the_password_changes_inside_tls() {

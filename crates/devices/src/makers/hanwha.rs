@@ -229,6 +229,15 @@ impl Driver for Hanwha {
         Ok(())
     }
 
+    async fn enable_http(&mut self) -> Result<(), Error> {
+        let now = self.ssl().await?;
+        if !now.http_on() {
+            let both = format!("HTTPand{}", now.policy);
+            self.set(&now, &both, None).await?;
+        }
+        Ok(())
+    }
+
     async fn disable_http(&mut self) -> Result<(), Error> {
         let now = self.ssl().await?;
         if let Some(https) = now.policy.strip_prefix("HTTPand") {

@@ -177,11 +177,12 @@ impl Driver for Reolink {
         Ok(())
     }
 
+    async fn enable_http(&mut self) -> Result<(), Error> {
+        self.switch_http(true).await
+    }
+
     async fn disable_http(&mut self) -> Result<(), Error> {
-        let token = self.login().await?;
-        let done = self.switch(&token, "httpEnable", false).await;
-        self.logout(&token).await;
-        done.map(drop)
+        self.switch_http(false).await
     }
 
     fn met_another_key(&self) -> bool {
@@ -205,6 +206,13 @@ impl Reolink {
             Err(refusal) if refusal.detail.contains("max session") => Err(refusal.into_error("Login")),
             Err(_) => Err(self.session.wrong_password()),
         }
+    }
+
+    async fn switch_http(&mut self, on: bool) -> Result<(), Error> {
+        let token = self.login().await?;
+        let done = self.switch(&token, "httpEnable", on).await;
+        self.logout(&token).await;
+        done.map(drop)
     }
 
     fn deadline(&self) -> Instant {
