@@ -1,5 +1,6 @@
 """Camlock's SOAP and the simulator's, judged from outside: by the official ONVIF schema, and by zeep."""
 
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from conftest import Site, StartCamera
 from onvif_client import OnvifClient
 from onvif_schema import Exchange, OfficialSchema, summary
 from openssl import TestAuthority, der, openssl, served_certificate
-from processes import wait_for
+from processes import REPOSITORY, run, wait_for
 
 SHA256_WITH_RSA = "1.2.840.113549.1.1.11"
 NAMESPACES = (
@@ -218,6 +219,42 @@ def test_other_signs_of_a_user_are_what_others_make(start_camera: StartCamera, t
     wrong = OnvifClient(camera | {"password": "wrong"}, tmp_path, by_token=by_token)
     with pytest.raises((zeep.exceptions.Fault, zeep.exceptions.TransportError)):
         wrong.device.GetDeviceInformation()
+
+
+# onvif-zeep 0.2.12, as programs of today still use it: the WSDL of 2013 and the UsernameToken.
+OF_2013 = """
+import sys
+from onvif import ONVIFCamera
+host, port, user, password, wsdl, certificate, key = sys.argv[1:]
+device = ONVIFCamera(host, int(port), user, password, wsdl).devicemgmt
+read = lambda path: open(path, "rb").read()
+device.LoadCertificateWithPrivateKey({"CertificateWithPrivateKey": [{
+    "CertificateID": "of-2013", "Certificate": {"Data": read(certificate)}, "PrivateKey": {"Data": read(key)},
+}]})
+device.SetCertificatesStatus({"CertificateStatus": [{"CertificateID": "of-2013", "Status": True}]})
+(status,) = device.GetCertificatesStatus()
+print(device.GetDeviceInformation().Model, status.CertificateID, status.Status)
+"""
+
+
+def test_a_client_of_2013_agrees_with_the_simulator(start_camera: StartCamera, tmp_path: Path) -> None:
+    """onvif-zeep with its own WSDL: certificate and key go in, and are what the camera shows to have."""
+    camera = start_camera("onvif-device", "--fault", "username-token")
+    address = urlsplit(camera["http"])
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.der"
+    openssl(
+        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=Gate", "-outform", "DER",
+        "-keyout", key, "-out", certificate,
+    )  # fmt: skip
+    pkcs8 = tmp_path / "key.der"
+    openssl("pkcs8", "-topk8", "-nocrypt", "-in", key, "-outform", "DER", "-out", pkcs8)
+    package = REPOSITORY / ".venv" / "onvif-zeep"
+    script = tmp_path / "client.py"
+    script.write_text(f"import sys; sys.path.insert(0, {str(package)!r})\n" + OF_2013)
+    arguments = [address.hostname, address.port, camera["user"], camera["password"], package / "wsdl", certificate, pkcs8]
+    done = run([sys.executable, script, *map(str, arguments)], tmp_path, seconds=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["onvif-device", "of-2013", "True"]
 
 
 COMMON = {"GetSystemDateAndTime", "GetServices", "GetDeviceInformation", "GetNetworkProtocols", "SetNetworkProtocols"}
