@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from processes import Running, environment, program, run, running, wait_for
+from processes import Running, environment, program, run, running
 
 # The camera-sim cameras of this network, each at an address of its own.
 ADDRESSES = [f"10.77.0.{host}" for host in range(1, 7)]
@@ -60,11 +60,11 @@ class Network:
         self._count = 0
         self.password = folder / "password"
         self.password.write_text(PASSWORD + "\n")
-        holder = stack.enter_context(running(["unshare", "-rn", "sleep", "infinity"], folder / "holder"))
+        # What it prints, it prints inside.
+        script = ["sh", "-c", "echo '\"inside\"'; exec sleep infinity"]
+        holder = stack.enter_context(running(["unshare", "-rn", *script], folder / "holder"))
+        holder.first_document(10)
         self._inside = ["nsenter", "-t", str(holder.process.pid), "-U", "-n", "--preserve-credentials"]
-        here = Path("/proc/self/ns/net").readlink()
-        there = Path(f"/proc/{holder.process.pid}/ns/net")
-        wait_for("the namespace", 10, lambda: True if there.readlink() != here else None)
         self.call("ip", "link", "set", "lo", "up")
         self.call("ip", "link", "add", "cams", "type", "veth", "peer", "name", "switch")
         for address in ADDRESSES:

@@ -89,7 +89,7 @@ def test_a_restart_is_told_before_it_happens(site: Site, start_camera: StartCame
 def test_a_fault_that_a_model_cannot_have_is_refused(tmp_path: Any) -> None:
     refused = run([program("camera-sim"), "reolink", "--fault", "short-nonces"], tmp_path)
     assert refused.returncode != 0
-    assert "has no nonces" in refused.stderr
+    assert "short-nonces" in refused.stderr
 
 
 def with_client(camera: dict[str, Any], context: ssl.SSLContext, password: str, act: Callable[[Host], Any]) -> Any:

@@ -25,8 +25,8 @@ const ONVIF_UPLOADS: [&str; 2] = ["UploadCertificate", "LoadCertificateWithPriva
 
 /// A host that is not the camera (TEST-NET-3, RFC 5737).
 pub(crate) const ELSEWHERE: &str = "203.0.113.9";
-/// 100 MB, which cost nothing until they are sent.
-static NOTHING: [u8; 100_000_000] = [0; 100_000_000];
+/// The size of a huge answer: so much that whoever keeps it feels it.
+const HUGE: usize = 100_000_000;
 
 /// Answers one request, or drops its connection.
 pub(crate) async fn answer(
@@ -145,7 +145,8 @@ fn redirected(core: &Core, parts: &Parts) -> Option<String> {
 async fn spoilt(core: &Core, answer: Answer) -> Answer {
     let (parts, body) = answer.into_parts();
     let body = if core.options.has(Fault::HugeAnswers) {
-        Bytes::from_static(&NOTHING)
+        // Zeros from the system cost nothing until somebody writes to them.
+        Bytes::from(vec![0; HUGE])
     } else {
         let whole = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
         let malformed = core.options.has(Fault::MalformedAnswers);

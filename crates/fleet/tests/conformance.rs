@@ -15,7 +15,7 @@ use fleet::{Fleet, Limits, Order, Outcome};
 use pki::{KeyKind, Permitted};
 use store::Store;
 use time::OffsetDateTime;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 use zeroize::Zeroizing;
 
 const PASSWORD: &str = "open sesame";
@@ -30,7 +30,7 @@ async fn site(folder: &Path, two_tier: bool) -> Fleet {
         Founding { site: "Test".into(), key: KeyKind::P256, permitted, constrained: true, two_tier };
     let new = New::make(founding, "a passphrase", OffsetDateTime::now_utc()).await.unwrap();
     let (authority, _) = new.found(&store).await.unwrap();
-    let mut limits = Limits { verify: Duration::from_secs(5), ..Limits::default() };
+    let mut limits = Limits { verify: Duration::from_secs(8), ..Limits::default() };
     limits.device.answer = Duration::from_secs(4);
     // A simulated restart takes a second.
     (limits.restart, limits.device.restart) = (Duration::from_secs(8), Duration::from_secs(8));
@@ -97,6 +97,8 @@ async fn every_driver_with_every_fault() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let one_tier = Arc::new(site(one.path(), false).await);
     let two_tiers = Arc::new(site(two.path(), true).await);
+    // More at once would be late for reasons of their own.
+    let places = Arc::new(Semaphore::new(24));
     let mut running = JoinSet::new();
     let faults = || [None].into_iter().chain(Fault::value_variants().iter().copied().map(Some));
     for model in Model::value_variants().iter().copied() {
@@ -104,7 +106,11 @@ async fn every_driver_with_every_fault() {
             // With one tier there is no chain to refuse.
             let fleet = if fault == Some(Fault::RefusesChains) { &two_tiers } else { &one_tier };
             let fleet = Arc::clone(fleet);
-            running.spawn(async move { ((name(fault), model.name()), ending(&fleet, model, fault).await) });
+            let places = Arc::clone(&places);
+            running.spawn(async move {
+                let _place = places.acquire().await;
+                ((name(fault), model.name()), ending(&fleet, model, fault).await)
+            });
         }
     }
     let endings: BTreeMap<_, _> = running.join_all().await.into_iter().collect();
