@@ -180,6 +180,9 @@ impl Fault {
             Fault::RsaOnly => is_onvif || model == Model::PemPage,
             #[cfg(feature = "makers")]
             Fault::CsrFails => matches!(model, Model::OnvifSecurity | Model::Axis),
+            // It answers in words and whole files, of which a half is a word and a file too.
+            #[cfg(feature = "makers")]
+            Fault::MalformedAnswers => model != Model::Mobotix,
             // It has no nonces, and a login of its own.
             #[cfg(feature = "makers")]
             Fault::ShortNonces | Fault::Sha256Digest => model != Model::Reolink,

@@ -153,11 +153,21 @@ impl Driver for Reolink {
     }
 
     async fn enable_https(&mut self) -> Result<u16, Error> {
-        let token = self.login_again(self.deadline(), false).await?;
-        let done = self.switch(&token, "httpsEnable", true).await;
-        self.logout(&token).await;
-        let ports = done?;
-        Ok(port(&ports, "httpsPort").unwrap_or(self.session.http().endpoint.port))
+        let deadline = self.deadline();
+        loop {
+            let token = self.login_again(deadline, false).await?;
+            match self.switch(&token, "httpsEnable", true).await {
+                // The restart for the certificate began only now.
+                Err(e) if e.is_of_connection() && Instant::now() < deadline => {}
+                Err(Error::Refused { fault, .. }) if fault == NOT_LOGGED_IN && Instant::now() < deadline => {}
+                done => {
+                    self.logout(&token).await;
+                    let ports = done?;
+                    return Ok(port(&ports, "httpsPort").unwrap_or(self.session.http().endpoint.port));
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     async fn roll_back(&mut self, _mark: &str, before: &Before) -> Result<(), Error> {
