@@ -120,14 +120,11 @@ impl Driver for Bosch {
             content: &certificate,
         };
         let upload = form::upload(self.session.http().place(UPLOAD), &file)?;
-        // The form asks for Digest where RCP+ asks for Basic: what it asks for is learned by a harmless question.
+        // The form asks for Digest where RCP+ asks for Basic. However it ends, RCP+ is spoken again afterwards.
         self.session.ask_anew();
-        self.session.send(&Request::get(upload.place.clone())).await?;
-        let answer = self.session.send(&upload).await?;
+        let uploaded = self.upload(&upload).await;
         self.session.ask_anew();
-        if !answer.status.is_success() {
-            return Err(upload.unexpected(&format!("HTTP {}", answer.status)));
-        }
+        uploaded?;
         self.use_for_https(mark).await
     }
 
@@ -168,6 +165,16 @@ impl Driver for Bosch {
 }
 
 impl Bosch {
+    async fn upload(&mut self, upload: &Request) -> Result<(), Error> {
+        // What the form asks for is learned by a harmless question.
+        self.session.send(&Request::get(upload.place.clone())).await?;
+        let answer = self.session.send(upload).await?;
+        match answer.status.is_success() {
+            true => Ok(()),
+            false => Err(upload.unexpected(&format!("HTTP {}", answer.status))),
+        }
+    }
+
     /// The bytes that a command answers with.
     async fn rcp(
         &mut self,
