@@ -123,7 +123,7 @@ impl Core {
             #[cfg(feature = "makers")]
             Model::Axis => Store::Axis(crate::makers::axis::Certificates::default()),
             #[cfg(feature = "makers")]
-            Model::Hanwha => Store::Device(DeviceCertificates::default()),
+            Model::Bosch | Model::Hanwha => Store::Device(DeviceCertificates::default()),
             #[cfg(feature = "makers")]
             Model::Mobotix | Model::Reolink | Model::Uniview => Store::Maker(crate::makers::Place::default()),
         };
@@ -366,7 +366,7 @@ impl Live {
     fn picture(&self) -> State {
         let (keys, certificates, paths) = match &self.store {
             Store::Security(keystore) => keystore.summaries(),
-            Store::Device(store) => (Vec::new(), store.summaries(), Vec::new()),
+            Store::Device(store) => (store.keys(), store.summaries(), Vec::new()),
             #[cfg(feature = "makers")]
             Store::Axis(store) => (Vec::new(), store.summaries(), Vec::new()),
             Store::Page(installed) => {

@@ -1,7 +1,7 @@
 //! The certificates of a camera that has only the device service: each with its private key, one of them enabled.
 
 use crate::keys::Pair;
-use crate::state::CertificateSummary;
+use crate::state::{CertificateSummary, KeySummary};
 use crate::{random, x509};
 
 /// Most certificates kept.
@@ -32,6 +32,9 @@ pub(crate) struct Entry {
 #[derive(Default)]
 pub(crate) struct DeviceCertificates {
     pub(crate) entries: Vec<Entry>,
+    /// Keys that a camera made itself and whose certificates are still to come, with their requests.
+    #[cfg(feature = "makers")]
+    pub(crate) pending: std::collections::BTreeMap<String, (Pair, Vec<u8>)>,
 }
 
 impl DeviceCertificates {
@@ -107,6 +110,19 @@ impl DeviceCertificates {
     /// Puts in what the factory made, enabled.
     pub(crate) fn install_factory(&mut self, der: Vec<u8>, pair: Pair) {
         self.entries.push(Entry { id: "factory".to_owned(), der, enabled: true, pair });
+    }
+
+    /// The keys that wait for their certificates, for a test to see.
+    #[cfg(feature = "makers")]
+    pub(crate) fn keys(&self) -> Vec<KeySummary> {
+        let key = |id: &String| KeySummary { id: id.clone(), status: "ok", has_private_key: true };
+        self.pending.keys().map(key).collect()
+    }
+
+    /// Such a camera makes none.
+    #[cfg(not(feature = "makers"))]
+    pub(crate) fn keys(&self) -> Vec<KeySummary> {
+        Vec::new()
     }
 
     /// For a test to see.

@@ -2,6 +2,7 @@
 //! of web pages.
 
 pub(crate) mod axis;
+pub(crate) mod bosch;
 pub(crate) mod hanwha;
 mod mobotix;
 mod reolink;
@@ -65,6 +66,7 @@ fn change(core: &Core, change: impl FnOnce(&mut Place)) {
 /// The name people gave it.
 pub(crate) fn name(model: Model) -> &'static str {
     match model {
+        Model::Bosch => "Lobby",
         Model::Mobotix => "Roof",
         Model::Reolink => "Drive",
         Model::Uniview => "Hall",
@@ -85,6 +87,7 @@ pub(crate) fn realm(model: Model) -> &'static str {
 /// How it takes its certificate, for its start page.
 pub(crate) fn takes(model: Model) -> &'static str {
     match model {
+        Model::Bosch => "RCP+, as a Bosch camera",
         Model::Mobotix => "two files, as a MOBOTIX camera",
         Model::Reolink => "JSON commands, as a Reolink camera",
         Model::Uniview => "one PEM file by LAPI, as a Uniview camera",
@@ -96,6 +99,7 @@ pub(crate) fn takes(model: Model) -> &'static str {
 pub(crate) fn is_upload(core: &Core, parts: &Parts, login: Login) -> bool {
     match core.options.model {
         Model::Axis => login == Login::Accepted && parts.method == Method::PATCH,
+        Model::Bosch => login == Login::Accepted && bosch::is_upload(parts),
         Model::Hanwha => login == Login::Accepted && parts.method == Method::POST,
         Model::Mobotix => login == Login::Accepted && mobotix::is_upload(parts),
         Model::Reolink => reolink::is_upload(core, parts),
@@ -114,6 +118,7 @@ pub(crate) async fn answer(
 ) -> Option<(String, Answer)> {
     match core.options.model {
         Model::Axis => axis::answer(core, arrival, parts, login, body).await,
+        Model::Bosch => bosch::answer(core, parts, login, body).await,
         Model::Hanwha => hanwha::answer(core, parts, login, body).await,
         Model::Mobotix => mobotix::answer(core, parts, login, body),
         Model::Reolink => reolink::answer(core, arrival, parts, body).await,

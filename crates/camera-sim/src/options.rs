@@ -23,6 +23,9 @@ pub enum Model {
     /// SUNAPI of Hanwha Vision: takes certificate and private key, serves only the leaf.
     #[cfg(feature = "makers")]
     Hanwha,
+    /// A maker's dialect: Bosch, RCP+; makes its own key and request. HTTPS is on from the factory.
+    #[cfg(feature = "makers")]
+    Bosch,
     /// A maker's dialect: Mobotix, two files and a restart. HTTPS is on from the factory.
     #[cfg(feature = "makers")]
     Mobotix,
@@ -45,6 +48,8 @@ impl Model {
             Model::Axis => "axis",
             #[cfg(feature = "makers")]
             Model::Hanwha => "hanwha",
+            #[cfg(feature = "makers")]
+            Model::Bosch => "bosch",
             #[cfg(feature = "makers")]
             Model::Mobotix => "mobotix",
             #[cfg(feature = "makers")]
@@ -78,6 +83,8 @@ impl Model {
             #[cfg(feature = "makers")]
             Model::Hanwha => "Hanwha",
             #[cfg(feature = "makers")]
+            Model::Bosch => "VCS-VideoJet-Webserver",
+            #[cfg(feature = "makers")]
             _ => "nginx",
         }
     }
@@ -90,7 +97,7 @@ impl Model {
     /// Whether it leaves the factory with HTTPS on.
     fn comes_with_https(self) -> bool {
         #[cfg(feature = "makers")]
-        return matches!(self, Model::Mobotix | Model::Reolink);
+        return matches!(self, Model::Bosch | Model::Mobotix | Model::Reolink);
         #[cfg(not(feature = "makers"))]
         return false;
     }
@@ -179,7 +186,7 @@ impl Fault {
             Fault::RefusesChains => matches!(model, Model::OnvifSecurity | Model::PemPage),
             Fault::RsaOnly => is_onvif || model == Model::PemPage,
             #[cfg(feature = "makers")]
-            Fault::CsrFails => matches!(model, Model::OnvifSecurity | Model::Axis),
+            Fault::CsrFails => matches!(model, Model::OnvifSecurity | Model::Axis | Model::Bosch),
             // It answers in words and whole files, of which a half is a word and a file too.
             #[cfg(feature = "makers")]
             Fault::MalformedAnswers => model != Model::Mobotix,

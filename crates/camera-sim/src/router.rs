@@ -82,7 +82,7 @@ fn login(core: &Core, arrival: &Arrival, parts: &Parts) -> Login {
         return Login::Refused;
     }
     #[cfg(feature = "makers")]
-    if makers::axis::takes_basic(core, arrival) {
+    if makers::axis::takes_basic(core, arrival) || makers::bosch::takes_basic(core, arrival, parts) {
         return core.change(|live| live.guard.check_basic(credentials));
     }
     #[cfg(not(feature = "makers"))]

@@ -151,7 +151,7 @@ pub struct Before {
     /// The maker's own word for which of HTTP and HTTPS are on (Axis: connection policy; Hanwha: Policy).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// What the web server shows, by the maker's name for it (Axis: aliases; Hanwha: CertificateInUse).
+    /// What the web server shows, by the maker's name for it (Axis: aliases; Hanwha: CertificateInUse; Bosch: a name).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub in_use: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! The makers' own dialects, as a table: how each is recognised without credentials, and the driver that speaks it.
 
 mod axis;
+mod bosch;
 mod hanwha;
 mod mobotix;
 mod reolink;
@@ -25,7 +26,8 @@ pub(crate) struct Maker {
 }
 
 /// Asked in this order.
-const MAKERS: &[Maker] = &[axis::MAKER, hanwha::MAKER, mobotix::MAKER, reolink::MAKER, uniview::MAKER];
+const MAKERS: &[Maker] =
+    &[axis::MAKER, bosch::MAKER, hanwha::MAKER, mobotix::MAKER, reolink::MAKER, uniview::MAKER];
 
 /// Asks which maker's dialect a device speaks.
 pub(crate) async fn recognise(http: &Http) -> Result<Option<(&'static Maker, Abilities)>, Error> {

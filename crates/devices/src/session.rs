@@ -56,6 +56,12 @@ impl Session {
         self.way.is_some()
     }
 
+    /// Forgets the challenge: the next request goes out without credentials, and what it is asked for counts from then
+    /// on. For devices whose pages ask for different things.
+    pub(crate) fn ask_anew(&mut self) {
+        self.way = None;
+    }
+
     /// Sends `request`, with credentials as soon as the device asks for them.
     pub(crate) async fn send(&mut self, request: &Request) -> Result<Answer, Error> {
         if let Some(refused) = &self.refused {

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 const PASSWORD: &str = "open sesame";
 const MAKERS: [Model; 3] = [Model::Reolink, Model::Uniview, Model::Mobotix];
-const MODELS: [Model; 8] = [
+const MODELS: [Model; 9] = [
     Model::OnvifSecurity,
     Model::OnvifDevice,
     Model::PemPage,
@@ -24,16 +24,17 @@ const MODELS: [Model; 8] = [
     Model::Reolink,
     Model::Uniview,
     Model::Mobotix,
+    Model::Bosch,
 ];
 
 fn makes_key(model: Model) -> bool {
-    matches!(model, Model::OnvifSecurity | Model::Axis)
+    matches!(model, Model::OnvifSecurity | Model::Axis | Model::Bosch)
 }
 
 /// Where the camera lets itself be spoken to.
 fn url(camera: &Camera) -> String {
     match camera.model() {
-        Model::Reolink | Model::Mobotix => camera.https_url(),
+        Model::Reolink | Model::Mobotix | Model::Bosch => camera.https_url(),
         _ => camera.http_url(),
     }
 }
@@ -111,8 +112,8 @@ async fn a_camera_is_renewed_again_and_again() {
     let site = Site::new().await;
     for model in MODELS {
         let camera = camera(model, |_| ()).await;
-        // Of two no switch for HTTP is known.
-        let disable_http = !matches!(model, Model::Uniview | Model::Mobotix);
+        // Of three no switch for HTTP is known.
+        let disable_http = !matches!(model, Model::Uniview | Model::Mobotix | Model::Bosch);
         let first = site.secure(&url(&camera), |o| (o.disable_http, o.consent) = (disable_http, true)).await;
         assert!(first.is_done(), "{model}: {:?}", first.error);
         let mut serial = first.serial;
@@ -125,7 +126,9 @@ async fn a_camera_is_renewed_again_and_again() {
             let expected = if makes_key(model) { KeyTransport::None } else { KeyTransport::PinnedTls };
             assert_eq!(renewed.key_transport, Some(expected));
             assert!(!has(&renewed, |f| matches!(f, Finding::NotTidied { .. } | Finding::KeySentInClear)));
-            let state = camera.state();
+            let mut state = camera.state();
+            // What the factory put in stays.
+            state.certificates.retain(|certificate| certificate.id != "factory");
             assert!(
                 state.keys.len() <= 1 && state.certificates.len() <= 1 && state.paths.len() <= 1,
                 "{state:?}"
@@ -377,7 +380,7 @@ fn refused_in_clear(outcome: &Outcome) -> bool {
 #[tokio::test]
 async fn no_password_is_sent_where_others_can_read_it() {
     let site = Site::new().await;
-    for model in [Model::Reolink, Model::Mobotix] {
+    for model in [Model::Reolink, Model::Mobotix, Model::Bosch] {
         let camera = camera(model, |_| ()).await;
         let was = camera.state();
         let outcome = site.secure(&camera.http_url(), |o| o.consent = true).await;
@@ -472,14 +475,14 @@ async fn a_makers_camera_that_fails_is_as_it_was() {
 #[tokio::test]
 async fn a_makers_camera_is_put_back_as_it_was() {
     let site = Site::new().await;
-    for model in [Model::Axis, Model::Hanwha] {
+    for model in [Model::Axis, Model::Hanwha, Model::Bosch] {
         for factory_certificate in [false, true] {
             for fault in
                 [Fault::DropsUpload, Fault::HttpsRefused, Fault::CsrFails, Fault::ServesOldCertificate]
             {
                 let old = fault == Fault::ServesOldCertificate;
                 // HTTPS that is on already cannot fail to be switched on.
-                let on = factory_certificate || old;
+                let on = factory_certificate || old || model == Model::Bosch;
                 if (model == Model::Hanwha && fault == Fault::CsrFails)
                     || (on && fault == Fault::HttpsRefused)
                 {
@@ -491,7 +494,7 @@ async fn a_makers_camera_is_put_back_as_it_was() {
                 })
                 .await;
                 let was = camera.state();
-                let outcome = site.secure(&camera.http_url(), |_| ()).await;
+                let outcome = site.secure(&url(&camera), |_| ()).await;
                 assert!(outcome.error.is_some(), "{model}, {fault:?}: {outcome:?}");
                 assert!(
                     !has(&outcome, |f| matches!(f, Finding::NotPutBack { .. })),
@@ -499,7 +502,7 @@ async fn a_makers_camera_is_put_back_as_it_was() {
                 );
                 let is = camera.state();
                 assert_eq!((is.http_on, is.https_on), (was.http_on, was.https_on), "{model}, {fault:?}");
-                assert_eq!(is.certificates, was.certificates, "{model}, {fault:?}");
+                assert_eq!((is.keys, is.certificates), (was.keys, was.certificates), "{model}, {fault:?}");
                 assert_eq!(is.assigned, was.assigned, "{model}, {fault:?}");
                 assert_eq!((is.logins_refused, is.basic_credentials), (0, 0), "{model}, {fault:?}");
                 camera.stop().await;
