@@ -29,6 +29,9 @@ pub enum Model {
     /// A maker's dialect: Reolink, JSON commands under a token. HTTPS is on from the factory.
     #[cfg(feature = "makers")]
     Reolink,
+    /// No camera: a NAS with Synology DSM, its Web API. HTTPS is on from the factory.
+    #[cfg(feature = "makers")]
+    Synology,
     /// A maker's dialect: Uniview, LAPI.
     #[cfg(feature = "makers")]
     Uniview,
@@ -49,6 +52,8 @@ impl Model {
             Model::Mobotix => "mobotix",
             #[cfg(feature = "makers")]
             Model::Reolink => "reolink",
+            #[cfg(feature = "makers")]
+            Model::Synology => "synology",
             #[cfg(feature = "makers")]
             Model::Uniview => "uniview",
         }
@@ -90,7 +95,7 @@ impl Model {
     /// Whether it leaves the factory with HTTPS on.
     fn comes_with_https(self) -> bool {
         #[cfg(feature = "makers")]
-        return matches!(self, Model::Mobotix | Model::Reolink);
+        return matches!(self, Model::Mobotix | Model::Reolink | Model::Synology);
         #[cfg(not(feature = "makers"))]
         return false;
     }
@@ -129,6 +134,9 @@ pub enum Fault {
     Locks,
     /// What whoever is logged in gets breaks off in the middle.
     MalformedAnswers,
+    /// The account is not one of an administrator.
+    #[cfg(feature = "makers")]
+    NoAdministrator,
     /// Answers one connection at a time, on each port; the next one waits.
     OneConnection,
     /// Starts again in the middle of the upload, which it stores, and is away for a second.
@@ -141,6 +149,9 @@ pub enum Fault {
     RefusesChains,
     /// Takes and makes RSA keys alone.
     RsaOnly,
+    /// The account wants a one-time code beside the password.
+    #[cfg(feature = "makers")]
+    SecondFactor,
     /// Starts with HTTPS on and a factory certificate, says OK to everything, serves the old one for ever.
     ServesOldCertificate,
     /// Serves the old certificate for two more seconds.
@@ -175,9 +186,11 @@ impl Fault {
             Fault::RsaOnly => is_onvif || model == Model::PemPage,
             #[cfg(feature = "makers")]
             Fault::CsrFails => matches!(model, Model::OnvifSecurity | Model::Axis),
-            // It has no nonces, and a login of its own.
+            // They have no nonces, and a login of their own.
             #[cfg(feature = "makers")]
-            Fault::ShortNonces | Fault::Sha256Digest => model != Model::Reolink,
+            Fault::ShortNonces | Fault::Sha256Digest => !matches!(model, Model::Reolink | Model::Synology),
+            #[cfg(feature = "makers")]
+            Fault::NoAdministrator | Fault::SecondFactor => model == Model::Synology,
             #[cfg(feature = "makers")]
             Fault::HttpsRefused | Fault::HttpsPretended => !model.comes_with_https(),
             #[cfg(not(feature = "makers"))]

@@ -4,6 +4,7 @@ mod axis;
 mod hanwha;
 mod mobotix;
 mod reolink;
+mod synology;
 mod uniview;
 
 use crate::{
@@ -25,7 +26,8 @@ pub(crate) struct Maker {
 }
 
 /// Asked in this order.
-const MAKERS: &[Maker] = &[axis::MAKER, hanwha::MAKER, mobotix::MAKER, reolink::MAKER, uniview::MAKER];
+const MAKERS: &[Maker] =
+    &[axis::MAKER, hanwha::MAKER, mobotix::MAKER, reolink::MAKER, synology::MAKER, uniview::MAKER];
 
 /// Asks which maker's dialect a device speaks.
 pub(crate) async fn recognise(http: &Http) -> Result<Option<(&'static Maker, Abilities)>, Error> {
