@@ -267,9 +267,11 @@ fn is_logged_in(core: &Core, parts: &Parts, asked: &Parameters) -> bool {
     shelf(core, |shelf| Ok(shelf.sessions.iter().any(fits))).unwrap_or(false)
 }
 
-/// The web server starts again, which ends no session.
-fn start_again(core: &Arc<Core>) -> Value {
-    core.restart(AWAY, |_| ());
+/// The web server starts again, which ends no session. A device that is about to start again as a whole does not.
+fn start_again(core: &Arc<Core>, reboots: bool) -> Value {
+    if !reboots {
+        core.restart(AWAY, |_| ());
+    }
     json!({ "restart_httpd": true })
 }
 
@@ -290,7 +292,7 @@ fn set(core: &Arc<Core>, asked: &Parameters) -> Result<Value, Refusal> {
         }
         Ok(())
     })?;
-    Ok(start_again(core))
+    Ok(start_again(core, false))
 }
 
 /// The default stays; what was bound to another is bound to the default.
@@ -336,7 +338,7 @@ fn bind(core: &Arc<Core>, settings: &str) -> Result<Value, Refusal> {
         }
         Ok(())
     })?;
-    Ok(start_again(core))
+    Ok(start_again(core, false))
 }
 
 fn import(core: &Arc<Core>, content_type: &str, body: &[u8]) -> Result<Value, Refusal> {
@@ -370,5 +372,5 @@ fn import(core: &Arc<Core>, content_type: &str, body: &[u8]) -> Result<Value, Re
         }
         Ok(())
     })?;
-    Ok(start_again(core))
+    Ok(start_again(core, core.options.has(Fault::Reboots)))
 }
