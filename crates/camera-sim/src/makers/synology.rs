@@ -182,10 +182,10 @@ pub(crate) async fn answer(
         (QUERY, _, _) => Err(NO_SUCH_API),
         (_, AUTH, "login") => login(core, arrival, &asked),
         _ if !is_logged_in(core, parts, &asked) => Err(NOT_LOGGED_IN),
-        (_, AUTH, "logout") => {
-            let forget = |shelf: &mut Shelf| shelf.sessions.retain(|s| s.sid != text("_sid"));
-            shelf(core, |shelf| Ok(forget(shelf))).map(|()| Value::Null)
-        }
+        (_, AUTH, "logout") => shelf(core, |shelf| {
+            shelf.sessions.retain(|s| s.sid != text("_sid"));
+            Ok(Value::Null)
+        }),
         (_, INFO, "getinfo") => Ok(json!({
             "model": "Simulated DS", "serial": core.serial, "version_string": "DSM 7.2.2-72806", "ram": 2048,
         })),
@@ -267,20 +267,12 @@ fn is_logged_in(core: &Core, parts: &Parts, asked: &Parameters) -> bool {
     shelf(core, |shelf| Ok(shelf.sessions.iter().any(fits))).unwrap_or(false)
 }
 
-/// The web server starts again, which ends no session. A device that is about to start again as a whole does not.
-fn start_again(core: &Arc<Core>, reboots: bool) -> Value {
-    if !reboots {
-        core.restart(AWAY, |_| ());
-    }
-    json!({ "restart_httpd": true })
-}
-
 /// A text in JSON, or as it is.
 fn unquoted(text: &str) -> String {
     serde_json::from_str::<String>(text).unwrap_or_else(|_| text.to_owned())
 }
 
-fn set(core: &Arc<Core>, asked: &Parameters) -> Result<Value, Refusal> {
+fn set(core: &Core, asked: &Parameters) -> Result<Value, Refusal> {
     let id = unquoted(asked.get("id").ok_or(MISSING)?);
     shelf(core, |shelf| {
         let kept = shelf.find(&id).ok_or(WRONG_PARAMETER)?;
@@ -290,9 +282,8 @@ fn set(core: &Arc<Core>, asked: &Parameters) -> Result<Value, Refusal> {
         if asked.contains_key("as_default") {
             shelf.set_default(&id);
         }
-        Ok(())
-    })?;
-    Ok(start_again(core, false))
+        Ok(Value::Null)
+    })
 }
 
 /// The default stays; what was bound to another is bound to the default.
@@ -313,7 +304,7 @@ fn delete(core: &Core, ids: &str) -> Result<Value, Refusal> {
     })
 }
 
-fn bind(core: &Arc<Core>, settings: &str) -> Result<Value, Refusal> {
+fn bind(core: &Core, settings: &str) -> Result<Value, Refusal> {
     let settings: Vec<Value> = serde_json::from_str(settings).map_err(|_| WRONG_PARAMETER)?;
     shelf(core, |shelf| {
         for setting in settings.iter().take(MANY) {
@@ -336,9 +327,8 @@ fn bind(core: &Arc<Core>, settings: &str) -> Result<Value, Refusal> {
                 to.services.push(name.to_owned());
             }
         }
-        Ok(())
-    })?;
-    Ok(start_again(core, false))
+        Ok(Value::Null)
+    })
 }
 
 fn import(core: &Arc<Core>, content_type: &str, body: &[u8]) -> Result<Value, Refusal> {
@@ -372,5 +362,9 @@ fn import(core: &Arc<Core>, content_type: &str, body: &[u8]) -> Result<Value, Re
         }
         Ok(())
     })?;
-    Ok(start_again(core, core.options.has(Fault::Reboots)))
+    // The web server starts again, which ends no session; unless the whole device is about to.
+    if !core.options.has(Fault::Reboots) {
+        core.restart(AWAY, |_| ());
+    }
+    Ok(json!({ "restart_httpd": true }))
 }
