@@ -476,3 +476,208 @@ fn not_done(operation: &str, detail: &str) -> Error {
     let detail = format!("it says done, and {detail}");
     Error::UnexpectedAnswer { operation: operation.to_owned(), detail: shown(&detail) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use hyper::{HeaderMap, StatusCode};
+
+    use super::*;
+    use crate::{
+        Limits,
+        fake::{self, Fake, answer},
+    };
+
+    const MARK: &str = "camlock-3f9a1c20";
+    const APIS: &str =
+        r#"{"data":{"SYNO.API.Auth":{"maxVersion":7,"minVersion":1,"path":"entry.cgi"}},"success":true}"#;
+
+    fn says(body: &str) -> Answer {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        Answer { status: StatusCode::OK, headers: HeaderMap::new(), body }
+    }
+
+    #[test]
+    fn it_is_recognised_by_its_login() {
+        assert!(recognise(&says(APIS)).is_some_and(|a| !a.makes_key && a.serves_chain));
+        for other in [
+            "",
+            "[]",
+            "<html>",
+            r#"{"success":true}"#,
+            r#"{"success":false,"error":{"code":102}}"#,
+            &APIS.replace("entry.cgi", "https://evil.example/"),
+            &APIS.replace("entry.cgi", "../x"),
+            &APIS.replace("entry.cgi", "a?b"),
+            &APIS.replace("entry.cgi", ""),
+            &APIS.replace("7", "-7"),
+        ] {
+            assert!(recognise(&says(other)).is_none(), "{other}");
+        }
+        for end in 0..APIS.len() {
+            assert!(recognise(&says(&APIS[..end])).is_none());
+        }
+    }
+
+    /// A device that says `ok` to everything, and shows these lists one after the other, the last one for ever.
+    async fn device(login: &'static str, lists: &[&str]) -> (Fake, Box<dyn Driver>) {
+        let lists = Mutex::new(lists.iter().rev().map(|list| (*list).to_owned()).collect::<Vec<_>>());
+        let (fake, pin) = Fake::start_tls(move |request| {
+            let body = match request {
+                r if r.starts_with("GET") => APIS.to_owned(),
+                r if r.contains("method=login") => login.to_owned(),
+                r if r.contains("method=list") => {
+                    let mut lists = lists.lock().unwrap();
+                    let list = if lists.len() > 1 { lists.pop() } else { lists.last().cloned() };
+                    let list = list.unwrap_or_default();
+                    format!(r#"{{"data":{{"certificates":[{list}]}},"success":true}}"#)
+                }
+                _ => r#"{"success":true}"#.to_owned(),
+            };
+            answer("200 OK", "", &body)
+        })
+        .await;
+        let http = Http::new(fake.endpoint(Some(pin)), Limits::default()).unwrap();
+        let driver = connect(Session::new(http, fake::credentials()));
+        (fake, driver)
+    }
+
+    const LOGIN: &str = r#"{"data":{"sid":"s+1","synotoken":"t2"},"success":true}"#;
+    const OLD: &str = r#"{"id":"old","desc":"a \"b\"","is_default":true,"services":[{"service":"default"}]}"#;
+    const OLD_IDLE: &str = r#"{"id":"old","desc":"a \"b\""}"#;
+
+    fn ours(rest: &str) -> String {
+        format!(r#"{{"id":"new","desc":"{MARK}"{rest}}}"#)
+    }
+
+    fn package<'a>() -> Package<'a> {
+        Package { certificate: &[1], issuers: &[], key: Some(&[2]), pem: "" }
+    }
+
+    fn before() -> Before {
+        Before {
+            certificates: [("old".to_owned(), true)].into(),
+            in_use: vec!["old".to_owned()],
+            ..Before::default()
+        }
+    }
+
+    fn asked(fake: &Fake, what: &str) -> Vec<String> {
+        fake.requests().into_iter().filter(|r| r.contains(what)).collect()
+    }
+
+    #[tokio::test]
+    async fn over_plain_http_not_even_the_user_name_is_sent() {
+        let fake = Fake::start(|_| answer("200 OK", "", APIS)).await;
+        let refused = Err(Error::PasswordInClear { host: "127.0.0.1".into() });
+        assert_eq!(connect(fake.session()).note().await, refused);
+        assert!(fake.requests().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_login_that_is_refused_says_why_and_is_not_repeated() {
+        let user = || "admin".to_owned();
+        for (code, error) in [
+            ("400", Error::WrongPassword { user: user() }),
+            ("401", Error::WrongPassword { user: user() }),
+            ("403", Error::SecondFactor { user: user() }),
+            ("406", Error::SecondFactor { user: user() }),
+            ("409", Error::PasswordExpired { user: user() }),
+            ("407", refused("login", 407)),
+        ] {
+            let login = format!(r#"{{"error":{{"code":{code}}},"success":false}}"#);
+            let (fake, mut driver) = device(login.leak(), &[OLD]).await;
+            for _ in 0..2 {
+                assert_eq!(driver.note().await, Err(error.clone()));
+            }
+            assert_eq!(asked(&fake, "passwd=open%20sesame").len(), 1);
+        }
+    }
+
+    /// Some say done and have nothing; on some the services follow the default by themselves, and then they are not
+    /// bound once more.
+    #[tokio::test]
+    async fn what_is_imported_is_looked_for() {
+        let (fake, mut driver) = device(LOGIN, &[OLD]).await;
+        let error = driver.install(MARK, &package()).await;
+        assert!(matches!(error, Err(Error::UnexpectedAnswer { .. })), "{error:?}");
+        assert_eq!(asked(&fake, "method=logout").len(), 1);
+
+        let there = ours(r#","is_default":true,"services":[{"service":"default"}]"#);
+        let both = format!("{OLD_IDLE},{there}");
+        let (fake, mut driver) = device(LOGIN, &[OLD, &both]).await;
+        driver.install(MARK, &package()).await.unwrap();
+        assert!(asked(&fake, SERVICE).is_empty());
+        let import = asked(&fake, "method=import").remove(0);
+        assert!(import.contains("SynoToken=t2&_sid=s%2B1") && import.contains("\r\nX-Syno-Token: t2\r\n"));
+        for part in
+            ["name=\"id\"\r\n\r\n\r\n", "name=\"desc\"\r\n\r\ncamlock-3f9a1c20\r\n", "name=\"as_default\""]
+        {
+            assert!(import.contains(part), "{import}");
+        }
+        assert!(!import.contains("inter_cert"));
+
+        let stays = format!("{OLD},{}", ours(r#","is_default":true"#));
+        let (fake, mut driver) = device(LOGIN, &[OLD, &stays]).await;
+        let error = driver.install(MARK, &package()).await;
+        assert!(matches!(error, Err(Error::UnexpectedAnswer { .. })), "{error:?}");
+        assert_eq!(asked(&fake, SERVICE).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_renewal_takes_the_place_of_ours_and_of_nobody_else() {
+        let earlier =
+            r#"{"id":"ours","desc":"camlock-1","is_default":true,"services":[{"service":"default"}]}"#;
+        let later = earlier.replace("camlock-1", MARK);
+        let (fake, mut driver) = device(LOGIN, &[earlier, &later]).await;
+        driver.install(MARK, &package()).await.unwrap();
+        assert!(asked(&fake, "method=import")[0].contains("name=\"id\"\r\n\r\nours\r\n"));
+        let mut was = before();
+        was.certificates.insert("ours".into(), true);
+        let gone = Err(Error::CannotUndo { certificate: "ours".into() });
+        assert_eq!(driver.roll_back(MARK, &was).await, gone);
+    }
+
+    #[tokio::test]
+    async fn the_way_back_ends_where_it_began() {
+        let in_use = ours(r#","is_default":true,"services":[{"service":"default","owner":"root"}]"#);
+        let (now, undone) = (format!("{OLD_IDLE},{in_use}"), format!("{OLD},{}", ours("")));
+        let bound = format!(
+            "{},{}",
+            OLD_IDLE.replace('}', r#","is_default":true}"#),
+            ours(r#","services":[{"service":"default","owner":"root"}]"#,)
+        );
+        let (fake, mut driver) = device(LOGIN, &[&now, &bound, &undone, &undone, OLD]).await;
+        driver.roll_back(MARK, &before()).await.unwrap();
+        let set = asked(&fake, "method=set");
+        // Its own description, as JSON, so that it keeps it.
+        assert!(set[0].contains("id=%22old%22&as_default=true&desc=%22a%20%5C%22b%5C%22%22"), "{}", set[0]);
+        assert!(set[1].contains("%22old_id%22%3A%22new%22") && set[1].contains("root"), "{}", set[1]);
+        assert!(asked(&fake, "method=delete")[0].contains("ids=%5B%22new%22%5D"));
+        assert_eq!(asked(&fake, "method=logout").len(), 1);
+
+        // What is not there is no error; what it says and does not do, is.
+        let (_fake, mut driver) = device(LOGIN, &[OLD]).await;
+        driver.roll_back(MARK, &before()).await.unwrap();
+        let (_fake, mut driver) = device(LOGIN, &[&now]).await;
+        assert!(matches!(driver.roll_back(MARK, &before()).await, Err(Error::UnexpectedAnswer { .. })));
+        let (_fake, mut driver) = device(LOGIN, &[&in_use]).await;
+        let gone = Err(Error::CannotUndo { certificate: "old".into() });
+        assert_eq!(driver.roll_back(MARK, &before()).await, gone);
+    }
+
+    #[tokio::test]
+    async fn only_what_is_ours_and_idle_is_removed() {
+        let busy = r#"{"id":"busy","desc":"camlock-2","services":[{"service":"ftpd"}]}"#;
+        let all = format!("{OLD},{busy},{}", ours(""));
+        let left = format!("{OLD},{busy}");
+        let (fake, mut driver) = device(LOGIN, &[&all, &left]).await;
+        driver.tidy(&[MARK.to_owned(), "camlock-2".to_owned()]).await.unwrap();
+        let deleted = asked(&fake, "method=delete");
+        assert_eq!(deleted.len(), 1);
+        assert!(deleted[0].contains("ids=%5B%22new%22%5D"), "{}", deleted[0]);
+        driver.tidy(&["camlock-2".to_owned()]).await.unwrap();
+        assert_eq!(asked(&fake, "method=delete").len(), 1);
+    }
+}
