@@ -141,6 +141,12 @@ fn service(name: &str) -> Value {
     })
 }
 
+/// Whether it is described so that it is known whose it is.
+fn is_whole(described: &Value) -> bool {
+    let known = service(described["service"].as_str().unwrap_or_default());
+    ["display_name", "isPkg", "owner", "subscriber"].iter().all(|field| described[field] == known[field])
+}
+
 fn id() -> String {
     random::hex_token::<3>()
 }
@@ -314,7 +320,7 @@ fn bind(core: &Core, settings: &str) -> Result<Value, Refusal> {
             let is_bound = |kept: &mut Kept| kept.services.iter().any(|s| s == name);
             shelf.find(&to).ok_or(WRONG_PARAMETER)?;
             // Half a description is taken, and nothing comes of it.
-            if setting["service"] != service(name) || !shelf.find(&from).is_some_and(is_bound) {
+            if !is_whole(&setting["service"]) || !shelf.find(&from).is_some_and(is_bound) {
                 continue;
             }
             if let Some(from) = shelf.find(&from) {
