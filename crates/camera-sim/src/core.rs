@@ -81,6 +81,8 @@ pub(crate) enum Store {
     Axis(crate::makers::axis::Certificates),
     #[cfg(feature = "makers")]
     Maker(crate::makers::Place),
+    #[cfg(feature = "makers")]
+    Synology(crate::makers::synology::Shelf),
 }
 
 /// Why a port was not switched.
@@ -126,6 +128,8 @@ impl Core {
             Model::Bosch | Model::Hanwha => Store::Device(DeviceCertificates::default()),
             #[cfg(feature = "makers")]
             Model::Mobotix | Model::Reolink | Model::Uniview => Store::Maker(crate::makers::Place::default()),
+            #[cfg(feature = "makers")]
+            Model::Synology => Store::Synology(crate::makers::synology::Shelf::default()),
         };
         let mut live = Live {
             store,
@@ -376,6 +380,8 @@ impl Live {
             }
             #[cfg(feature = "makers")]
             Store::Maker(place) => (Vec::new(), place.summaries(), Vec::new()),
+            #[cfg(feature = "makers")]
+            Store::Synology(shelf) => (Vec::new(), shelf.summaries(), Vec::new()),
         };
         State {
             http_on: self.http_on,
@@ -409,6 +415,8 @@ impl Store {
             }
             #[cfg(feature = "makers")]
             Store::Maker(place) => place.identity(),
+            #[cfg(feature = "makers")]
+            Store::Synology(shelf) => shelf.identity(),
         }
     }
 
@@ -421,6 +429,8 @@ impl Store {
             Store::Page(installed) => installed.iter().map(|_| "page".to_owned()).collect(),
             #[cfg(feature = "makers")]
             Store::Maker(place) => place.summaries().into_iter().take(1).map(|shown| shown.id).collect(),
+            #[cfg(feature = "makers")]
+            Store::Synology(shelf) => shelf.assigned(),
         }
     }
 
@@ -453,6 +463,8 @@ impl Store {
             Store::Page(installed) => *installed = Some(Installed { chain: vec![certificate], pair }),
             #[cfg(feature = "makers")]
             Store::Maker(place) => place.factory = Some(Installed { chain: vec![certificate], pair }),
+            #[cfg(feature = "makers")]
+            Store::Synology(shelf) => shelf.install_factory(certificate, pair),
         }
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod bosch;
 pub(crate) mod hanwha;
 mod mobotix;
 mod reolink;
+pub(crate) mod synology;
 mod uniview;
 
 use std::collections::BTreeMap;
@@ -69,6 +70,7 @@ pub(crate) fn name(model: Model) -> &'static str {
         Model::Bosch => "Lobby",
         Model::Mobotix => "Roof",
         Model::Reolink => "Drive",
+        Model::Synology => "Cellar",
         Model::Uniview => "Hall",
         _ => "Camera",
     }
@@ -90,6 +92,7 @@ pub(crate) fn takes(model: Model) -> &'static str {
         Model::Bosch => "RCP+, as a Bosch camera",
         Model::Mobotix => "two files, as a MOBOTIX camera",
         Model::Reolink => "JSON commands, as a Reolink camera",
+        Model::Synology => "key, certificate and issuers by a Web API, as a Synology NAS",
         Model::Uniview => "one PEM file by LAPI, as a Uniview camera",
         _ => "",
     }
@@ -103,6 +106,7 @@ pub(crate) fn is_upload(core: &Core, parts: &Parts, login: Login) -> bool {
         Model::Hanwha => login == Login::Accepted && parts.method == Method::POST,
         Model::Mobotix => login == Login::Accepted && mobotix::is_upload(parts),
         Model::Reolink => reolink::is_upload(core, parts),
+        Model::Synology => synology::is_upload(core, parts),
         Model::Uniview => login == Login::Accepted && uniview::is_upload(parts),
         _ => false,
     }
@@ -122,6 +126,7 @@ pub(crate) async fn answer(
         Model::Hanwha => hanwha::answer(core, parts, login, body).await,
         Model::Mobotix => mobotix::answer(core, parts, login, body),
         Model::Reolink => reolink::answer(core, arrival, parts, body).await,
+        Model::Synology => synology::answer(core, arrival, parts, body).await,
         Model::Uniview => uniview::answer(core, parts, login, body).await,
         _ => None,
     }

@@ -32,6 +32,9 @@ pub enum Model {
     /// A maker's dialect: Reolink, JSON commands under a token. HTTPS is on from the factory.
     #[cfg(feature = "makers")]
     Reolink,
+    /// No camera: a NAS with Synology DSM, its Web API. HTTPS is on from the factory.
+    #[cfg(feature = "makers")]
+    Synology,
     /// A maker's dialect: Uniview, LAPI.
     #[cfg(feature = "makers")]
     Uniview,
@@ -54,6 +57,8 @@ impl Model {
             Model::Mobotix => "mobotix",
             #[cfg(feature = "makers")]
             Model::Reolink => "reolink",
+            #[cfg(feature = "makers")]
+            Model::Synology => "synology",
             #[cfg(feature = "makers")]
             Model::Uniview => "uniview",
         }
@@ -97,7 +102,7 @@ impl Model {
     /// Whether it leaves the factory with HTTPS on.
     fn comes_with_https(self) -> bool {
         #[cfg(feature = "makers")]
-        return matches!(self, Model::Bosch | Model::Mobotix | Model::Reolink);
+        return matches!(self, Model::Bosch | Model::Mobotix | Model::Reolink | Model::Synology);
         #[cfg(not(feature = "makers"))]
         return false;
     }
@@ -136,6 +141,9 @@ pub enum Fault {
     Locks,
     /// What whoever is logged in gets breaks off in the middle.
     MalformedAnswers,
+    /// The account is not one of an administrator.
+    #[cfg(feature = "makers")]
+    NoAdministrator,
     /// Makes no keys and no requests: takes keys in PKCS#8.
     NoKeyGeneration,
     /// Has no password yet, and lets everyone do everything, as ONVIF has it for a device fresh from its box.
@@ -152,6 +160,9 @@ pub enum Fault {
     RefusesChains,
     /// Takes and makes RSA keys alone.
     RsaOnly,
+    /// The account wants a one-time code beside the password.
+    #[cfg(feature = "makers")]
+    SecondFactor,
     /// Starts with HTTPS on and a factory certificate, says OK to everything, serves the old one for ever.
     ServesOldCertificate,
     /// Serves the old certificate for two more seconds.
@@ -190,9 +201,11 @@ impl Fault {
             // It answers in words and whole files, of which a half is a word and a file too.
             #[cfg(feature = "makers")]
             Fault::MalformedAnswers => model != Model::Mobotix,
-            // It has no nonces, and a login of its own.
+            // They have no nonces, and a login of their own.
             #[cfg(feature = "makers")]
-            Fault::ShortNonces | Fault::Sha256Digest => model != Model::Reolink,
+            Fault::ShortNonces | Fault::Sha256Digest => !matches!(model, Model::Reolink | Model::Synology),
+            #[cfg(feature = "makers")]
+            Fault::NoAdministrator | Fault::SecondFactor => model == Model::Synology,
             #[cfg(feature = "makers")]
             Fault::HttpsRefused | Fault::HttpsPretended => !model.comes_with_https(),
             #[cfg(not(feature = "makers"))]

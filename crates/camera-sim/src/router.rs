@@ -127,6 +127,10 @@ fn is_inside(core: &Core, parts: &Parts, login: Login) -> bool {
     if core.options.model == Model::Reolink {
         return parts.uri.query().is_some_and(|query| query.contains("token="));
     }
+    #[cfg(feature = "makers")]
+    if core.options.model == Model::Synology {
+        return makers::synology::is_inside(parts);
+    }
     #[cfg(not(feature = "makers"))]
     let _ = (core, parts);
     login == Login::Accepted

@@ -140,3 +140,85 @@ async fn uniview_takes_one_file_and_then_https_can_be_switched_on() {
     let state = camera.wait_for(|state| state.https_on).await;
     assert_eq!(state.served_chain, [der]);
 }
+
+#[tokio::test]
+async fn synology_does_as_it_is_known_to_do() {
+    let (camera, client) = start(Model::Synology).await;
+    let call = async |query: String, headers: &str, body: &[u8]| {
+        let reply = client.send("POST", &format!("/webapi/entry.cgi?{query}"), headers, body).await.unwrap();
+        serde_json::from_str::<serde_json::Value>(&reply.body).unwrap()
+    };
+    let list = "api=SYNO.Core.Certificate.CRT&method=list&version=1";
+    assert_eq!(call(list.into(), "", b"").await["error"]["code"], 119);
+    let login = format!("api=SYNO.API.Auth&method=login&version=7&account={USER}&enable_syno_token=yes");
+    assert_eq!(call(format!("{login}&passwd=no"), "", b"").await["error"]["code"], 400);
+    let password: String = PASSWORD.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let entered = call(format!("{login}&passwd={password}"), "", b"").await;
+    let text = |name: &str| entered["data"][name].as_str().unwrap().to_owned();
+    let (sid, token) = (format!("&_sid={}", text("sid")), format!("X-SYNO-TOKEN: {}\r\n", text("synotoken")));
+    // The session alone is not enough.
+    assert_eq!(call(format!("{list}{sid}"), "", b"").await["error"]["code"], 119);
+    let certificates = async || {
+        let told = call(format!("{list}{sid}"), &token, b"").await;
+        told["data"]["certificates"].as_array().unwrap().clone()
+    };
+    let (factory, served) = (certificates().await.remove(0), camera.state().served_chain);
+
+    let (key, certificate) = pair(false);
+    let import = async |key: &str, more: &str| {
+        let part = |name: &str, text: &str| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
+        };
+        let body =
+            [part("key", key), part("cert", &certificate), more.to_owned(), "--b--\r\n".into()].concat();
+        let headers = format!("{token}Content-Type: multipart/form-data; boundary=b\r\n");
+        let restarts = camera.state().restarts;
+        let said =
+            call(format!("api=SYNO.Core.Certificate&method=import{sid}"), &headers, body.as_bytes()).await;
+        if said["data"]["restart_httpd"] == true {
+            camera.wait_for(|state| state.restarts > restarts && state.https_on && state.http_on).await;
+        }
+        said
+    };
+    assert_eq!(import(&pair(false).0, "").await["success"], false);
+    assert_eq!(import(&key, "").await["success"], true);
+    assert_eq!(certificates().await[1]["is_default"], false);
+    // The part counts, not what is in it. No service follows.
+    let no = "--b\r\nContent-Disposition: form-data; name=\"as_default\"\r\n\r\nfalse\r\n";
+    import(&key, no).await;
+    let now = certificates().await;
+    assert_eq!((now.len(), &now[2]["is_default"], &now[0]["is_default"]), (3, &true.into(), &false.into()));
+    assert_eq!((&now[0]["services"], &camera.state().served_chain), (&factory["services"], &served));
+
+    let bind = async |service: &serde_json::Value, from: &serde_json::Value, to: &serde_json::Value| {
+        let settings = serde_json::json!([{ "service": service, "old_id": from["id"], "id": to["id"] }]);
+        let settings: String = settings.to_string().bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let said = call(
+            format!("api=SYNO.Core.Certificate.Service&method=set&version=1{sid}&settings={settings}"),
+            &token,
+            b"",
+        )
+        .await;
+        assert_eq!(said["success"], true);
+    };
+    let page = &factory["services"][0];
+    bind(&serde_json::json!({ "service": "default" }), &now[0], &now[2]).await;
+    assert_eq!(camera.state().served_chain, served);
+    bind(page, &now[0], &now[2]).await;
+    assert_eq!(
+        camera.state().assigned,
+        [&now[2]["id"], &now[0]["id"], &now[2]["id"]].map(|id| id.as_str().unwrap())
+    );
+    assert_ne!(camera.state().served_chain, served);
+
+    let delete = async |id: &serde_json::Value| {
+        let ids = format!("[{id}]").replace('"', "%22");
+        call(format!("api=SYNO.Core.Certificate.CRT&method=delete{sid}&ids={ids}"), &token, b"").await
+    };
+    assert_eq!(delete(&now[2]["id"]).await["success"], false);
+    assert_eq!(delete(&now[1]["id"]).await["success"], true);
+    assert_eq!(camera.state().certificates.len(), 2);
+    // Bound to where it is: it is bound to nothing, and nothing is shown.
+    bind(page, &now[2], &now[2]).await;
+    assert!(camera.state().served_chain.is_empty());
+}

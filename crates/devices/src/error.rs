@@ -49,6 +49,12 @@ pub enum Error {
     /// before anything else succeeded, it may be a wrong password, and the driver sends nothing any more.
     #[error("the device does not let {user:?} do {operation}")]
     NotAllowed { user: String, operation: String },
+    /// The password is right, and the account wants a one-time code beside it, which is not spoken here.
+    #[error("the account {user:?} wants a second factor")]
+    SecondFactor { user: String },
+    /// The password has run out, or has to be changed before anything else can be done.
+    #[error("the password of {user:?} has to be changed")]
+    PasswordExpired { user: String },
     /// A SOAP fault; `fault` is its innermost code, such as `ter:ReferenceExists`.
     #[error("{operation} refused: {fault} ({reason})")]
     Refused { operation: String, fault: String, reason: String },
@@ -100,6 +106,8 @@ impl Error {
                 | Error::PasswordInClear { .. }
                 | Error::WrongPassword { .. }
                 | Error::NotAllowed { .. }
+                | Error::SecondFactor { .. }
+                | Error::PasswordExpired { .. }
         )
     }
 }

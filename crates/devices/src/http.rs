@@ -158,16 +158,25 @@ impl Http {
         request: &Request,
         authorization: Option<HeaderValue>,
     ) -> Result<Answer, Error> {
+        self.send_with(request, authorization.map(|value| (header::AUTHORIZATION, value))).await
+    }
+
+    /// Sends one request with one more header, and reads the answer.
+    pub(crate) async fn send_with(
+        &self,
+        request: &Request,
+        extra: Option<(HeaderName, HeaderValue)>,
+    ) -> Result<Answer, Error> {
         let port = request.place.port;
         let tcp = timeout(self.limits.connect, self.dial(port))
             .await
             .map_err(|_| self.timed_out(port, self.limits.connect.as_secs()))??;
         let exchange = async {
             match &self.tls {
-                None => self.exchange(tcp, request, authorization).await,
+                None => self.exchange(tcp, request, extra).await,
                 Some((connector, _)) => {
                     let stream = self.handshake(connector, tcp, port).await?;
-                    self.exchange(stream, request, authorization).await
+                    self.exchange(stream, request, extra).await
                 }
             }
         };
@@ -219,12 +228,12 @@ impl Http {
         &self,
         stream: S,
         request: &Request,
-        authorization: Option<HeaderValue>,
+        extra: Option<(HeaderName, HeaderValue)>,
     ) -> Result<Answer, Error>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let outgoing = self.outgoing(request, authorization)?;
+        let outgoing = self.outgoing(request, extra)?;
         // The options bear with what firmware sends, and write header names as firmware compares them.
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(HEAD_MAX)
@@ -258,7 +267,7 @@ impl Http {
     fn outgoing(
         &self,
         request: &Request,
-        authorization: Option<HeaderValue>,
+        extra: Option<(HeaderName, HeaderValue)>,
     ) -> Result<hyper::Request<Full<Bytes>>, Error> {
         let mut builder = hyper::Request::builder()
             .method(&request.method)
@@ -269,8 +278,8 @@ impl Http {
         if let Some(content_type) = &request.content_type {
             builder = builder.header(header::CONTENT_TYPE, content_type);
         }
-        if let Some(authorization) = authorization {
-            builder = builder.header(header::AUTHORIZATION, authorization);
+        if let Some((name, value)) = extra {
+            builder = builder.header(name, value);
         }
         builder.body(Full::new(request.body.clone())).map_err(|_| request.unexpected("no usable address"))
     }

@@ -145,13 +145,15 @@ pub struct Before {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assigned_paths: Vec<String>,
     /// Old device service: every certificate id, and whether the web server showed it. Reolink, Mobotix: the file of
-    /// the certificate that somebody had uploaded, if there was one.
+    /// the certificate that somebody had uploaded, if there was one. Synology: every certificate, and whether it was the
+    /// default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub certificates: BTreeMap<String, bool>,
     /// The maker's own word for which of HTTP and HTTPS are on (Axis: connection policy; Hanwha: Policy).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// What the web server shows, by the maker's name for it (Axis: aliases; Hanwha: CertificateInUse; Bosch: a name).
+    /// What the web server shows, by the maker's name for it (Axis: aliases; Hanwha: CertificateInUse; Bosch: a name;
+    /// Synology: the certificate of the desktop's service).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub in_use: Vec<String>,
 }

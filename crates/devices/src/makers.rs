@@ -5,6 +5,7 @@ mod bosch;
 mod hanwha;
 mod mobotix;
 mod reolink;
+mod synology;
 mod uniview;
 
 use crate::{
@@ -26,8 +27,15 @@ pub(crate) struct Maker {
 }
 
 /// Asked in this order.
-const MAKERS: &[Maker] =
-    &[axis::MAKER, bosch::MAKER, hanwha::MAKER, mobotix::MAKER, reolink::MAKER, uniview::MAKER];
+const MAKERS: &[Maker] = &[
+    axis::MAKER,
+    bosch::MAKER,
+    hanwha::MAKER,
+    mobotix::MAKER,
+    reolink::MAKER,
+    synology::MAKER,
+    uniview::MAKER,
+];
 
 /// Asks which maker's dialect a device speaks.
 pub(crate) async fn recognise(http: &Http) -> Result<Option<(&'static Maker, Abilities)>, Error> {

@@ -172,7 +172,8 @@ impl Session {
         Ok(answer)
     }
 
-    fn refuse(&mut self, error: Error) -> Error {
+    /// From here on nothing is sent any more; every call fails with this error.
+    pub(crate) fn refuse(&mut self, error: Error) -> Error {
         self.refused = Some(error.clone());
         error
     }

@@ -53,7 +53,7 @@ async fn ending(fleet: &Fleet, model: Model, fault: Option<Fault>) -> String {
     let password = if fault == Some(Fault::Locks) { "wrong" } else { PASSWORD };
     // These let nobody sign in over plain HTTP.
     let url = match model {
-        Model::Bosch | Model::Mobotix | Model::Reolink => camera.https_url(),
+        Model::Bosch | Model::Mobotix | Model::Reolink | Model::Synology => camera.https_url(),
         _ => camera.http_url(),
     };
     let order = Order {

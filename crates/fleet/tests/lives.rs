@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 const PASSWORD: &str = "open sesame";
 const MAKERS: [Model; 3] = [Model::Reolink, Model::Uniview, Model::Mobotix];
-const MODELS: [Model; 9] = [
+const MODELS: [Model; 10] = [
     Model::OnvifSecurity,
     Model::OnvifDevice,
     Model::PemPage,
@@ -25,6 +25,7 @@ const MODELS: [Model; 9] = [
     Model::Uniview,
     Model::Mobotix,
     Model::Bosch,
+    Model::Synology,
 ];
 
 fn makes_key(model: Model) -> bool {
@@ -34,7 +35,7 @@ fn makes_key(model: Model) -> bool {
 /// Where the camera lets itself be spoken to.
 fn url(camera: &Camera) -> String {
     match camera.model() {
-        Model::Reolink | Model::Mobotix | Model::Bosch => camera.https_url(),
+        Model::Reolink | Model::Mobotix | Model::Bosch | Model::Synology => camera.https_url(),
         _ => camera.http_url(),
     }
 }
@@ -113,7 +114,9 @@ async fn a_camera_is_renewed_again_and_again() {
     for model in MODELS {
         let camera = camera(model, |_| ()).await;
         // Of three no switch for HTTP is known.
-        let disable_http = !matches!(model, Model::Uniview | Model::Mobotix | Model::Bosch);
+        let disable_http = !matches!(model, Model::Uniview | Model::Mobotix | Model::Bosch | Model::Synology);
+        // Of these one is the factory's, which stays.
+        let room = if model == Model::Synology { 2 } else { 1 };
         let first = site.secure(&url(&camera), |o| (o.disable_http, o.consent) = (disable_http, true)).await;
         assert!(first.is_done(), "{model}: {:?}", first.error);
         let mut serial = first.serial;
@@ -130,7 +133,7 @@ async fn a_camera_is_renewed_again_and_again() {
             // What the factory put in stays.
             state.certificates.retain(|certificate| certificate.id != "factory");
             assert!(
-                state.keys.len() <= 1 && state.certificates.len() <= 1 && state.paths.len() <= 1,
+                state.keys.len() <= 1 && state.certificates.len() <= room && state.paths.len() <= 1,
                 "{state:?}"
             );
             assert_eq!(state.http_on, !disable_http);
@@ -380,14 +383,17 @@ fn refused_in_clear(outcome: &Outcome) -> bool {
 #[tokio::test]
 async fn no_password_is_sent_where_others_can_read_it() {
     let site = Site::new().await;
-    for model in [Model::Reolink, Model::Mobotix, Model::Bosch] {
+    for model in [Model::Reolink, Model::Mobotix, Model::Bosch, Model::Synology] {
         let camera = camera(model, |_| ()).await;
         let was = camera.state();
         let outcome = site.secure(&camera.http_url(), |o| o.consent = true).await;
         assert!(refused_in_clear(&outcome), "{model}: {:?}", outcome.error);
         let state = camera.state();
         assert_eq!((state.basic_credentials, &state.served_chain), (0, &was.served_chain));
-        assert!(state.requests.iter().all(|r| !r.authenticated && r.operation != "Login"), "{state:?}");
+        assert!(
+            state.requests.iter().all(|r| !r.authenticated && !r.operation.to_lowercase().contains("login")),
+            "{state:?}"
+        );
         camera.stop().await;
     }
 }
@@ -560,7 +566,9 @@ async fn nonces_that_end_soon_do_not_stop_a_makers_driver() {
 #[tokio::test]
 async fn plain_http_goes_off_and_on_again() {
     let site = Site::new().await;
-    for model in MODELS.into_iter().filter(|model| !matches!(model, Model::Uniview | Model::Mobotix)) {
+    let has_no_switch =
+        |model: &Model| matches!(model, Model::Uniview | Model::Mobotix | Model::Bosch | Model::Synology);
+    for model in MODELS.into_iter().filter(|model| !has_no_switch(model)) {
         let camera = camera(model, |_| ()).await;
         for (off, on) in [(true, false), (false, true)] {
             let change = |o: &mut Order| (o.disable_http, o.enable_http, o.consent) = (off, on, true);
@@ -623,5 +631,106 @@ async fn a_camera_without_a_password_is_secured_and_told() {
             assert_eq!(has(&outcome, |f| *f == Finding::NoPassword), is_told, "{:?}", outcome.findings);
             camera.stop().await;
         }
+    }
+}
+
+const SYNOLOGY: Model = Model::Synology;
+
+/// What the NAS's own page shows, what its FTP server shows, and the default.
+fn bound(camera: &Camera) -> [String; 3] {
+    camera.state().assigned.try_into().unwrap()
+}
+
+/// Its own page and the default become ours, what else is bound to the factory's certificate stays bound to it. A renewal
+/// takes the place of the one before, so that what was bound to that since goes along.
+#[tokio::test]
+async fn a_nas_keeps_its_other_services_bound() {
+    let site = Site::new().await;
+    let camera = camera(SYNOLOGY, |_| ()).await;
+    let factory = bound(&camera)[0].clone();
+    assert!(bound(&camera).iter().all(|id| *id == factory));
+    let first = site.secure(&url(&camera), |_| ()).await;
+    assert!(first.is_done(), "{:?}", first.error);
+    assert!(has(&first, |f| matches!(f, Finding::FirstContactUnchecked)));
+    let [page, ftp, default] = bound(&camera);
+    assert_eq!((&ftp, &page), (&factory, &default));
+    assert_ne!(page, factory);
+    site.age(20).await;
+    let renewed = site.secure(&url(&camera), |_| ()).await;
+    assert!(renewed.is_done() && renewed.serial != first.serial, "{:?}", renewed.error);
+    assert!(!has(&renewed, |f| matches!(f, Finding::FirstContactUnchecked)), "{:?}", renewed.findings);
+    assert_eq!(bound(&camera), [page, factory, default]);
+    assert_eq!(camera.state().certificates.len(), 2);
+    let binds = camera.state().count("SYNO.Core.Certificate.Service set");
+    assert_eq!(binds, 1, "bound to what it was bound to already");
+    let (logins, logouts) = ("SYNO.API.Auth login", "SYNO.API.Auth logout");
+    assert_eq!(camera.state().count(logins), camera.state().count(logouts));
+    camera.stop().await;
+}
+
+/// A run died at one of its changes: the next one takes back what is there or goes on with it, and one certificate of
+/// ours is left.
+#[tokio::test]
+async fn a_run_that_died_on_a_nas_is_followed_by_one_that_ends_well() {
+    let site = Site::new().await;
+    for held in ["SYNO.Core.Certificate import", "SYNO.Core.Certificate.Service set"] {
+        let camera = camera(SYNOLOGY, |_| ()).await;
+        let factory = bound(&camera)[0].clone();
+        camera.hold(held);
+        let address = url(&camera);
+        tokio::select! {
+            outcome = site.secure(&address, |_| ()) => panic!("{held}: {:?}", outcome.error),
+            _ = camera.wait_for(|state| state.answers_held == 1) => {}
+        }
+        camera.let_go();
+        camera.wait_for(|state| state.restarts == 1 && state.https_on && state.http_on).await;
+        let next = site.secure(&address, |_| ()).await;
+        assert!(next.is_done(), "{held}: {:?} {:?}", next.error, next.findings);
+        assert!(!has(&next, |f| matches!(f, Finding::NotPutBack { .. })), "{held}: {:?}", next.findings);
+        let id = site.device(&camera).await.id;
+        assert!(site.fleet.store.unfinished_enrolments(id).await.unwrap().is_empty());
+        assert_eq!(camera.state().certificates.len(), 2, "{held}");
+        assert_eq!(bound(&camera)[1], factory, "{held}");
+        camera.stop().await;
+    }
+}
+
+/// A renewal died when the new certificate was in the place of the old one: it is there to stay.
+#[tokio::test]
+async fn a_renewal_that_died_on_a_nas_is_settled() {
+    let site = Site::new().await;
+    let camera = camera(SYNOLOGY, |_| ()).await;
+    let ours = {
+        assert!(site.secure(&url(&camera), |_| ()).await.is_done());
+        bound(&camera)[0].clone()
+    };
+    site.age(20).await;
+    camera.hold("SYNO.Core.Certificate import");
+    let address = url(&camera);
+    tokio::select! {
+        outcome = site.secure(&address, |_| ()) => panic!("{:?}", outcome.error),
+        _ = camera.wait_for(|state| state.answers_held == 1) => {}
+    }
+    camera.let_go();
+    camera.wait_for(|state| state.restarts == 2 && state.https_on && state.http_on).await;
+    let next = site.secure(&address, |_| ()).await;
+    assert!(next.is_done(), "{:?} {:?}", next.error, next.findings);
+    assert_eq!(bound(&camera)[0], ours);
+    assert_eq!(camera.state().certificates.len(), 2);
+    camera.stop().await;
+}
+
+/// Who may not is told why, and not tried again.
+#[tokio::test]
+async fn an_account_that_a_nas_does_not_let_in_is_told_why() {
+    let site = Site::new().await;
+    for (fault, code) in [(Fault::SecondFactor, "second-factor"), (Fault::NoAdministrator, "not-allowed")] {
+        let camera = camera(SYNOLOGY, |o| o.faults = vec![fault]).await;
+        let outcome = site.secure(&url(&camera), |_| ()).await;
+        let error = serde_json::to_value(outcome.error.unwrap()).unwrap();
+        assert_eq!(error["code"], code);
+        assert_eq!(camera.state().count("SYNO.API.Auth login"), 1);
+        assert_eq!(camera.state().logins_refused, 0);
+        camera.stop().await;
     }
 }
