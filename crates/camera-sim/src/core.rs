@@ -125,7 +125,9 @@ impl Core {
             #[cfg(feature = "makers")]
             Model::Hanwha => Store::Device(DeviceCertificates::default()),
             #[cfg(feature = "makers")]
-            Model::Mobotix | Model::Reolink | Model::Uniview => Store::Maker(crate::makers::Place::default()),
+            Model::FormPage | Model::Mobotix | Model::Reolink | Model::Uniview => {
+                Store::Maker(crate::makers::Place::default())
+            }
         };
         let mut live = Live {
             store,

@@ -2,6 +2,7 @@
 //! of web pages.
 
 pub(crate) mod axis;
+pub(crate) mod form_page;
 pub(crate) mod hanwha;
 mod mobotix;
 mod reolink;
@@ -29,10 +30,13 @@ use crate::state::CertificateSummary;
 pub(crate) struct Place {
     pub(crate) factory: Option<Installed>,
     own: Option<Installed>,
-    /// Mobotix: what was uploaded, by name.
+    /// Mobotix, FormPage: what was uploaded, by name.
     files: BTreeMap<String, Vec<u8>>,
     /// Reolink: who is logged in.
     tokens: Vec<String>,
+    /// FormPage: who is on its pages, and whether what was uploaded is to be used.
+    visitors: Vec<form_page::Visitor>,
+    is_chosen: bool,
 }
 
 impl Place {
@@ -65,6 +69,7 @@ fn change(core: &Core, change: impl FnOnce(&mut Place)) {
 /// The name people gave it.
 pub(crate) fn name(model: Model) -> &'static str {
     match model {
+        Model::FormPage => "Cellar",
         Model::Mobotix => "Roof",
         Model::Reolink => "Drive",
         Model::Uniview => "Hall",
@@ -85,6 +90,7 @@ pub(crate) fn realm(model: Model) -> &'static str {
 /// How it takes its certificate, for its start page.
 pub(crate) fn takes(model: Model) -> &'static str {
     match model {
+        Model::FormPage => "two files on its pages, after a login form",
         Model::Mobotix => "two files, as a MOBOTIX camera",
         Model::Reolink => "JSON commands, as a Reolink camera",
         Model::Uniview => "one PEM file by LAPI, as a Uniview camera",
@@ -97,6 +103,7 @@ pub(crate) fn is_upload(core: &Core, parts: &Parts, login: Login) -> bool {
     match core.options.model {
         Model::Axis => login == Login::Accepted && parts.method == Method::PATCH,
         Model::Hanwha => login == Login::Accepted && parts.method == Method::POST,
+        Model::FormPage => form_page::is_upload(core, parts),
         Model::Mobotix => login == Login::Accepted && mobotix::is_upload(parts),
         Model::Reolink => reolink::is_upload(core, parts),
         Model::Uniview => login == Login::Accepted && uniview::is_upload(parts),
@@ -115,6 +122,7 @@ pub(crate) async fn answer(
     match core.options.model {
         Model::Axis => axis::answer(core, arrival, parts, login, body).await,
         Model::Hanwha => hanwha::answer(core, parts, login, body).await,
+        Model::FormPage => form_page::answer(core, arrival, parts, body).await,
         Model::Mobotix => mobotix::answer(core, parts, login, body),
         Model::Reolink => reolink::answer(core, arrival, parts, body).await,
         Model::Uniview => uniview::answer(core, parts, login, body).await,

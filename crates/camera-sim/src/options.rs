@@ -20,6 +20,9 @@ pub enum Model {
     /// AXIS OS 11.11 and later: makes its own key and request; REST and SOAP.
     #[cfg(feature = "makers")]
     Axis,
+    /// A camera of no maker: a login form, two files, a choice and a restart on its pages. HTTPS is on from the factory.
+    #[cfg(feature = "makers")]
+    FormPage,
     /// SUNAPI of Hanwha Vision: takes certificate and private key, serves only the leaf.
     #[cfg(feature = "makers")]
     Hanwha,
@@ -43,6 +46,8 @@ impl Model {
             Model::PemPage => "pem-page",
             #[cfg(feature = "makers")]
             Model::Axis => "axis",
+            #[cfg(feature = "makers")]
+            Model::FormPage => "form-page",
             #[cfg(feature = "makers")]
             Model::Hanwha => "hanwha",
             #[cfg(feature = "makers")]
@@ -76,6 +81,8 @@ impl Model {
             #[cfg(feature = "makers")]
             Model::Axis => "Apache",
             #[cfg(feature = "makers")]
+            Model::FormPage => "FormCam/2.1",
+            #[cfg(feature = "makers")]
             Model::Hanwha => "Hanwha",
             #[cfg(feature = "makers")]
             _ => "nginx",
@@ -90,7 +97,7 @@ impl Model {
     /// Whether it leaves the factory with HTTPS on.
     fn comes_with_https(self) -> bool {
         #[cfg(feature = "makers")]
-        return matches!(self, Model::Mobotix | Model::Reolink);
+        return matches!(self, Model::FormPage | Model::Mobotix | Model::Reolink);
         #[cfg(not(feature = "makers"))]
         return false;
     }
@@ -175,9 +182,9 @@ impl Fault {
             Fault::RsaOnly => is_onvif || model == Model::PemPage,
             #[cfg(feature = "makers")]
             Fault::CsrFails => matches!(model, Model::OnvifSecurity | Model::Axis),
-            // It has no nonces, and a login of its own.
+            // They have no nonces, and a login of their own.
             #[cfg(feature = "makers")]
-            Fault::ShortNonces | Fault::Sha256Digest => model != Model::Reolink,
+            Fault::ShortNonces | Fault::Sha256Digest => !matches!(model, Model::FormPage | Model::Reolink),
             #[cfg(feature = "makers")]
             Fault::HttpsRefused | Fault::HttpsPretended => !model.comes_with_https(),
             #[cfg(not(feature = "makers"))]

@@ -169,7 +169,8 @@ impl Run<'_> {
     pub(crate) async fn speak(&mut self, endpoint: &Endpoint) -> Result<Found, Error> {
         self.met.extend(endpoint.pin);
         let credentials = self.order.credentials.clone();
-        let found = devices::find(endpoint, &self.fleet.limits.device, credentials).await?;
+        let Fleet { limits, recipes, .. } = self.fleet;
+        let found = devices::find(endpoint, &limits.device, recipes, credentials).await?;
         self.outcome.driver = Some(found.driver().to_owned());
         Ok(found)
     }
