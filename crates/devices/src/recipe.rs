@@ -28,6 +28,8 @@ use crate::{
 const COOKIES: usize = 16;
 /// The longest of them, name and value, bytes.
 const COOKIE_MAX: usize = 4096;
+/// A device takes so many times longer to restart than its web server, for which the limit is.
+const RESTARTS: u32 = 10;
 /// From one try to the next while a device restarts.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 
@@ -362,15 +364,15 @@ impl Recipe {
             && body.as_ref().is_none_or(|b| answer.text().contains(b.as_str()))
     }
 
-    /// Everything that a page is read for, for the fuzz target.
+    /// The length of the longest text that is taken from a page, for the fuzz target.
     pub(crate) fn read_page(&self, text: &str) -> usize {
         let State { path: _, https_port, https_on, http_on } = &self.state;
-        let values = [https_port.read(text)].into_iter().flatten().map(|value| value.len());
+        let _ = (https_on.read(text), http_on.read(text));
         let hidden = self.login.iter().filter_map(|login| login.hidden.as_ref());
         let hidden = hidden.flat_map(|h| &h.inputs).filter_map(|input| page::value(text, input));
         let refused = self.switch.refused.as_ref().and_then(|r| page::between(text, &r.after, &r.until));
-        values.chain(hidden.map(|h| h.len())).chain(refused.map(|r| page::plain(r).len())).max().unwrap_or(0)
-            + usize::from(https_on.read(text).is_some() && http_on.read(text).is_some())
+        let all = https_port.read(text).into_iter().chain(hidden).chain(refused.map(page::plain));
+        all.map(|found| found.len()).max().unwrap_or(0)
     }
 }
 
@@ -401,8 +403,8 @@ pub(crate) struct RecipeDriver {
     cookies: BTreeMap<String, String>,
     /// The form was accepted, and nothing has ended that since.
     logged_in: bool,
-    /// It was told to restart, and may be away until then.
-    away_until: Option<Instant>,
+    /// It was told to restart, and may be away until then; how it was before.
+    restarting: Option<(Instant, Now)>,
 }
 
 /// What the state page tells.
@@ -430,7 +432,7 @@ impl Driver for RecipeDriver {
         };
         self.session.http().expect(package.certificate);
         // Harmless, so that a challenge or a login is there before the key goes out.
-        self.state().await?;
+        let now = self.state().await?;
         for upload in self.recipe.upload.0.clone() {
             self.upload(&upload, package, key).await?;
         }
@@ -443,25 +445,23 @@ impl Driver for RecipeDriver {
                 Ok(()) | Err(Error::ConnectionLost { .. }) => {}
                 Err(e) => return Err(e),
             }
-            self.away_until = Some(Instant::now() + self.session.http().limits.restart);
+            let patience = self.session.http().limits.restart * RESTARTS;
+            self.restarting = Some((Instant::now() + patience, now));
             self.forget_login();
         }
         Ok(())
     }
 
     async fn enable_https(&mut self) -> Result<u16, Error> {
+        let Some((end, was)) = self.restarting else { return self.switch_https_on().await };
+        // It comes back as it was, and whoever waits for the new certificate sees when.
+        if was.https_on {
+            return Ok(was.https_port);
+        }
         loop {
             match self.switch_https_on().await {
-                Err(e) if e.is_of_connection() && self.away_until.is_some_and(|end| Instant::now() < end) => {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                done => {
-                    // The restart may only begin now.
-                    if self.away_until.is_some() {
-                        self.forget_login();
-                    }
-                    return done;
-                }
+                Err(e) if e.is_of_connection() && Instant::now() < end => tokio::time::sleep(PAUSE).await,
+                done => return done,
             }
         }
     }
@@ -490,7 +490,7 @@ impl Driver for RecipeDriver {
 
 impl RecipeDriver {
     pub(crate) fn new(recipe: Recipe, session: Session) -> RecipeDriver {
-        RecipeDriver { recipe, session, cookies: BTreeMap::new(), logged_in: false, away_until: None }
+        RecipeDriver { recipe, session, cookies: BTreeMap::new(), logged_in: false, restarting: None }
     }
 
     fn place(&self, path: &Path) -> Place {
