@@ -729,6 +729,7 @@ mod tests {
     use hyper::{HeaderMap, StatusCode};
 
     use super::*;
+    use crate::fake::{Fake, answer as reply, challenge, credentials};
 
     fn pem_page() -> Recipe {
         toml::from_str(crate::recipe_file::SHIPPED[0]).unwrap()
@@ -804,5 +805,94 @@ mod tests {
             judge(&request, &answer, Some("/home"), Some(&refused)),
             Err(Error::PageRefused { .. })
         ));
+    }
+
+    fn with_login(more: &str) -> Recipe {
+        let text = crate::recipe_file::SHIPPED[0].to_owned()
+            + "\n[login]\npath = \"/in\"\nuser = \"u\"\npassword = \"p\"\ncookie = \"S\"\n"
+            + more;
+        toml::from_str(&text).unwrap()
+    }
+
+    const STATE: &str = "<input name=https_port value=8443><input type=checkbox name=https>\
+                         <input type=checkbox name=http checked>";
+
+    async fn noted(recipe: Recipe, login: &'static str) -> (Vec<Result<Before, Error>>, Vec<String>) {
+        let (fake, pin) = Fake::start_tls(move |request| match request {
+            r if r.starts_with("POST /in ") => login.to_owned(),
+            r if r.contains("Cookie: S=1\r\n") => reply("200 OK", "", STATE),
+            _ => reply("302 Found", "Location: /in\r\n", ""),
+        })
+        .await;
+        let http = crate::http::Http::new(fake.endpoint(Some(pin)), crate::Limits::default()).unwrap();
+        let mut driver = RecipeDriver::new(recipe, Session::new(http, credentials()));
+        let noted = vec![driver.note().await, driver.note().await];
+        (noted, fake.requests())
+    }
+
+    const LET_IN: &str = "HTTP/1.1 302 Found\r\nLocation: /home\r\nSet-Cookie: S=1; Path=/\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_login_is_sent_once_and_its_cookie_goes_back() {
+        let (noted, requests) = noted(with_login("done = \"/home\""), LET_IN).await;
+        assert!(
+            noted.iter().all(|n| n.as_ref().is_ok_and(|b| b.https_port == 8443 && b.http_on)),
+            "{noted:?}"
+        );
+        assert_eq!(requests.len(), 3);
+        assert!(requests[0].ends_with("u=admin&p=open+sesame"), "{}", requests[0]);
+        assert!(requests[1..].iter().all(|r| !r.contains("sesame")));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_clear_success_ends_everything() {
+        for (more, login) in [
+            ("done = \"/welcome\"", LET_IN),
+            ("refused = { after = \"/home\", until = \"\\n\" }", LET_IN),
+            ("", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+            ("", "HTTP/1.1 200 OK\r\nSet-Cookie: T=1\r\nContent-Length: 0\r\n\r\n"),
+            ("", "HTTP/1.1 401 No\r\nSet-Cookie: S=1\r\nContent-Length: 0\r\n\r\n"),
+            ("", "HTTP/1.1 500 Oh\r\nSet-Cookie: S=1\r\nContent-Length: 0\r\n\r\n"),
+        ] {
+            let (noted, requests) = noted(with_login(more), login).await;
+            assert!(noted[0].is_err() && noted[0] == noted[1], "{login}: {noted:?}");
+            assert_eq!(requests.len(), 1, "{login}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_login_that_others_could_read_is_not_sent() {
+        let fake = Fake::start(|_| reply("200 OK", "", STATE)).await;
+        let mut driver = RecipeDriver::new(with_login(""), fake.session());
+        assert_eq!(driver.note().await, Err(Error::PasswordInClear { host: "127.0.0.1".into() }));
+        assert!(fake.requests().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_camera_that_restarts_is_asked_until_it_is_back() {
+        let away = std::sync::atomic::AtomicI32::new(-1);
+        let fake = Fake::start(move |request| {
+            use std::sync::atomic::Ordering::SeqCst;
+            match request {
+                r if !r.contains("Authorization:") => challenge(r#"nonce="n""#),
+                r if r.starts_with("GET /restart ") => {
+                    away.store(2, SeqCst);
+                    String::new()
+                }
+                _ if away.fetch_sub(1, SeqCst) > 0 => String::new(),
+                r if r.starts_with("GET ") => reply("200 OK", "", STATE),
+                _ => reply("200 OK", "", "<p class=\"done\">"),
+            }
+        })
+        .await;
+        let text = crate::recipe_file::SHIPPED[0].to_owned() + "\n[restart]\npath = \"/restart\"\n";
+        let recipe: Recipe = toml::from_str(&text).unwrap();
+        assert!(recipe.abilities().restarts);
+        let mut driver = RecipeDriver::new(recipe, fake.session());
+        let package = Package { certificate: b"c", issuers: &[], key: Some(b"k"), pem: "PEM" };
+        driver.install("camlock-1", &package).await.unwrap();
+        assert_eq!(driver.enable_https().await, Ok(8443));
+        let requests = fake.requests();
+        assert!(requests.last().unwrap().ends_with("http=on&https=on"), "{requests:?}");
     }
 }
