@@ -127,7 +127,9 @@ impl Core {
             #[cfg(feature = "makers")]
             Model::Bosch | Model::Hanwha => Store::Device(DeviceCertificates::default()),
             #[cfg(feature = "makers")]
-            Model::Mobotix | Model::Reolink | Model::Uniview => Store::Maker(crate::makers::Place::default()),
+            Model::FormPage | Model::Mobotix | Model::Reolink | Model::Uniview => {
+                Store::Maker(crate::makers::Place::default())
+            }
             #[cfg(feature = "makers")]
             Model::Synology => Store::Synology(crate::makers::synology::Shelf::default()),
         };

@@ -3,6 +3,7 @@
 
 pub(crate) mod axis;
 pub(crate) mod bosch;
+pub(crate) mod form_page;
 pub(crate) mod hanwha;
 mod mobotix;
 mod reolink;
@@ -31,10 +32,13 @@ use crate::state::CertificateSummary;
 pub(crate) struct Place {
     pub(crate) factory: Option<Installed>,
     own: Option<Installed>,
-    /// Mobotix: what was uploaded, by name.
+    /// Mobotix, FormPage: what was uploaded, by name.
     files: BTreeMap<String, Vec<u8>>,
     /// Reolink: who is logged in.
     tokens: Vec<String>,
+    /// FormPage: who is on its pages, and whether what was uploaded is to be used.
+    visitors: Vec<form_page::Visitor>,
+    is_chosen: bool,
 }
 
 impl Place {
@@ -68,6 +72,7 @@ fn change(core: &Core, change: impl FnOnce(&mut Place)) {
 pub(crate) fn name(model: Model) -> &'static str {
     match model {
         Model::Bosch => "Lobby",
+        Model::FormPage => "Attic",
         Model::Mobotix => "Roof",
         Model::Reolink => "Drive",
         Model::Synology => "Cellar",
@@ -90,6 +95,7 @@ pub(crate) fn realm(model: Model) -> &'static str {
 pub(crate) fn takes(model: Model) -> &'static str {
     match model {
         Model::Bosch => "RCP+, as a Bosch camera",
+        Model::FormPage => "two files on its pages, after a login form",
         Model::Mobotix => "two files, as a MOBOTIX camera",
         Model::Reolink => "JSON commands, as a Reolink camera",
         Model::Synology => "key, certificate and issuers by a Web API, as a Synology NAS",
@@ -104,6 +110,7 @@ pub(crate) fn is_upload(core: &Core, parts: &Parts, login: Login) -> bool {
         Model::Axis => login == Login::Accepted && parts.method == Method::PATCH,
         Model::Bosch => login == Login::Accepted && bosch::is_upload(parts),
         Model::Hanwha => login == Login::Accepted && parts.method == Method::POST,
+        Model::FormPage => form_page::is_upload(core, parts),
         Model::Mobotix => login == Login::Accepted && mobotix::is_upload(parts),
         Model::Reolink => reolink::is_upload(core, parts),
         Model::Synology => synology::is_upload(core, parts),
@@ -124,6 +131,7 @@ pub(crate) async fn answer(
         Model::Axis => axis::answer(core, arrival, parts, login, body).await,
         Model::Bosch => bosch::answer(core, parts, login, body).await,
         Model::Hanwha => hanwha::answer(core, parts, login, body).await,
+        Model::FormPage => form_page::answer(core, arrival, parts, body).await,
         Model::Mobotix => mobotix::answer(core, parts, login, body),
         Model::Reolink => reolink::answer(core, arrival, parts, body).await,
         Model::Synology => synology::answer(core, arrival, parts, body).await,

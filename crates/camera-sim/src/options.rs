@@ -20,6 +20,9 @@ pub enum Model {
     /// AXIS OS 11.11 and later: makes its own key and request; REST and SOAP.
     #[cfg(feature = "makers")]
     Axis,
+    /// A camera of no maker: a login form, two files, a choice and a restart on its pages. HTTPS is on from the factory.
+    #[cfg(feature = "makers")]
+    FormPage,
     /// SUNAPI of Hanwha Vision: takes certificate and private key, serves only the leaf.
     #[cfg(feature = "makers")]
     Hanwha,
@@ -49,6 +52,8 @@ impl Model {
             Model::PemPage => "pem-page",
             #[cfg(feature = "makers")]
             Model::Axis => "axis",
+            #[cfg(feature = "makers")]
+            Model::FormPage => "form-page",
             #[cfg(feature = "makers")]
             Model::Hanwha => "hanwha",
             #[cfg(feature = "makers")]
@@ -86,6 +91,8 @@ impl Model {
             #[cfg(feature = "makers")]
             Model::Axis => "Apache",
             #[cfg(feature = "makers")]
+            Model::FormPage => "FormCam/2.1",
+            #[cfg(feature = "makers")]
             Model::Hanwha => "Hanwha",
             #[cfg(feature = "makers")]
             Model::Bosch => "VCS-VideoJet-Webserver",
@@ -102,7 +109,10 @@ impl Model {
     /// Whether it leaves the factory with HTTPS on.
     fn comes_with_https(self) -> bool {
         #[cfg(feature = "makers")]
-        return matches!(self, Model::Bosch | Model::Mobotix | Model::Reolink | Model::Synology);
+        return matches!(
+            self,
+            Model::Bosch | Model::FormPage | Model::Mobotix | Model::Reolink | Model::Synology
+        );
         #[cfg(not(feature = "makers"))]
         return false;
     }
@@ -203,7 +213,9 @@ impl Fault {
             Fault::MalformedAnswers => model != Model::Mobotix,
             // They have no nonces, and a login of their own.
             #[cfg(feature = "makers")]
-            Fault::ShortNonces | Fault::Sha256Digest => !matches!(model, Model::Reolink | Model::Synology),
+            Fault::ShortNonces | Fault::Sha256Digest => {
+                !matches!(model, Model::FormPage | Model::Reolink | Model::Synology)
+            }
             #[cfg(feature = "makers")]
             Fault::NoAdministrator | Fault::SecondFactor => model == Model::Synology,
             #[cfg(feature = "makers")]

@@ -124,6 +124,10 @@ fn is_upload(core: &Core, parts: &Parts, login: Login, operation: &str) -> bool 
 /// Whether this is of somebody who is logged in, by whatever means.
 fn is_inside(core: &Core, parts: &Parts, login: Login) -> bool {
     #[cfg(feature = "makers")]
+    if core.options.model == Model::FormPage {
+        return makers::form_page::is_inside(core, parts);
+    }
+    #[cfg(feature = "makers")]
     if core.options.model == Model::Reolink {
         return parts.uri.query().is_some_and(|query| query.contains("token="));
     }

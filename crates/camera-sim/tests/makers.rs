@@ -222,3 +222,62 @@ async fn synology_does_as_it_is_known_to_do() {
     bind(page, &now[2], &now[2]).await;
     assert!(camera.state().served_chain.is_empty());
 }
+
+#[tokio::test]
+async fn form_page_wants_its_token_a_login_both_files_a_choice_and_a_restart() {
+    let (camera, client) = start(Model::FormPage).await;
+    let factory = camera.state().served_chain;
+    let send = async |method: &str, path: &str, cookie: &str, headers: &str, body: &[u8]| {
+        let headers = format!("Cookie: {cookie}\r\n{headers}");
+        client.send(method, path, &headers, body).await.unwrap()
+    };
+    let cookie_of =
+        |reply: &common::Reply| reply.header("Set-Cookie").unwrap().split(';').next().unwrap().to_owned();
+    let token_of = |page: &str| {
+        let (_, rest) = page.split_once("name=\"form_token\" value=\"").unwrap();
+        rest.split_once('"').unwrap().0.to_owned()
+    };
+    // Nothing is behind the login for who is not logged in.
+    let outside = send("GET", "/network/ports", "FORMCAM=0", "", b"").await;
+    assert_eq!((outside.status, outside.header("Location")), (302, Some("/login")));
+
+    let page = send("GET", "/login", "", "", b"").await;
+    let (before, token) = (cookie_of(&page), token_of(&page.body));
+    let password = PASSWORD.replace(' ', "+");
+    for (cookie, token, password) in
+        [("", token.as_str(), password.as_str()), (&before, "0", &password), (&before, &token, "wrong")]
+    {
+        let body = format!("user={USER}&password={password}&form_token={token}");
+        let refused = send("POST", "/login", cookie, "", body.as_bytes()).await;
+        assert_eq!(refused.status, 200);
+        assert!(refused.body.contains("class=\"alert\""), "{}", refused.body);
+    }
+    let body = format!("user={USER}&password={password}&form_token={token}");
+    let entered = send("POST", "/login", &before, "", body.as_bytes()).await;
+    assert_eq!((entered.status, entered.header("Location")), (302, Some("/home")));
+    let cookie = cookie_of(&entered);
+
+    let (key, certificate) = pair(false);
+    let upload = async |path: &str, kind: &str, field: &str, content: &str| {
+        let (headers, body) = form(field, "any.pem", content);
+        let kind = format!("--b\r\nContent-Disposition: form-data; name=\"kind\"\r\n\r\n{kind}\r\n");
+        send("POST", path, &cookie, &headers, &[kind.as_bytes(), &body].concat()).await.body
+    };
+    let choose = async || send("POST", "/security/choice", &cookie, "", b"use=uploaded").await.body;
+    assert!(upload("/security/certificate", "private", "crt", &certificate).await.contains("What kind"));
+    assert!(upload("/security/certificate", "public", "crt", &certificate).await.contains("File stored."));
+    assert!(choose().await.contains("no private key"));
+    assert!(upload("/security/key", "private", "key", &key).await.contains("File stored."));
+    assert!(choose().await.contains("Chosen."));
+    assert_eq!(camera.state().served_chain, factory);
+
+    assert!(send("POST", "/system/restart", &cookie, "", b"form_token=0").await.body.contains("too old"));
+    let token = token_of(&send("GET", "/system/restart", &cookie, "", b"").await.body);
+    let body = format!("form_token={token}");
+    assert!(send("POST", "/system/restart", &cookie, "", body.as_bytes()).await.body.contains("restarts"));
+    camera.wait_for(|state| state.restarts == 1 && state.https_on && state.served_chain != factory).await;
+    // The restart has ended the session.
+    assert_eq!(send("GET", "/network/ports", &cookie, "", b"").await.status, 302);
+    let state = camera.state();
+    assert_eq!((state.logins_refused, state.basic_credentials), (1, 0));
+}

@@ -34,7 +34,7 @@ const WRONG_USE: [&str; 21] = [
 ];
 
 /// Codes of a machine or data that is not in order.
-const BROKEN: [&str; 16] = [
+const BROKEN: [&str; 21] = [
     "no-data-directory",
     "data-directory",
     "other-version",
@@ -51,6 +51,11 @@ const BROKEN: [&str; 16] = [
     "policy-file",
     "policy-unreadable",
     "policy-too-large",
+    "recipe-file",
+    "recipe-unreadable",
+    "recipe-too-large",
+    "too-many-recipes",
+    "recipe-twice",
 ];
 
 impl Failure {
@@ -104,6 +109,7 @@ macro_rules! from_errors {
 from_errors!(
     authority::Error,
     authority::ImportError,
+    devices::RecipeError,
     domain::InvalidName,
     domain::InvalidTarget,
     fleet::Error,

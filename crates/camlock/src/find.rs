@@ -10,7 +10,7 @@ use std::{
 
 use comfy_table::{Cell, Table, presets::UTF8_FULL_CONDENSED};
 use devices::{
-    Endpoint, PublicKeyPin,
+    Endpoint, PublicKeyPin, Recipes,
     discovery::{self, By, Sighting},
 };
 use domain::{AltName, Report, Scheme, Target, Verdict};
@@ -54,9 +54,9 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
     if let Some(file) = &find.list {
         named.extend(targets::read_list(file)?);
     }
-    let store = match setting.directory() {
-        Ok(directory) => Store::open(&directory).await.ok(),
-        Err(_) => None,
+    let (store, recipes) = match setting.directory() {
+        Ok(directory) => (Store::open(&directory).await.ok(), Recipes::read(&directory)?),
+        Err(_) => (None, Recipes::default()),
     };
     let progress = Progress::new();
     let mut devices = Devices::default();
@@ -79,7 +79,7 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
     if let Some(store) = &store {
         devices.remember(store).await?;
     }
-    let met = meet_all(devices, &options, &progress).await;
+    let met = meet_all(devices, &options, recipes, &progress).await;
     progress.bar.finish_and_clear();
     if let Some(store) = &store {
         for device in &met {
@@ -284,15 +284,16 @@ struct Met {
 }
 
 /// Asks all of them, some at once; told as they come, in order of their addresses at the end.
-async fn meet_all(devices: Devices, options: &Options, progress: &Progress) -> Vec<Met> {
+async fn meet_all(devices: Devices, options: &Options, recipes: Recipes, progress: &Progress) -> Vec<Met> {
+    let recipes = Arc::new(recipes);
     let count = devices.0.len();
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     for seen in devices.0 {
-        let (places, options) = (places.clone(), options.clone());
+        let (places, options, recipes) = (places.clone(), options.clone(), recipes.clone());
         running.spawn(async move {
             let _place = places.acquire().await;
-            meet(seen, &options).await
+            meet(seen, &options, &recipes).await
         });
     }
     let mut met = Vec::new();
@@ -307,7 +308,7 @@ async fn meet_all(devices: Devices, options: &Options, progress: &Progress) -> V
 }
 
 /// What a browser says of it, and which driver speaks to it. Nothing but a web page is a device.
-async fn meet(seen: Seen, options: &Options) -> Option<Met> {
+async fn meet(seen: Seen, options: &Options, recipes: &Recipes) -> Option<Met> {
     let host = seen.hosts.iter().next()?.clone();
     let mut limits = devices::Limits::default();
     (limits.connect, limits.answer) = (options.connect, options.answer);
@@ -339,7 +340,7 @@ async fn meet(seen: Seen, options: &Options) -> Option<Met> {
             continue;
         }
         let endpoint = Endpoint { host: host.clone(), port, pin };
-        if let Ok(recognised) = devices::recognise(&endpoint, &limits).await {
+        if let Ok(recognised) = devices::recognise(&endpoint, &limits, recipes).await {
             driver = Some(recognised.driver().to_owned());
             spoken_at = port;
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, io::IsTerminal, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use devices::Credentials;
+use devices::{Credentials, Recipes};
 use domain::{AltName, Scheme, Step, StepState, Target};
 use fleet::{Error, Fleet, HandOrder, Limits, Order, Outcome, StepOutcome};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -34,14 +34,16 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
     }
     if secure.by_hand {
         let orders = by_hand(secure, targets)?;
+        let recipes = Recipes::read(&setting.directory()?)?;
         let (store, authority) = setting.authority().await?;
-        let fleet = Arc::new(Fleet { store, authority, limits: Limits::default() });
+        let fleet = Arc::new(Fleet { store, authority, limits: Limits::default(), recipes });
         return show_all(&all(&fleet, orders).await?, setting);
     }
     // What nobody can be asked for is missing before anything else is.
     let asked = if secure.all { None } else { Some(user(secure)?) };
+    let recipes = Recipes::read(&setting.directory()?)?;
     let (store, authority) = setting.authority().await?;
-    let fleet = Arc::new(Fleet { store, authority, limits: Limits::default() });
+    let fleet = Arc::new(Fleet { store, authority, limits: Limits::default(), recipes });
     if secure.all {
         targets = fleet.due().await?.iter().map(|d| at(&d.host, d.port)).collect();
         if targets.is_empty() {

@@ -100,6 +100,8 @@ fn every_code_has_a_sentence() {
         codes::<domain::InvalidTarget>(),
         codes::<domain::InvalidName>(),
         codes::<devices::Error>(),
+        codes::<devices::RecipeError>(),
+        codes::<devices::RecipeMistake>(),
         codes::<pki::Error>(),
         codes::<vault::Error>(),
         codes::<store::Error>(),

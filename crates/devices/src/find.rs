@@ -17,7 +17,8 @@ use crate::{
     onvif::{self, DEVICE_PATH, Onvif},
     onvif_device::OnvifDevice,
     onvif_security::OnvifSecurity,
-    recipe::{self, Recipe, RecipeDriver},
+    recipe::{Recipe, RecipeDriver},
+    recipe_file::Recipes,
     session::Session,
     soap::{self, Element, Said, Service},
 };
@@ -27,7 +28,12 @@ const TAS: &str = "http://www.onvif.org/ver10/advancedsecurity/wsdl";
 
 /// Asks which driver speaks to a device. The credentials are used only if the device answers to ONVIF's open
 /// questions with a challenge; a refused password ends it, here as everywhere.
-pub async fn find(endpoint: &Endpoint, limits: &Limits, credentials: Credentials) -> Result<Found, Error> {
+pub async fn find(
+    endpoint: &Endpoint,
+    limits: &Limits,
+    recipes: &Recipes,
+    credentials: Credentials,
+) -> Result<Found, Error> {
     let http = Http::new(endpoint.clone(), *limits)?;
     let mut session = Session::new(http.clone(), credentials);
     let mut seen = ask_onvif(&http).await?;
@@ -35,7 +41,7 @@ pub async fn find(endpoint: &Endpoint, limits: &Limits, credentials: Credentials
         seen.ask_again(&mut session).await?;
     }
     let wants_login = seen.wants_login && !seen.is_onvif();
-    let recognised = match recognised(&http, seen).await {
+    let recognised = match recognised(&http, recipes, seen).await {
         // Some devices want a login even for these questions.
         Err(not_a_camera @ Error::NotACamera { .. }) if wants_login => {
             let mut seen = ask_onvif(&http).await?;
@@ -43,7 +49,7 @@ pub async fn find(endpoint: &Endpoint, limits: &Limits, credentials: Credentials
             if !seen.is_onvif() {
                 return Err(not_a_camera);
             }
-            recognised(&http, seen).await?
+            recognised(&http, recipes, seen).await?
         }
         other => other?,
     };
@@ -51,21 +57,21 @@ pub async fn find(endpoint: &Endpoint, limits: &Limits, credentials: Credentials
 }
 
 /// What can be known of a device without credentials.
-pub async fn recognise(endpoint: &Endpoint, limits: &Limits) -> Result<Recognised, Error> {
+pub async fn recognise(endpoint: &Endpoint, limits: &Limits, recipes: &Recipes) -> Result<Recognised, Error> {
     let http = Http::new(endpoint.clone(), *limits)?;
     let seen = ask_onvif(&http).await?;
-    recognised(&http, seen).await
+    recognised(&http, recipes, seen).await
 }
 
-async fn recognised(http: &Http, seen: Seen) -> Result<Recognised, Error> {
+async fn recognised(http: &Http, recipes: &Recipes, seen: Seen) -> Result<Recognised, Error> {
     if seen.is_onvif() {
         return onvif(http, seen).await;
     }
     if let Some((maker, abilities)) = makers::recognise(http).await? {
         return Ok(Recognised::of(maker, abilities, None));
     }
-    let (recipe, abilities) = find_recipe(http).await?;
-    let driver = format!("recipe:{}", recipe.name);
+    let (recipe, abilities) = find_recipe(http, recipes).await?;
+    let driver = format!("recipe:{}", recipe.name.0);
     Ok(Recognised { dialect: Dialect::Recipe(Box::new(recipe)), driver, abilities, clock_offset: None })
 }
 
@@ -135,7 +141,7 @@ impl Found {
                 Box::new(OnvifDevice { onvif: Onvif::new(session, device, None, clock_offset) })
             }
             Dialect::Maker(maker) => (maker.connect)(session),
-            Dialect::Recipe(recipe) => Box::new(RecipeDriver { recipe: *recipe, session }),
+            Dialect::Recipe(recipe) => Box::new(RecipeDriver::new(*recipe, session)),
         }
     }
 }
@@ -349,21 +355,21 @@ async fn ask(
     soap::read(&answer, service, operation)
 }
 
-async fn find_recipe(http: &Http) -> Result<(Recipe, Abilities), Error> {
+async fn find_recipe(http: &Http, recipes: &Recipes) -> Result<(Recipe, Abilities), Error> {
     let start = http.send(&Request::get(http.place("/")), None).await?;
     if let Some(port) = moved_to_https(http, &start) {
         return Err(Error::MovedToHttps { host: http.host.clone(), port });
     }
     let server = start.header(SERVER);
     let mut pages = BTreeMap::from([("/".to_owned(), start)]);
-    for recipe in recipe::shipped() {
+    for recipe in recipes.all() {
         let path = recipe.recognised_by().to_owned();
         if !pages.contains_key(&path) {
             pages.insert(path.clone(), http.send(&Request::get(http.place(&path)), None).await?);
         }
         if pages.get(&path).is_some_and(|page| recipe.recognises(page)) {
             let abilities = recipe.abilities();
-            return Ok((recipe, abilities));
+            return Ok((recipe.clone(), abilities));
         }
     }
     Err(Error::NotACamera { host: http.host.clone(), port: http.endpoint.port, server })

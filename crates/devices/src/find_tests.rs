@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    Error, Limits,
+    Error, Limits, Recipes,
     fake::{Fake, answer, challenge, credentials},
     find,
 };
@@ -53,7 +53,7 @@ fn security_camera(request: &str, address: &str) -> String {
 }
 
 async fn found(fake: &Fake) -> Result<crate::Found, Error> {
-    find(&fake.endpoint(None), &Limits::default(), credentials()).await
+    find(&fake.endpoint(None), &Limits::default(), &Recipes::default(), credentials()).await
 }
 
 #[tokio::test]

@@ -21,21 +21,21 @@ pub(crate) struct File<'a> {
 
 /// The request that uploads the file. Secret, since it may hold a private key.
 pub(crate) fn upload(place: Place, file: &File<'_>) -> Result<Request, Error> {
-    upload_all(place, std::slice::from_ref(file), &[])
+    upload_all(place, &[], std::slice::from_ref(file))
 }
 
-/// The request that uploads the files, with the fields after them. No name or value may hold a line break.
+/// The request that uploads several files in one form, after its plain fields.
 pub(crate) fn upload_all(
     place: Place,
+    fields: &[(String, String)],
     files: &[File<'_>],
-    fields: &[(&str, &str)],
 ) -> Result<Request, Error> {
     let operation = place.path.clone();
     let Some(boundary) = boundary() else {
         let detail = "no random numbers for the form".to_owned();
         return Err(Error::UnexpectedAnswer { operation, detail });
     };
-    let body = multipart(&boundary, files, fields);
+    let body = multipart(&boundary, fields, files);
     Ok(Request {
         operation,
         method: Method::POST,
@@ -54,22 +54,29 @@ fn boundary() -> Option<String> {
 }
 
 /// In one piece, so that no copy of a private key is left behind.
-fn multipart(boundary: &str, files: &[File<'_>], fields: &[(&str, &str)]) -> String {
-    let mut heads = Vec::new();
-    for File { field, name, content_type, content } in files {
-        let disposition = format!("form-data; name=\"{field}\"; filename=\"{name}\"");
-        let head = format!("Content-Disposition: {disposition}\r\nContent-Type: {content_type}\r\n\r\n");
-        heads.push((head, *content));
-    }
+fn multipart(boundary: &str, fields: &[(String, String)], files: &[File<'_>]) -> String {
+    let mut parts = Vec::new();
     for (name, value) in fields {
-        heads.push((format!("Content-Disposition: form-data; name=\"{name}\"\r\n\r\n"), *value));
+        let name = quoted(name);
+        let head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+        parts.push((head, value.as_str()));
     }
-    let mut pieces = Vec::new();
-    for (head, content) in &heads {
-        pieces.extend(["--", boundary, "\r\n", head, content, "\r\n"]);
+    for File { field, name, content_type, content } in files {
+        let head = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\
+             Content-Type: {content_type}\r\n\r\n"
+        );
+        parts.push((head, content));
     }
-    pieces.extend(["--", boundary, "--\r\n"]);
-    pieces.concat()
+    let end = ["--", boundary, "--\r\n"];
+    let mut all: Vec<&str> = parts.iter().flat_map(|(head, content)| [head, *content, "\r\n"]).collect();
+    all.extend(end);
+    all.concat()
+}
+
+/// As browsers write a name (WHATWG HTML, multipart form data): what would end it is escaped.
+fn quoted(name: &str) -> String {
+    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 #[cfg(test)]
@@ -81,21 +88,11 @@ mod tests {
         let content_type = "application/x-pem-file";
         let file = File { field: "certificate", name: "c.pem", content_type, content: "PEM" };
         assert_eq!(
-            multipart("B", &[file], &[]),
-            "--B\r\nContent-Disposition: form-data; name=\"certificate\"; filename=\"c.pem\"\r\n\
+            multipart("B", &[("a".to_owned(), "b".to_owned())], &[file]),
+            "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n\
+             --B\r\nContent-Disposition: form-data; name=\"certificate\"; filename=\"c.pem\"\r\n\
              Content-Type: application/x-pem-file\r\n\r\nPEM\r\n--B--\r\n"
         );
         assert_ne!(boundary(), boundary());
-    }
-
-    #[test]
-    fn fields_follow_the_files() {
-        let file = File { field: "key", name: "k", content_type: "a/b", content: "K" };
-        let form = multipart("B", &[file], &[("id", ""), ("desc", "ours")]);
-        assert_eq!(
-            form.split_once("\r\n\r\nK\r\n").unwrap().1,
-            "--B\r\nContent-Disposition: form-data; name=\"id\"\r\n\r\n\r\n\
-             --B\r\nContent-Disposition: form-data; name=\"desc\"\r\n\r\nours\r\n--B--\r\n"
-        );
     }
 }

@@ -94,6 +94,7 @@ pub(crate) struct Http {
     /// The host without the kind of name before it, as it stands in errors.
     pub(crate) host: String,
     tls: Option<(TlsConnector, Pins)>,
+    cookie: Option<HeaderValue>,
 }
 
 impl Http {
@@ -106,7 +107,7 @@ impl Http {
             port: endpoint.port,
             reason: e.to_string(),
         })?;
-        Ok(Http { endpoint, limits, host, tls })
+        Ok(Http { endpoint, limits, host, tls, cookie: None })
     }
 
     /// From now on the server may have the key of this certificate too: it is about to be given it, and the next
@@ -117,6 +118,11 @@ impl Http {
         {
             pins.push(pin);
         }
+    }
+
+    /// Sends this with every request from now on; empty for nothing.
+    pub(crate) fn set_cookie(&mut self, cookie: &str) {
+        self.cookie = HeaderValue::from_str(cookie).ok().filter(|cookie| !cookie.is_empty());
     }
 
     /// Whether every connection is TLS to a key that is known.
@@ -280,6 +286,9 @@ impl Http {
         }
         if let Some((name, value)) = extra {
             builder = builder.header(name, value);
+        }
+        if let Some(cookie) = &self.cookie {
+            builder = builder.header(header::COOKIE, cookie);
         }
         builder.body(Full::new(request.body.clone())).map_err(|_| request.unexpected("no usable address"))
     }

@@ -30,6 +30,7 @@ mod onvif_device;
 mod onvif_security;
 mod page;
 mod recipe;
+mod recipe_file;
 mod session;
 mod soap;
 mod tls;
@@ -44,6 +45,7 @@ use zeroize::Zeroizing;
 
 pub use error::Error;
 pub use find::{Found, Recognised, find, recognise};
+pub use recipe_file::{RecipeError, RecipeMistake, Recipes, try_recipe};
 pub use tls::PublicKeyPin;
 
 /// How long a device may take.

@@ -135,6 +135,16 @@ impl Session {
         }
     }
 
+    /// Sends this with every request from now on; empty for nothing.
+    pub(crate) fn set_cookie(&mut self, cookie: &str) {
+        self.http.set_cookie(cookie);
+    }
+
+    /// From here on nothing is sent any more, for this reason.
+    pub(crate) fn end(&mut self, reason: Error) -> Error {
+        self.refuse(reason)
+    }
+
     /// The error for a login that was refused. From here on nothing is sent any more.
     pub(crate) fn wrong_password(&mut self) -> Error {
         self.refuse(Error::WrongPassword { user: self.credentials.user.clone() })

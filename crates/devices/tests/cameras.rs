@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use camera_sim::{Camera, CapabilityNames, Fault, Model, Options, State};
-use devices::{Before, Credentials, Driver, Endpoint, Error, Found, Limits, Package, PublicKeyPin, find};
+use devices::{
+    Before, Credentials, Driver, Endpoint, Error, Found, Limits, Package, PublicKeyPin, Recipes, find,
+};
 use domain::AltName;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DnType, IsCa,
@@ -102,7 +104,7 @@ async fn found(camera: &Camera) -> Found {
 async fn found_by(camera: &Camera, password: &str) -> Found {
     let address = camera.http_address();
     let endpoint = Endpoint { host: AltName::Ip(address.ip()), port: address.port(), pin: None };
-    find(&endpoint, &Limits::default(), credentials(password)).await.unwrap()
+    find(&endpoint, &Limits::default(), &Recipes::default(), credentials(password)).await.unwrap()
 }
 
 async fn driver(camera: &Camera) -> Box<dyn Driver> {
@@ -149,7 +151,9 @@ async fn every_camera_walks_the_whole_way() {
         // From here over the new HTTPS.
         let pin = PublicKeyPin::of_certificate(&parcel.certificate);
         let endpoint = Endpoint { host: "127.0.0.1".parse().unwrap(), port, pin };
-        let again = find(&endpoint, &Limits::default(), credentials("open sesame")).await.unwrap();
+        let again = find(&endpoint, &Limits::default(), &Recipes::default(), credentials("open sesame"))
+            .await
+            .unwrap();
         assert_eq!(again.driver(), name);
         let mut driver = again.connect();
         assert!(driver.note().await.unwrap().https_on);
@@ -188,7 +192,10 @@ async fn every_camera_is_renewed_over_its_own_https() {
 
             let pin = PublicKeyPin::of_certificate(&parcel.certificate);
             let endpoint = Endpoint { host: "127.0.0.1".parse().unwrap(), port, pin };
-            driver = find(&endpoint, &Limits::default(), credentials("open sesame")).await.unwrap().connect();
+            driver = find(&endpoint, &Limits::default(), &Recipes::default(), credentials("open sesame"))
+                .await
+                .unwrap()
+                .connect();
             driver.note().await.unwrap();
         }
         camera.stop().await;
@@ -395,6 +402,6 @@ async fn a_camera_that_hangs_takes_no_longer_than_allowed() {
     let endpoint = Endpoint { host: AltName::Ip(address.ip()), port: address.port(), pin: None };
     let limits = Limits { answer: Duration::from_millis(100), ..Limits::default() };
     let timed_out = Error::TimedOut { host: "127.0.0.1".into(), port: address.port(), seconds: 0 };
-    assert_eq!(find(&endpoint, &limits, credentials("x")).await.unwrap_err(), timed_out);
+    assert_eq!(find(&endpoint, &limits, &Recipes::default(), credentials("x")).await.unwrap_err(), timed_out);
     camera.stop().await;
 }

@@ -8,7 +8,7 @@ use store::EnrolmentRow;
 use tokio::time::Instant;
 
 use crate::{
-    Error, Said,
+    Error, Fleet, Said,
     by_hand::by_hand,
     contact::{self, Ours},
     enrolment::{Run, Session, is_due, key_transport, reason},
@@ -140,9 +140,10 @@ impl Run<'_> {
             let target = &self.order.target;
             let http_port = session.http_ports.first().copied().unwrap_or(80);
             let endpoint = contact::again(self.fleet, target, before.https_port, http_port, &self.met).await;
+            let Fleet { limits, recipes, .. } = self.fleet;
+            let credentials = self.order.credentials.clone();
             if let Ok(endpoint) = endpoint
-                && let Ok(found) =
-                    devices::find(&endpoint, &self.fleet.limits.device, self.order.credentials.clone()).await
+                && let Ok(found) = devices::find(&endpoint, &limits.device, recipes, credentials).await
             {
                 session.driver = found.connect();
                 session.key_transport = key_transport(session.makes_key, &endpoint);

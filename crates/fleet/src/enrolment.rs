@@ -170,7 +170,8 @@ impl Run<'_> {
     pub(crate) async fn speak(&mut self, endpoint: &Endpoint) -> Result<Found, Error> {
         self.met.extend(endpoint.pin);
         let credentials = self.order.credentials.clone();
-        let found = devices::find(endpoint, &self.fleet.limits.device, credentials).await?;
+        let Fleet { limits, recipes, .. } = self.fleet;
+        let found = devices::find(endpoint, &limits.device, recipes, credentials).await?;
         self.outcome.driver = Some(found.driver().to_owned());
         Ok(found)
     }
@@ -449,7 +450,13 @@ impl Run<'_> {
         driver.note().await?;
         driver.set_password(new).await?;
         let user = self.order.credentials.user.clone();
-        let found = devices::find(&endpoint, limits, Credentials { user, password: new.clone() }).await;
+        let found = devices::find(
+            &endpoint,
+            limits,
+            &self.fleet.recipes,
+            Credentials { user, password: new.clone() },
+        )
+        .await;
         let seen = match found {
             Ok(found) => found.connect().note().await.map(drop),
             Err(e) => Err(e),

@@ -15,7 +15,7 @@ mod private_way;
 use std::time::Duration;
 
 use authority::Authority;
-use devices::Credentials;
+use devices::{Credentials, Recipes};
 use domain::{Finding, KeyTransport, Step, StepState, Target, Verdict};
 use serde::Serialize;
 use store::{DeviceRow, Store};
@@ -63,6 +63,8 @@ pub struct Fleet {
     pub authority: Authority,
     /// How long things may take.
     pub limits: Limits,
+    /// The recipes to recognise devices by.
+    pub recipes: Recipes,
 }
 
 /// What is to be done for one device.

@@ -8,7 +8,7 @@ use std::{
 
 use authority::{Founding, New};
 use camera_sim::{Camera, Model, Options};
-use devices::{Credentials, Endpoint, Package};
+use devices::{Credentials, Endpoint, Package, Recipes};
 use domain::{EnrolmentState, Finding, KeyTransport, Step, StepState, Verdict};
 use fleet::{Error, Fleet, HandOrder, Limits, Order, Outcome};
 use pki::{KeyKind, Permitted, pem};
@@ -36,7 +36,10 @@ impl Site {
         };
         let new = New::make(founding, "a passphrase", OffsetDateTime::now_utc()).await.unwrap();
         let (authority, _) = new.found(&store).await.unwrap();
-        Site { folder, fleet: Fleet { store, authority, limits: Limits::default() } }
+        Site {
+            folder,
+            fleet: Fleet { store, authority, limits: Limits::default(), recipes: Recipes::default() },
+        }
     }
 
     fn file(&self, serial: &str) -> PathBuf {
@@ -75,7 +78,9 @@ async fn upload(camera: &Camera, file: &Path) {
     let (certificate, key) = (block("CERTIFICATE"), block("PRIVATE KEY"));
     let endpoint =
         Endpoint { host: "127.0.0.1".parse().unwrap(), port: camera.http_address().port(), pin: None };
-    let found = devices::find(&endpoint, &devices::Limits::default(), credentials()).await.unwrap();
+    let found = devices::find(&endpoint, &devices::Limits::default(), &Recipes::default(), credentials())
+        .await
+        .unwrap();
     let mut driver = found.connect();
     driver.note().await.unwrap();
     let package = Package { certificate: &certificate, issuers: &[], key: Some(&key), pem: &package };

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc, time::D
 use authority::{Founding, New};
 use camera_sim::{Camera, Fault, Model, Options, State};
 use clap::ValueEnum;
-use devices::Credentials;
+use devices::{Credentials, Recipes};
 use domain::{Finding, Verdict};
 use fleet::{Fleet, Limits, Order, Outcome};
 use pki::{KeyKind, Permitted};
@@ -34,7 +34,13 @@ async fn site(folder: &Path, two_tier: bool) -> Fleet {
     limits.device.answer = Duration::from_secs(4);
     // A simulated restart takes a second.
     (limits.restart, limits.device.restart) = (Duration::from_secs(15), Duration::from_secs(15));
-    Fleet { store, authority, limits }
+    // The example of the page for installers, as an installer would put it there.
+    let page = include_str!("../../../docs/recipes.md");
+    let (_, example) = page.split_once("```toml\n").unwrap();
+    std::fs::create_dir(folder.join("recipes")).unwrap();
+    std::fs::write(folder.join("recipes/form-page.toml"), example.split_once("```").unwrap().0).unwrap();
+    let recipes = Recipes::read(folder).unwrap();
+    Fleet { store, authority, limits, recipes }
 }
 
 /// What a failed run must leave as it was.
@@ -53,7 +59,9 @@ async fn ending(fleet: &Fleet, model: Model, fault: Option<Fault>) -> String {
     let password = if fault == Some(Fault::Locks) { "wrong" } else { PASSWORD };
     // These let nobody sign in over plain HTTP.
     let url = match model {
-        Model::Bosch | Model::Mobotix | Model::Reolink | Model::Synology => camera.https_url(),
+        Model::Bosch | Model::FormPage | Model::Mobotix | Model::Reolink | Model::Synology => {
+            camera.https_url()
+        }
         _ => camera.http_url(),
     };
     let order = Order {

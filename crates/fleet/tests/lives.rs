@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use authority::{Founding, New};
 use camera_sim::{Camera, Fault, Model, Options};
-use devices::{Before, Credentials, DeviceInfo};
+use devices::{Before, Credentials, DeviceInfo, Recipes};
 use domain::{AltName, EnrolmentState, Finding, KeyTransport, StepState, Verdict};
 use fleet::{Error, Fleet, Limits, Order, Outcome};
 use pki::{KeyKind, Permitted};
@@ -63,7 +63,7 @@ impl Site {
         let (authority, _) = new.found(&store).await.unwrap();
         let patience = Duration::from_secs(5);
         let limits = Limits { verify: patience, restart: patience, ..Limits::default() };
-        Site { folder, fleet: Fleet { store, authority, limits } }
+        Site { folder, fleet: Fleet { store, authority, limits, recipes: Recipes::default() } }
     }
 
     async fn secure(&self, target: &str, change: impl FnOnce(&mut Order)) -> Outcome {
@@ -733,4 +733,54 @@ async fn an_account_that_a_nas_does_not_let_in_is_told_why() {
         assert_eq!(camera.state().logins_refused, 0);
         camera.stop().await;
     }
+}
+
+/// A site with the recipe of the page for installers.
+async fn site_with_recipe() -> Site {
+    let mut site = Site::new().await;
+    let (_, example) = include_str!("../../../docs/recipes.md").split_once("```toml\n").unwrap();
+    let folder = site.folder.path();
+    std::fs::create_dir(folder.join("recipes")).unwrap();
+    std::fs::write(folder.join("recipes/form-page.toml"), example.split_once("```").unwrap().0).unwrap();
+    site.fleet.recipes = Recipes::read(folder).unwrap();
+    site
+}
+
+#[tokio::test]
+async fn a_recipe_of_the_operator_serves_a_camera_that_nobody_knows() {
+    let site = site_with_recipe().await;
+    let camera = camera(Model::FormPage, |_| ()).await;
+    // Nobody can read the password along, or it is not sent.
+    let plain = site.secure(&camera.http_url(), |o| o.consent = true).await;
+    let in_clear = Error::Device(devices::Error::PasswordInClear { host: "127.0.0.1".into() });
+    assert_eq!(plain.error, Some(in_clear));
+    assert_eq!(camera.state().count("POST /login"), 0);
+
+    let refused = site.secure(&camera.https_url(), |_| ()).await;
+    assert!(has(&refused, |f| matches!(f, Finding::OneSlot)), "{refused:?}");
+    assert_eq!(camera.state().count("POST /security/key"), 0);
+    for round in 0..3 {
+        let done = site.secure(&camera.https_url(), |o| (o.consent, o.disable_http) = (true, true)).await;
+        assert!(done.is_done(), "{round}: {:?} {:?}", done.error, done.findings);
+        assert_eq!(done.driver.as_deref(), Some("recipe:form-page"));
+        assert_eq!(done.key_transport, Some(KeyTransport::PinnedTls));
+        assert!(has(&done, |f| matches!(f, Finding::Restarts)));
+        let state = camera.state();
+        assert!(!state.http_on && state.https_on);
+        assert_eq!((state.restarts, state.logins_refused, state.basic_credentials), (round + 1, 0, 0));
+        site.age(20).await;
+    }
+    camera.stop().await;
+}
+
+#[tokio::test]
+async fn a_login_form_gets_a_wrong_password_once() {
+    let site = site_with_recipe().await;
+    let camera = camera(Model::FormPage, |_| ()).await;
+    let wrong =
+        site.secure(&camera.https_url(), |o| o.credentials.password = Zeroizing::new("no".into())).await;
+    let refused = Error::Device(devices::Error::WrongPassword { user: "admin".into() });
+    assert_eq!((wrong.error, camera.state().logins_refused), (Some(refused), 1));
+    assert_eq!(camera.state().count("POST /login"), 1);
+    camera.stop().await;
 }

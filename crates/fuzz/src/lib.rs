@@ -20,7 +20,7 @@ use time::macros::datetime;
 pub type Target = fn(&[u8]);
 
 /// Each target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("announcement", announcement),
     ("certificate", certificate),
     ("import", import),
@@ -30,6 +30,7 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("policy", policy),
     ("private_key", private_key),
     ("probe_matches", probe_matches),
+    ("recipe", recipe),
     ("request", request),
     ("wishes", wishes),
 ];
@@ -137,6 +138,21 @@ pub fn private_key(bytes: &[u8]) {
     for key in PrivateKey::read_all(bytes, Some(PASSPHRASE)).into_iter().flatten().flatten() {
         let again = key.to_pkcs8().and_then(|der| PrivateKey::read(&der, None));
         assert_eq!(again.and_then(|key| key.public_key()), key.public_key());
+    }
+}
+
+/// A recipe, and after a zero byte the page of a device: a mistake is on a line of the recipe, and nothing longer comes out of
+/// a page than is in it.
+pub fn recipe(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == 0);
+    let (recipe, page) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let page = String::from_utf8_lossy(page);
+    match devices::try_recipe(recipe, &page) {
+        Ok(longest) => assert!(longest <= page.len(), "{longest}"),
+        Err(devices::RecipeError::RecipeFile { line, .. }) => {
+            assert!((1..=recipe.split(|byte| *byte == b'\n').count()).contains(&line), "{line}");
+        }
+        Err(_) => {}
     }
 }
 

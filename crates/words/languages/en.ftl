@@ -401,6 +401,27 @@ policy-unreadable = { $file } cannot be read: { $reason }.
     .fix = Check its permissions, or remove it: without it the defaults hold.
 policy-too-large = { $file } is too large; at most { $limit } bytes are read.
     .fix = Shorten it: a range or a domain stands for all that is in it.
+recipe-file = { $file }, line { $line }: { $mistake }
+    .fix = Correct that line, or move the file out of the folder. docs/recipes.md tells what a recipe may say.
+recipe-syntax = this cannot be read: { $detail }.
+recipe-unknown-key = { $key } is not known here. Allowed are { $allowed }.
+recipe-name = this is no name of a recipe. Allowed are small letters, digits and hyphens, 40 at most.
+recipe-path = this is no path on the device. It begins with one slash and is written as it stands in a URL; scheme and host are not given, since there is one device.
+recipe-field = this is no name of a form's field or of its file. Allowed are 1 to 100 characters without quotation marks.
+recipe-key-kinds = these are not kinds of key. Allowed are rsa-2048, rsa-3072 and p256, one at least.
+recipe-signs = nothing here tells this device from others. Give server, realm or body.
+recipe-upload = an upload has either field and file_name, for one PEM file with everything, or a list of files, each in [[upload.file]].
+recipe-files = the private key and the certificate are not both uploaded.
+recipe-value = this is no value. Allowed are {"{"} input = "name" {"}"} and {"{"} after = "text", until = "text" {"}"}.
+recipe-switch = this is no switch. Allowed are {"{"} checkbox = "name" {"}"} and {"{"} text = "text" {"}"}.
+recipe-unreadable = { $file } cannot be read: { $reason }.
+    .fix = Check its permissions, or remove it.
+recipe-too-large = { $file } is too large; at most { $limit } bytes are read.
+    .fix = A recipe is a page or two of text. Move what is none out of the folder.
+too-many-recipes = { $folder } has more than { $limit } recipes.
+    .fix = Move those that no device here needs out of the folder.
+recipe-twice = { $file } holds the recipe { $name }, and so does another file.
+    .fix = Give one of them another name.
 no-constraints = The root has no name constraints: whoever steals its key can speak for any web site.
 passphrase-short = The passphrase is short: whoever steals this machine's disk can try many.
     .fix = Choose one of several words.

@@ -362,14 +362,15 @@ impl Synology {
             files.push(file("inter_cert", "issuers.pem", &issuers));
         }
         // The part `as_default` counts as yes whatever is in it. Here yes is meant.
-        let fields = [("id", id), ("desc", mark), ("as_default", "true")];
+        let fields = [("id", id), ("desc", mark), ("as_default", "true")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let token = login.token.as_ref().and_then(|token| token.to_str().ok()).unwrap_or_default();
         let place = self.session.http().place(&format!(
             "/webapi/{ENTRY}?api=SYNO.Core.Certificate&method=import&version=1&SynoToken={}&_sid={}",
             percent_encoded(token),
             percent_encoded(&login.sid)
         ));
-        let mut request = form::upload_all(place, &files, &fields)?;
+        let mut request = form::upload_all(place, &fields, &files)?;
         request.operation = "import".to_owned();
         match self.send(login, &request).await? {
             Ok(_) => {}
