@@ -405,3 +405,49 @@ async fn a_camera_that_hangs_takes_no_longer_than_allowed() {
     assert_eq!(find(&endpoint, &limits, &Recipes::default(), credentials("x")).await.unwrap_err(), timed_out);
     camera.stop().await;
 }
+
+/// A NAS, met over its own HTTPS: it comes back to what it was over the key that it got in between, and the way back
+/// learns the key that only the first contact had seen.
+#[tokio::test]
+async fn a_nas_comes_back_over_the_key_that_it_was_given() {
+    let authority = Authority::new();
+    let nas = camera(Model::Synology, |_| ()).await;
+    let was = lasting(nas.state());
+    let speak = async || {
+        let pin = PublicKeyPin::of_certificate(nas.state().served_leaf().unwrap());
+        let port = nas.https_address().port();
+        let endpoint = Endpoint { host: "127.0.0.1".parse().unwrap(), port, pin };
+        let found = find(&endpoint, &Limits::default(), credentials("open sesame")).await.unwrap();
+        assert_eq!(found.driver(), "synology");
+        found.connect()
+    };
+    let mut driver = speak().await;
+    let before = driver.note().await.unwrap();
+    assert_eq!((before.certificates.len(), before.in_use.len()), (1, 1));
+    let parcel = authority.with_key();
+    driver.install(MARK, &parcel.package()).await.unwrap();
+    let state = nas.wait_for(|state| state.restarts == 1 && state.https_on && state.http_on).await;
+    assert_eq!(state.served_chain, [parcel.certificate.as_slice(), &parcel.issuers[0]]);
+    assert!(!driver.met_another_key());
+
+    let mut driver = speak().await;
+    for round in 0..2 {
+        driver.roll_back(MARK, &before).await.unwrap();
+        assert!(driver.met_another_key(), "{round}");
+        assert_eq!(State { restarts: 0, ..lasting(nas.state()) }, was, "{round}");
+    }
+
+    // In the place of an earlier one of ours there is no way back, and what is shown stays.
+    let mut driver = speak().await;
+    driver.install("camlock-1", &authority.with_key().package()).await.unwrap();
+    nas.wait_for(|state| state.restarts == 2 && state.https_on && state.http_on).await;
+    let before = driver.note().await.unwrap();
+    let renewed = authority.with_key();
+    driver.install("camlock-2", &renewed.package()).await.unwrap();
+    nas.wait_for(|state| state.restarts == 3 && state.https_on && state.http_on).await;
+    let undone = driver.roll_back("camlock-2", &before).await;
+    assert!(matches!(undone, Err(Error::CannotUndo { .. })), "{undone:?}");
+    assert_eq!(nas.state().served_leaf(), Some(renewed.certificate.as_slice()));
+    assert_eq!(nas.state().certificates.len(), 2);
+    nas.stop().await;
+}

@@ -64,7 +64,7 @@ fn recognise(answer: &Answer) -> Option<Abilities> {
 }
 
 fn connect(session: Session) -> Box<dyn Driver> {
-    Box::new(Synology { session, met_another_key: false })
+    Box::new(Synology { session, met_another_key: false, restarts_until: None })
 }
 
 /// Where the login is and its newest version, of what the device says to [`probe`].
@@ -97,6 +97,8 @@ fn said(answer: &Answer) -> Option<Result<Value, i64>> {
 struct Synology {
     session: Session,
     met_another_key: bool,
+    /// Until then its web server may start again, at a moment of its own: it was given a certificate.
+    restarts_until: Option<Instant>,
 }
 
 /// Who is logged in, as every later request says it.
@@ -195,7 +197,14 @@ impl Synology {
         let by = self.session.for_login()?.clone();
         let http = self.session.http();
         let question = probe(http);
-        let answer = http.send(&question, None).await?;
+        let answer = loop {
+            match http.send(&question, None).await {
+                Err(e) if e.is_of_connection() && self.restarts_until.is_some_and(|t| Instant::now() < t) => {
+                }
+                other => break other?,
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
         let Some((path, version)) = login_api(&answer) else {
             return Err(question.unexpected(&format!("HTTP {}, {}", answer.status, answer.text())));
         };
@@ -377,6 +386,7 @@ impl Synology {
             Err(NO_ADMINISTRATOR) => return Err(self.session.not_allowed("import")),
             Err(code) => return Err(refused("import", code)),
         }
+        self.restarts_until = Some(Instant::now() + self.session.http().limits.restart);
         let now = self.list_again(login, false).await?;
         let Some(ours) = now.iter().find(|c| c.desc == mark).map(|c| c.id.clone()) else {
             return Err(request.unexpected("it says done, and the certificate is not in its list"));
