@@ -417,7 +417,7 @@ impl Run<'_> {
         {
             self.outcome.findings.push(Finding::NotTidied { reason: reason(&e) });
         }
-        let mut report = self.look(ours.port).await;
+        let mut report = self.look_until_met(ours.port, session.patience).await;
         // Before HTTP goes off: after that only the ledger tells a later run where the device is.
         self.settle(session.device_id, &ours, &report).await?;
         if self.order.enable_http {
@@ -531,6 +531,20 @@ impl Run<'_> {
 
     pub(crate) async fn look(&self, port: u16) -> Report {
         contact::look(self.fleet, &self.order.target, port).await
+    }
+
+    /// Looks until HTTPS answers, or patience ends: a web server may start again once more, for what was removed, say.
+    async fn look_until_met(&self, port: u16, patience: Duration) -> Report {
+        let deadline = Instant::now() + patience;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let report = self.look(port).await;
+            if report.leaf.is_some() || Instant::now() >= deadline {
+                return report;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
     }
 
     /// Looks until the device serves `leaf`, or patience ends. What was seen last.
