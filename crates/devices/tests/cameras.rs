@@ -417,7 +417,9 @@ async fn a_nas_comes_back_over_the_key_that_it_was_given() {
         let pin = PublicKeyPin::of_certificate(nas.state().served_leaf().unwrap());
         let port = nas.https_address().port();
         let endpoint = Endpoint { host: "127.0.0.1".parse().unwrap(), port, pin };
-        let found = find(&endpoint, &Limits::default(), credentials("open sesame")).await.unwrap();
+        let found = find(&endpoint, &Limits::default(), &Recipes::default(), credentials("open sesame"))
+            .await
+            .unwrap();
         assert_eq!(found.driver(), "synology");
         found.connect()
     };
