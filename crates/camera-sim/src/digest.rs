@@ -130,13 +130,16 @@ impl Guard {
         true
     }
 
-    /// Judges another proof of the user, such as a UsernameToken.
+    /// Judges a proof of the user, whatever it is. A locked account is asked nothing.
     pub(crate) fn judge(&mut self, user: &str, is_right: impl FnOnce(&str) -> bool) -> Login {
-        if !self.locked && user == self.user && is_right(&self.password) {
+        if self.locked {
+            return Login::Refused;
+        }
+        if user == self.user && is_right(&self.password) {
             return Login::Accepted;
         }
         self.logins_refused = self.logins_refused.saturating_add(1);
-        self.locked |= self.locks && self.logins_refused >= LOCK_AFTER;
+        self.locked = self.locks && self.logins_refused >= LOCK_AFTER;
         Login::Refused
     }
 
@@ -155,13 +158,14 @@ impl Guard {
         if !answer.fits(self.realm, &self.opaque, target, self.algorithm()) {
             return Login::Refused;
         }
-        let expected = answer.expected(method, self.realm, &self.password, self.sha256);
-        if answer.username != self.user || !answer.response.eq_ignore_ascii_case(&expected) {
-            self.logins_refused = self.logins_refused.saturating_add(1);
-            self.locked = self.locks && self.logins_refused >= LOCK_AFTER;
-            return Login::Refused;
+        let (realm, sha256) = (self.realm, self.sha256);
+        let is_right = |password: &str| {
+            answer.response.eq_ignore_ascii_case(&answer.expected(method, realm, password, sha256))
+        };
+        match self.judge(&answer.username, is_right) {
+            Login::Accepted => self.spend(&answer.nonce, answer.count, now),
+            refused => refused,
         }
-        self.spend(&answer.nonce, answer.count, now)
     }
 
     /// Judges the `Authorization` header of a request that came over TLS, where the camera asks for Basic (RFC 7617).
@@ -170,31 +174,17 @@ impl Guard {
         use base64::Engine as _;
         let Some(header) = header else { return Login::Absent };
         let Some(("Basic", pair)) = header.split_once(' ') else { return Login::Refused };
-        if self.locked {
-            return Login::Refused;
-        }
-        let given = base64::engine::general_purpose::STANDARD.decode(pair).unwrap_or_default();
-        if given == format!("{}:{}", self.user, self.password).into_bytes() {
-            return Login::Accepted;
-        }
-        self.logins_refused = self.logins_refused.saturating_add(1);
-        self.locked = self.locks && self.logins_refused >= LOCK_AFTER;
-        Login::Refused
+        let pair = base64::engine::general_purpose::STANDARD.decode(pair).unwrap_or_default();
+        let pair = String::from_utf8(pair).unwrap_or_default();
+        let (user, given) = pair.split_once(':').unwrap_or_default();
+        self.judge(user, |password| given == password)
     }
 
     /// Judges a login with user and password as they are.
     #[cfg(feature = "makers")]
     pub(crate) fn check_plain(&mut self, user: &str, password: &str, in_tls: bool) -> bool {
         self.basic_credentials = self.basic_credentials.saturating_add(u32::from(!in_tls));
-        if self.locked {
-            return false;
-        }
-        let is_right = user == self.user && password == self.password;
-        if !is_right {
-            self.logins_refused = self.logins_refused.saturating_add(1);
-            self.locked = self.locks && self.logins_refused >= LOCK_AFTER;
-        }
-        is_right
+        self.judge(user, |known| password == known) == Login::Accepted
     }
 
     /// Uses a nonce once, if it may still be used.

@@ -60,7 +60,8 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
     };
     let progress = Progress::new();
     let mut devices = Devices::default();
-    if find.targets.is_empty() && find.list.is_none() {
+    let listens = find.targets.is_empty() && find.list.is_none();
+    if listens {
         // Whoever this computer spoke to lately is near.
         ranges.extend(neighbours().into_keys());
         listen(&mut devices, &progress).await?;
@@ -95,10 +96,7 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
     } else {
         print(&table(&met).to_string());
     }
-    if find.targets.is_empty()
-        && find.list.is_none()
-        && !met.iter().any(|d| d.by.iter().any(|by| *by != By::Port))
-    {
+    if listens && !met.iter().any(|device| device.seen.by.iter().any(|by| *by != By::Port)) {
         talk::warn(&json!({"code": "multicast-silent"}));
     }
     Ok(true)
@@ -140,7 +138,7 @@ async fn sweep(devices: &mut Devices, addresses: Vec<Ipv4Addr>, progress: &Progr
 }
 
 /// What was seen of one device, or of one address of it.
-#[derive(Clone)]
+#[derive(Default)]
 struct Seen {
     hosts: BTreeSet<AltName>,
     ports: BTreeSet<u16>,
@@ -171,7 +169,7 @@ impl Devices {
             // No honest address has so many behind it.
             None if here >= AT_ADDRESS_MAX || self.0.len() >= DEVICES_MAX => return,
             None => {
-                self.0.push(Seen::new());
+                self.0.push(Seen::default());
                 self.0.len() - 1
             }
         };
@@ -247,27 +245,11 @@ impl Devices {
     /// Those that the operator named, whether they gave a sign of life or not.
     fn name(&mut self, targets: Vec<Target>) {
         for target in targets {
-            let mut seen = Seen::new();
+            let mut seen = Seen::default();
             seen.hosts.insert(target.host.clone());
             seen.ports.extend(target.port);
             seen.target = Some(target);
             self.0.push(seen);
-        }
-    }
-}
-
-impl Seen {
-    fn new() -> Seen {
-        Seen {
-            hosts: BTreeSet::new(),
-            ports: BTreeSet::new(),
-            by: BTreeSet::new(),
-            id: None,
-            name: None,
-            model: None,
-            elsewhere: None,
-            mac: None,
-            target: None,
         }
     }
 }
@@ -280,7 +262,6 @@ struct Met {
     port: u16,
     driver: Option<String>,
     report: Report,
-    by: BTreeSet<By>,
 }
 
 /// Asks all of them, some at once; told as they come, in order of their addresses at the end.
@@ -353,8 +334,7 @@ async fn meet(seen: Seen, options: &Options, recipes: &Recipes) -> Option<Met> {
     {
         return None;
     }
-    let by = seen.by.clone();
-    Some(Met { seen, host, port: spoken_at, driver, report, by })
+    Some(Met { seen, host, port: spoken_at, driver, report })
 }
 
 /// The device as a browser would open it.
@@ -415,7 +395,7 @@ impl Met {
             "mac": self.seen.mac,
             "id": self.seen.id,
             "announces": self.seen.elsewhere,
-            "seen_by": self.by,
+            "seen_by": self.seen.by,
             "driver": self.driver,
             "verdict": self.report.verdict,
             "chromium": self.report.chromium,

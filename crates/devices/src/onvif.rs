@@ -237,20 +237,11 @@ impl Onvif {
         Ok(port)
     }
 
-    /// Switches plain HTTP off.
-    pub(crate) async fn disable_http(&mut self) -> Result<(), Error> {
+    /// Switches plain HTTP on or off.
+    pub(crate) async fn switch_http(&mut self, on: bool) -> Result<(), Error> {
         let now = self.protocols().await?.http;
-        if now.enabled {
-            self.set_protocol("HTTP", &Protocol { enabled: false, ..now }).await?;
-        }
-        Ok(())
-    }
-
-    /// Switches plain HTTP on.
-    pub(crate) async fn enable_http(&mut self) -> Result<(), Error> {
-        let now = self.protocols().await?.http;
-        if !now.enabled {
-            self.set_protocol("HTTP", &Protocol { enabled: true, ..now }).await?;
+        if now.enabled != on {
+            self.set_protocol("HTTP", &Protocol { enabled: on, ..now }).await?;
         }
         Ok(())
     }
@@ -258,11 +249,8 @@ impl Onvif {
     /// SetUser, with the level that this user has: what is left out would be taken away.
     pub(crate) async fn set_password(&mut self, new: &Zeroizing<String>) -> Result<(), Error> {
         const OPERATION: &str = "SetUser";
-        if self.session.http().scheme() == "http" {
-            return Err(Error::PasswordInClear { host: self.host().to_owned() });
-        }
+        let user = self.session.for_login()?.user.clone();
         let users = self.call(Service::Device, "GetUsers", "").await?;
-        let user = self.session.user().to_owned();
         let known = users.all(TDS, "User").find(|known| known.text_of(TT, "Username") == Some(&user));
         let level = known.and_then(|known| known.text_of(TT, "UserLevel")).unwrap_or("Administrator");
         let arguments = Zeroizing::new(

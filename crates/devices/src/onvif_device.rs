@@ -92,7 +92,7 @@ impl Driver for OnvifDevice {
     }
 
     async fn enable_http(&mut self) -> Result<(), Error> {
-        self.onvif.enable_http().await
+        self.onvif.switch_http(true).await
     }
 
     async fn set_password(&mut self, new: &Zeroizing<String>) -> Result<(), Error> {
@@ -100,7 +100,7 @@ impl Driver for OnvifDevice {
     }
 
     async fn disable_http(&mut self) -> Result<(), Error> {
-        self.onvif.disable_http().await
+        self.onvif.switch_http(false).await
     }
 }
 

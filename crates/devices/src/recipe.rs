@@ -541,7 +541,7 @@ impl RecipeDriver {
         let text = said(&answer);
         let refused = login.refused.as_ref().and_then(|r| page::between(&text, &r.after, &r.until));
         if answer.status.is_server_error() {
-            return Err(self.session.end(request.unexpected(&format!("HTTP {}", answer.status))));
+            return Err(self.session.refuse(request.unexpected(&format!("HTTP {}", answer.status))));
         }
         let is_let_in = (answer.status.is_success() || answer.status.is_redirection())
             && refused.is_none()

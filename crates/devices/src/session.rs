@@ -47,10 +47,6 @@ impl Session {
         &self.http
     }
 
-    pub(crate) fn user(&self) -> &str {
-        &self.credentials.user
-    }
-
     /// Whether a challenge was met; without one the device answered without asking who is there.
     pub(crate) fn challenged(&self) -> bool {
         self.way.is_some()
@@ -98,7 +94,7 @@ impl Session {
                 return self.accepted(request, answer);
             }
         }
-        Err(self.refuse(Error::WrongPassword { user: self.credentials.user.clone() }))
+        Err(self.wrong_password())
     }
 
     /// Sends a request that proves in its own body who sends it, as `make` writes it. `is_refused` reads from the answer
@@ -119,7 +115,7 @@ impl Session {
         }
         Err(match self.proven {
             true => self.not_allowed(&request.operation),
-            false => self.refuse(Error::WrongPassword { user: self.credentials.user.clone() }),
+            false => self.wrong_password(),
         })
     }
 
@@ -128,9 +124,7 @@ impl Session {
     pub(crate) fn for_login(&self) -> Result<&Credentials, Error> {
         match &self.refused {
             Some(refused) => Err(refused.clone()),
-            None if self.http.scheme() == "http" => {
-                Err(Error::PasswordInClear { host: self.http.host.clone() })
-            }
+            None if !self.http.is_pinned() => Err(Error::PasswordInClear { host: self.http.host.clone() }),
             None => Ok(&self.credentials),
         }
     }
@@ -138,11 +132,6 @@ impl Session {
     /// Sends this with every request from now on; empty for nothing.
     pub(crate) fn set_cookie(&mut self, cookie: &str) {
         self.http.set_cookie(cookie);
-    }
-
-    /// From here on nothing is sent any more, for this reason.
-    pub(crate) fn end(&mut self, reason: Error) -> Error {
-        self.refuse(reason)
     }
 
     /// The error for a login that was refused. From here on nothing is sent any more.
@@ -170,7 +159,7 @@ impl Session {
         // A user name that cannot stand in a header is no user of the device.
         match header {
             Some(header) => self.http.send(request, Some(header)).await,
-            None => Err(self.refuse(Error::WrongPassword { user: self.credentials.user.clone() })),
+            None => Err(self.wrong_password()),
         }
     }
 

@@ -11,7 +11,6 @@ use devices::{Before, Credentials};
 use domain::{EnrolmentState, Finding, KeyTransport, Report, Scheme, Step, Target, Verdict};
 use pki::{KeyKind, PrivateKey};
 use store::{EnrolmentRow, NewDevice};
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -103,7 +102,8 @@ impl Run<'_> {
         }
         let file = file.display().to_string();
         self.journal.wait(&Said::WaitsForHand { page, file }).await?;
-        let report = self.watch_for(&serial, port, hand.wait).await;
+        let is_there = |report: &Report| report.certificate.as_ref().is_some_and(|c| c.serial == serial);
+        let report = self.look_until(port, hand.wait, is_there).await;
         let served = report.certificate.as_ref().filter(|c| c.serial == serial);
         let row = match served {
             Some(served) => self.fleet.store.issued(&served.serial, &served.sha256).await?,
@@ -170,21 +170,6 @@ impl Run<'_> {
         }
         self.journal.done(&Said::PackagedFile { file: file.display().to_string() }).await?;
         Ok((serial, file))
-    }
-
-    /// Looks again and again until the device serves the certificate of that serial number, or time is up.
-    async fn watch_for(&self, serial: &str, port: u16, patience: Duration) -> Report {
-        const PAUSE: Duration = Duration::from_secs(2);
-        let deadline = Instant::now() + patience;
-        loop {
-            let report = self.look(port).await;
-            let served = report.certificate.as_ref().is_some_and(|c| c.serial == serial);
-            let rest = deadline.saturating_duration_since(Instant::now());
-            if served || rest.is_zero() {
-                return report;
-            }
-            tokio::time::sleep(PAUSE.min(rest)).await;
-        }
     }
 }
 

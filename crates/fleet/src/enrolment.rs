@@ -417,7 +417,9 @@ impl Run<'_> {
         {
             self.outcome.findings.push(Finding::NotTidied { reason: reason(&e) });
         }
-        let mut report = self.look_until_met(ours.port, session.patience).await;
+        // A web server may start again once more, for what was removed, say.
+        let answers = |report: &Report| report.leaf.is_some();
+        let mut report = self.look_until(ours.port, session.patience, answers).await;
         // Before HTTP goes off: after that only the ledger tells a later run where the device is.
         self.settle(session.device_id, &ours, &report).await?;
         if self.order.enable_http {
@@ -533,28 +535,24 @@ impl Run<'_> {
         contact::look(self.fleet, &self.order.target, port).await
     }
 
-    /// Looks until HTTPS answers, or patience ends: a web server may start again once more, for what was removed, say.
-    async fn look_until_met(&self, port: u16, patience: Duration) -> Report {
-        let deadline = Instant::now() + patience;
-        let mut pause = Duration::from_millis(50);
-        loop {
-            let report = self.look(port).await;
-            if report.leaf.is_some() || Instant::now() >= deadline {
-                return report;
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
-        }
-    }
-
     /// Looks until the device serves `leaf`, or patience ends. What was seen last.
     pub(crate) async fn wait_for(&self, leaf: &Certificate, port: u16, patience: Duration) -> Report {
+        let served = |report: &Report| report.certificate.as_ref().is_some_and(|c| c.sha256 == leaf.sha256());
+        self.look_until(port, patience, served).await
+    }
+
+    /// Looks until what is seen is what was waited for, or patience ends; ever less often. What was seen last.
+    pub(crate) async fn look_until(
+        &self,
+        port: u16,
+        patience: Duration,
+        is_it: impl Fn(&Report) -> bool,
+    ) -> Report {
         let deadline = Instant::now() + patience;
         let mut pause = Duration::from_millis(20);
         loop {
             let report = self.look(port).await;
-            let served = report.certificate.as_ref().is_some_and(|c| c.sha256 == leaf.sha256());
-            if served || Instant::now() >= deadline {
+            if is_it(&report) || Instant::now() >= deadline {
                 return report;
             }
             tokio::time::sleep(pause).await;

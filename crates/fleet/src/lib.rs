@@ -188,10 +188,11 @@ impl Fleet {
 
     /// The devices in the ledger that [`Fleet::secure`] has something to do for, as far as the ledger knows: their last
     /// look was not secure (an enrolment failed or never ended), or their certificate is due for renewal, revoked, or
-    /// that of an authority before the present one. By name. A device that never let us in is not in the ledger.
+    /// that of an authority before the present one. By name; without those that are served by hand.
     pub async fn due(&self) -> Result<Vec<DeviceRow>, Error> {
         let mut due = Vec::new();
-        for device in self.store.devices(None).await? {
+        let devices = self.store.devices(None).await?;
+        for device in devices.into_iter().filter(|device| device.driver != BY_HAND) {
             let certificate = match &device.serial {
                 Some(serial) => self.store.certificate(serial).await?,
                 None => None,
@@ -199,9 +200,6 @@ impl Fleet {
             let is_fresh =
                 certificate.is_some_and(|c| !enrolment::is_due(&c) && self.authority.stands_behind(&c));
             let has_left = !self.store.unfinished_enrolments(device.id).await?.is_empty();
-            if device.driver == BY_HAND {
-                continue;
-            }
             if device.verdict != Verdict::Secure || !is_fresh || has_left {
                 due.push(device);
             }

@@ -1,19 +1,18 @@
 //! Enrolments by hand: Camlock makes the package, a person carries it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod common;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use authority::{Founding, New};
 use camera_sim::{Camera, Model, Options};
 use devices::{Credentials, Endpoint, Package, Recipes};
 use domain::{EnrolmentState, Finding, KeyTransport, Step, StepState, Verdict};
 use fleet::{Error, Fleet, HandOrder, Limits, Order, Outcome};
-use pki::{KeyKind, Permitted, pem};
-use store::Store;
-use time::OffsetDateTime;
+use pki::pem;
 use zeroize::Zeroizing;
 
 struct Site {
@@ -24,22 +23,8 @@ struct Site {
 impl Site {
     async fn new() -> Site {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(folder.path()).await.unwrap();
-        let mut permitted = Permitted::local(None);
-        permitted.permit("127.0.0.1").unwrap();
-        let founding = Founding {
-            site: "Test".into(),
-            key: KeyKind::P256,
-            permitted,
-            constrained: true,
-            two_tier: false,
-        };
-        let new = New::make(founding, "a passphrase", OffsetDateTime::now_utc()).await.unwrap();
-        let (authority, _) = new.found(&store).await.unwrap();
-        Site {
-            folder,
-            fleet: Fleet { store, authority, limits: Limits::default(), recipes: Recipes::default() },
-        }
+        let fleet = common::site(folder.path(), false, Limits::default(), Recipes::default()).await;
+        Site { folder, fleet }
     }
 
     fn file(&self, serial: &str) -> PathBuf {

@@ -4,17 +4,15 @@
 //! After a change that is meant, `CAMLOCK_WRITE=1 cargo test -p fleet --test conformance` writes the table anew.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod common;
+
 use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc, time::Duration};
 
-use authority::{Founding, New};
 use camera_sim::{Camera, Fault, Model, Options, State};
 use clap::ValueEnum;
 use devices::{Credentials, Recipes};
 use domain::{Finding, Verdict};
 use fleet::{Fleet, Limits, Order, Outcome};
-use pki::{KeyKind, Permitted};
-use store::Store;
-use time::OffsetDateTime;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 use zeroize::Zeroizing;
 
@@ -23,13 +21,6 @@ const PASSWORD: &str = "open sesame";
 const PATIENCE: Duration = Duration::from_secs(90);
 
 async fn site(folder: &Path, two_tier: bool) -> Fleet {
-    let store = Store::create(folder).await.unwrap();
-    let mut permitted = Permitted::local(None);
-    permitted.permit("127.0.0.1").unwrap();
-    let founding =
-        Founding { site: "Test".into(), key: KeyKind::P256, permitted, constrained: true, two_tier };
-    let new = New::make(founding, "a passphrase", OffsetDateTime::now_utc()).await.unwrap();
-    let (authority, _) = new.found(&store).await.unwrap();
     let mut limits = Limits { verify: Duration::from_secs(15), ..Limits::default() };
     limits.device.answer = Duration::from_secs(4);
     // A simulated restart takes a second.
@@ -40,7 +31,7 @@ async fn site(folder: &Path, two_tier: bool) -> Fleet {
     std::fs::create_dir(folder.join("recipes")).unwrap();
     std::fs::write(folder.join("recipes/form-page.toml"), example.split_once("```").unwrap().0).unwrap();
     let recipes = Recipes::read(folder).unwrap();
-    Fleet { store, authority, limits, recipes }
+    common::site(folder, two_tier, limits, recipes).await
 }
 
 /// What a failed run must leave as it was.

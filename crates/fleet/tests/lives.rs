@@ -1,15 +1,15 @@
 //! Enrolments over a camera's life: renewals, what earlier runs left, ways back. Against simulated cameras.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod common;
+
 use std::time::Duration;
 
-use authority::{Founding, New};
 use camera_sim::{Camera, Fault, Model, Options};
 use devices::{Before, Credentials, DeviceInfo, Recipes};
 use domain::{AltName, EnrolmentState, Finding, KeyTransport, StepState, Verdict};
 use fleet::{Error, Fleet, Limits, Order, Outcome};
-use pki::{KeyKind, Permitted};
-use store::{NewDevice, Store};
+use store::NewDevice;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -48,22 +48,10 @@ struct Site {
 impl Site {
     async fn new() -> Site {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(folder.path()).await.unwrap();
-        let mut permitted = Permitted::local(None);
-        permitted.permit("127.0.0.1").unwrap();
-        let founding = Founding {
-            site: "Test".into(),
-            key: KeyKind::P256,
-            permitted,
-            constrained: true,
-            two_tier: false,
-        };
-        let now = OffsetDateTime::now_utc();
-        let new = New::make(founding, "a passphrase", now).await.unwrap();
-        let (authority, _) = new.found(&store).await.unwrap();
         let patience = Duration::from_secs(5);
         let limits = Limits { verify: patience, restart: patience, ..Limits::default() };
-        Site { folder, fleet: Fleet { store, authority, limits, recipes: Recipes::default() } }
+        let fleet = common::site(folder.path(), false, limits, Recipes::default()).await;
+        Site { folder, fleet }
     }
 
     async fn secure(&self, target: &str, change: impl FnOnce(&mut Order)) -> Outcome {

@@ -1,0 +1,23 @@
+//! What the tests of `fleet` share: a site of their own, for cameras on loopback.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use authority::{Founding, New};
+use devices::Recipes;
+use fleet::{Fleet, Limits};
+use pki::{KeyKind, Permitted};
+use store::Store;
+use time::OffsetDateTime;
+
+/// A ledger and an authority in `folder`.
+pub async fn site(folder: &Path, two_tier: bool, limits: Limits, recipes: Recipes) -> Fleet {
+    let store = Store::create(folder).await.unwrap();
+    let mut permitted = Permitted::local(None);
+    permitted.permit("127.0.0.1").unwrap();
+    let founding =
+        Founding { site: "Test".into(), key: KeyKind::P256, permitted, constrained: true, two_tier };
+    let new = New::make(founding, "a passphrase", OffsetDateTime::now_utc()).await.unwrap();
+    let (authority, _) = new.found(&store).await.unwrap();
+    Fleet { store, authority, limits, recipes }
+}
