@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rcgen::{DistinguishedName, DnType};
+use rustls::SupportedProtocolVersion;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::{Notify, watch};
 
@@ -62,6 +63,10 @@ pub(crate) struct Live {
     pub(crate) http_on: bool,
     pub(crate) https_on: bool,
     pub(crate) served: Option<Arc<Served>>,
+    /// The versions of TLS that are on.
+    pub(crate) tls: Vec<&'static SupportedProtocolVersion>,
+    /// The time server that it follows.
+    pub(crate) time_server: Option<String>,
     pub(crate) uploads_dropped: u32,
     pub(crate) restarts: u32,
     /// The operation or path whose next answer is to be held back.
@@ -117,6 +122,7 @@ impl Core {
             uses,
             options.has(Fault::Locks),
         );
+        guard.open = options.has(Fault::NoPassword);
         guard.sha256 = options.has(Fault::Sha256Digest);
         let store = match options.model {
             Model::OnvifSecurity => Store::Security(Keystore::default()),
@@ -140,6 +146,8 @@ impl Core {
             http_on: false,
             https_on: false,
             served: None,
+            tls: rustls::ALL_VERSIONS.to_vec(),
+            time_server: None,
             uploads_dropped: 0,
             restarts: 0,
             hold: None,
@@ -357,7 +365,7 @@ impl Core {
 
 impl Live {
     /// Makes what is served what is assigned.
-    fn refresh(&mut self) {
+    pub(crate) fn refresh(&mut self) {
         if self.pinned {
             return;
         }
@@ -365,7 +373,8 @@ impl Live {
         let chain = identity.as_ref().map(|(chain, _)| chain);
         if chain != self.served.as_ref().map(|served| &served.chain) {
             // A key that TLS cannot use leaves nothing to serve: the handshake fails, as it would on a camera.
-            self.served = identity.and_then(|(chain, pair)| Served::new(chain, pair).ok()).map(Arc::new);
+            let served = identity.and_then(|(chain, pair)| Served::new(chain, pair, &self.tls).ok());
+            self.served = served.map(Arc::new);
         }
     }
 

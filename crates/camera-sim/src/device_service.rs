@@ -3,12 +3,13 @@
 //! The certificate operations were dropped from the Core specification in 16.12 but are still in the WSDL. Their
 //! fault codes are those of the old text as far as it is known, and this simulator's own choice beyond that.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use roxmltree::Node;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use time::format_description::well_known::Rfc3339;
-use time::{Date, Month, PrimitiveDateTime, Time};
+use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 
 use crate::core::{Core, Store};
 use crate::device_certificates::{DeviceCertificates, Refusal};
@@ -40,11 +41,14 @@ pub(crate) fn perform(core: &Arc<Core>, base: &str, request: Node<'_, '_>) -> Re
         "GetServices" => get_services(core, base, arguments)?,
         "GetServiceCapabilities" => nothing(arguments).map(|()| CAPABILITIES.to_owned())?,
         "GetCapabilities" => get_capabilities(base, arguments)?,
+        "GetNTP" => nothing(arguments).map(|()| ntp(core))?,
+        "SetNTP" => set_ntp(core, arguments)?,
         "GetHostname" => nothing(arguments).map(|()| hostname(core))?,
         "GetDeviceInformation" => nothing(arguments).map(|()| device_information(core))?,
         "GetNetworkProtocols" => nothing(arguments).map(|()| network_protocols(core))?,
         "GetUsers" => nothing(arguments).map(|()| users(core))?,
-        "SetUser" => set_user(core, arguments)?,
+        "CreateUsers" => set_user(core, arguments, true)?,
+        "SetUser" => set_user(core, arguments, false)?,
         "SetNetworkProtocols" => {
             switch = Some(set_network_protocols(core, arguments)?);
             String::new()
@@ -97,13 +101,57 @@ fn date_and_time(core: &Core) -> String {
     )
 }
 
-/// SetSystemDateAndTime: by hand alone, since this camera asks no time server.
+fn ntp(core: &Core) -> String {
+    let server = core.look(|live| live.time_server.clone());
+    let manual = server.map(|server| {
+        let (kind, name) = match server.parse() {
+            Ok(IpAddr::V4(_)) => ("IPv4", "tt:IPv4Address"),
+            Ok(IpAddr::V6(_)) => ("IPv6", "tt:IPv6Address"),
+            Err(_) => ("DNS", "tt:DNSname"),
+        };
+        format!("<tt:NTPManual><tt:Type>{kind}</tt:Type>{}</tt:NTPManual>", element(name, server))
+    });
+    format!(
+        "<tds:NTPInformation><tt:FromDHCP>false</tt:FromDHCP>{}</tds:NTPInformation>",
+        manual.unwrap_or_default()
+    )
+}
+
+/// SetNTP, for one server.
+fn set_ntp(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let by_dhcp = soap::boolean(arguments.required("FromDHCP")?)?;
+    let manual = arguments.optional("NTPManual");
+    arguments.end()?;
+    let server = match manual {
+        Some(manual) if !by_dhcp => {
+            let mut parts = Children::of(manual, TT);
+            let name = match text(parts.required("Type")?).as_str() {
+                "IPv4" => "IPv4Address",
+                "IPv6" => "IPv6Address",
+                "DNS" => "DNSname",
+                _ => return Err(SoapFault::sender(&["InvalidArgVal"], "There is no such kind of address.")),
+            };
+            let server = text(parts.required(name)?);
+            parts.end()?;
+            Some(server)
+        }
+        _ => None,
+    };
+    core.change(|live| live.time_server = server);
+    Ok(String::new())
+}
+
+/// SetSystemDateAndTime: by hand, or by the time server, which this camera does not really ask: it knows the true time.
 fn set_date_and_time(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
     let kind = text(arguments.required("DateTimeType")?);
     soap::boolean(arguments.required("DaylightSavings")?)?;
     let _ = arguments.optional("TimeZone");
     let utc = arguments.optional("UTCDateTime");
     arguments.end()?;
+    if kind == "NTP" && core.look(|live| live.time_server.is_some()) {
+        core.set_clock(OffsetDateTime::now_utc());
+        return Ok(String::new());
+    }
     let Some(utc) = utc.filter(|_| kind == "Manual") else {
         return Err(SoapFault::invalid("NtpServerUndefined", "There is no time server."));
     };
@@ -203,19 +251,29 @@ fn device_information(core: &Core) -> String {
 }
 
 fn users(core: &Core) -> String {
-    let user = element("tt:Username", &core.options.user);
-    format!("<tds:User>{user}<tt:UserLevel>Administrator</tt:UserLevel></tds:User>")
+    let user = core.look(|live| live.guard.user().map(|user| element("tt:Username", user)));
+    user.map(|user| format!("<tds:User>{user}<tt:UserLevel>Administrator</tt:UserLevel></tds:User>"))
+        .unwrap_or_default()
 }
 
-/// SetUser, for the one account there is.
-fn set_user(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+/// CreateUsers for the one account there may be, or SetUser for the one there is.
+fn set_user(core: &Core, mut arguments: Children<'_, '_>, create: bool) -> Result<String, SoapFault> {
     let mut user = Children::of(arguments.required("User")?, TT);
     arguments.end()?;
     let name = text(user.required("Username")?);
     let password = user.optional("Password").map(text);
     let level = text(user.required("UserLevel")?);
-    if name != core.options.user {
-        return Err(SoapFault::invalid("UsernameMissing", "There is no such user."));
+    let known = core.look(|live| live.guard.user().map(str::to_owned));
+    match &known {
+        Some(_) if create => {
+            return Err(SoapFault::receiver(
+                &["OperationProhibited", "MaximumUsers"],
+                "There is a user already.",
+            ));
+        }
+        None if create => {}
+        Some(known) if *known == name => {}
+        _ => return Err(SoapFault::invalid("UsernameMissing", "There is no such user.")),
     }
     if level != "Administrator" {
         return Err(SoapFault::invalid("FixedUser", "The one user stays an administrator."));
@@ -223,7 +281,7 @@ fn set_user(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, Soap
     let Some(password) = password.filter(|password| password.len() >= 8) else {
         return Err(SoapFault::invalid("PasswordTooWeak", "A password has eight characters at least."));
     };
-    core.change(|live| live.guard.set_password(password));
+    core.change(|live| live.guard.set_account(name, password));
     Ok(String::new())
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Guard {
     uses_per_nonce: u32,
     locks: bool,
     locked: bool,
+    /// There is no account yet: whoever asks may do everything.
+    pub(crate) open: bool,
     /// SHA-256 in place of MD5.
     pub(crate) sha256: bool,
     /// Requests with a wrong user or password.
@@ -79,6 +81,7 @@ impl Guard {
             uses_per_nonce,
             locks,
             locked: false,
+            open: false,
             sha256: false,
             logins_refused: 0,
             replays_refused: 0,
@@ -86,9 +89,14 @@ impl Guard {
         }
     }
 
-    /// From now on this is the password.
-    pub(crate) fn set_password(&mut self, password: String) {
-        self.password = password;
+    /// From now on this is the account.
+    pub(crate) fn set_account(&mut self, user: String, password: String) {
+        (self.user, self.password, self.open) = (user, password, false);
+    }
+
+    /// The user of the account, if there is one.
+    pub(crate) fn user(&self) -> Option<&str> {
+        (!self.open).then_some(self.user.as_str())
     }
 
     /// Whether the account is locked.

@@ -103,6 +103,8 @@ pub(crate) struct Keystore {
     pub(crate) certificates: Vec<Certificate>,
     pub(crate) paths: Vec<Path>,
     pub(crate) assigned: Vec<String>,
+    #[cfg(feature = "makers")]
+    pub(crate) passphrases: Vec<crate::security_pkcs12::Passphrase>,
 }
 
 impl Keystore {

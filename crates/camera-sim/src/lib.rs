@@ -45,6 +45,8 @@ mod pem_page;
 mod port;
 mod random;
 mod router;
+#[cfg(feature = "makers")]
+mod security_pkcs12;
 mod security_service;
 mod server;
 mod soap;

@@ -158,6 +158,10 @@ pub enum Fault {
     NoKeyGeneration,
     /// Has no password yet, and lets everyone do everything, as ONVIF has it for a device fresh from its box.
     NoPassword,
+    /// Makes no keys and no requests: takes them in PKCS#12, with their certificates. Of before 23.12 (by its capability
+    /// names) it wants Triple DES and keeps the passphrase; else AES-128 and the passphrase along with the file.
+    #[cfg(feature = "makers")]
+    Pkcs12Alone,
     /// Answers one connection at a time, on each port; the next one waits.
     OneConnection,
     /// Starts again in the middle of the upload, which it stores, and is away for a second.
@@ -181,6 +185,8 @@ pub enum Fault {
     Sha256Digest,
     /// Each nonce is good for three requests, then stale.
     ShortNonces,
+    /// Says that a version of TLS was switched off, and it was not.
+    TlsPretended,
     /// Knows users by the UsernameToken of WS-Security alone, and takes none that is older than five seconds.
     UsernameToken,
     /// The camera's clock is twenty days behind.
@@ -197,7 +203,11 @@ impl Fault {
     pub fn fits(self, model: Model) -> bool {
         let is_onvif = matches!(model, Model::OnvifSecurity | Model::OnvifDevice);
         match self {
-            Fault::CsrKillsKey | Fault::NoKeyGeneration => model == Model::OnvifSecurity,
+            Fault::CsrKillsKey | Fault::NoKeyGeneration | Fault::TlsPretended => {
+                model == Model::OnvifSecurity
+            }
+            #[cfg(feature = "makers")]
+            Fault::Pkcs12Alone => model == Model::OnvifSecurity,
             Fault::AnnouncesElsewhere
             | Fault::FullStore
             | Fault::LocalTimeAsUtc

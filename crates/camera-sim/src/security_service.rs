@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use roxmltree::Node;
+use rustls::SupportedProtocolVersion;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -16,7 +17,11 @@ use crate::csr;
 use crate::keys::{self, Algorithm, Contents, Pair, RsaBits};
 use crate::keystore::{ASSIGNMENTS, CERTIFICATES, Certificate, KEYS, Keystore, PATHS, Refusal};
 use crate::options::{CapabilityNames, Fault, Options};
+#[cfg(feature = "makers")]
+use crate::security_pkcs12;
 use crate::soap::{self, Children, SoapFault, TAS, binary, element, optional, text};
+
+const NO_PASSPHRASES: &str = "MaximumNumberOfPassphrases=\"0\"";
 
 /// Performs one operation; gives the response element.
 pub(crate) fn perform(core: &Arc<Core>, request: Node<'_, '_>) -> Result<String, SoapFault> {
@@ -24,9 +29,7 @@ pub(crate) fn perform(core: &Arc<Core>, request: Node<'_, '_>) -> Result<String,
     let arguments = Children::of(request, TAS);
     let content = match operation {
         "GetServiceCapabilities" => nothing(arguments).map(|()| capabilities(&core.options))?,
-        "CreateRSAKeyPair" | "CreateECCKeyPair" | "CreatePKCS10CSR"
-            if core.options.has(Fault::NoKeyGeneration) =>
-        {
+        "CreateRSAKeyPair" | "CreateECCKeyPair" | "CreatePKCS10CSR" if !makes_keys(&core.options) => {
             return Err(SoapFault::unsupported(operation));
         }
         "UploadKeyPairInPKCS8" if core.options.has(Fault::NoKeyGeneration) => {
@@ -68,13 +71,33 @@ pub(crate) fn perform(core: &Arc<Core>, request: Node<'_, '_>) -> Result<String,
             let https_on = core.look(|live| live.https_on);
             on_id(core, arguments, "CertificationPathID", |store, id| store.unassign(id, https_on))?
         }
+        "GetEnabledTLSVersions" => nothing(arguments).map(|()| tls_versions(core))?,
+        "SetEnabledTLSVersions" => set_tls_versions(core, arguments)?,
         "GetAssignedServerCertificates" => {
             nothing(arguments)?;
             with_store(core, |store| Ok(path_ids(store.assigned.iter().map(String::as_str))))?
         }
+        #[cfg(feature = "makers")]
+        _ if core.options.has(Fault::Pkcs12Alone) => security_pkcs12::perform(core, request)
+            .unwrap_or_else(|| Err(SoapFault::unsupported(operation)))?,
         other => return Err(SoapFault::unsupported(other)),
     };
     Ok(format!("<tas:{operation}Response>{content}</tas:{operation}Response>"))
+}
+
+/// Whether it makes keys; otherwise it takes them.
+fn makes_keys(options: &Options) -> bool {
+    !options.has(Fault::NoKeyGeneration) && !takes_pkcs12(options)
+}
+
+#[cfg(feature = "makers")]
+fn takes_pkcs12(options: &Options) -> bool {
+    options.has(Fault::Pkcs12Alone)
+}
+
+#[cfg(not(feature = "makers"))]
+fn takes_pkcs12(_: &Options) -> bool {
+    false
 }
 
 /// The service's capabilities, as GetServiceCapabilities and GetServices tell them.
@@ -82,18 +105,21 @@ pub(crate) fn perform(core: &Arc<Core>, request: Node<'_, '_>) -> Result<String,
 /// 23.12 gave most of them new names and deprecated the old; cameras answer with either or both.
 pub(crate) fn capabilities(options: &Options) -> String {
     let (kinds, ecc) = if options.has(Fault::RsaOnly) { ("RSA", false) } else { ("RSA ECC", true) };
-    let makes = !options.has(Fault::NoKeyGeneration);
+    let makes = makes_keys(options);
+    let (pkcs8, pkcs12) = (options.has(Fault::NoKeyGeneration), takes_pkcs12(options));
+    #[cfg(feature = "makers")]
+    let passphrases = if pkcs12 { security_pkcs12::capabilities(options) } else { NO_PASSPHRASES.to_owned() };
+    #[cfg(not(feature = "makers"))]
+    let passphrases = NO_PASSPHRASES;
     let generation = if makes { format!("KeyPairGeneration=\"{kinds}\" ") } else { String::new() };
     let new = format!(
-        "{generation}PKCS10=\"{makes}\" SelfSignedCertificateCreation=\"{makes}\" PKCS8=\"{}\" PKCS12=\"false\"",
-        !makes
+        "{generation}PKCS10=\"{makes}\" SelfSignedCertificateCreation=\"{makes}\" PKCS8=\"{pkcs8}\" PKCS12=\"{pkcs12}\""
     );
     let old = format!(
         "RSAKeyPairGeneration=\"{makes}\" ECCKeyPairGeneration=\"{}\" \
          PKCS10ExternalCertificationWithRSA=\"{makes}\" SelfSignedCertificateCreationWithRSA=\"{makes}\" \
-         PKCS8RSAKeyPairUpload=\"{}\" PKCS12CertificateWithRSAPrivateKeyUpload=\"false\"",
+         PKCS8RSAKeyPairUpload=\"{pkcs8}\" PKCS12CertificateWithRSAPrivateKeyUpload=\"{pkcs12}\"",
         ecc && makes,
-        !makes
     );
     let named = match options.capability_names {
         CapabilityNames::Both => format!("{new} {old}"),
@@ -110,10 +136,39 @@ pub(crate) fn capabilities(options: &Options) -> String {
         "<tas:Capabilities><tas:KeystoreCapabilities MaximumNumberOfKeys=\"{KEYS}\" \
          MaximumNumberOfCertificates=\"{CERTIFICATES}\" MaximumNumberOfCertificationPaths=\"{PATHS}\" \
          RSAKeyLengths=\"2048 3072 4096\" EllipticCurves=\"secp256r1\" X509Versions=\"3\" \
-         MaximumNumberOfPassphrases=\"0\" {named}>{algorithms}</tas:KeystoreCapabilities>\
-         <tas:TLSServerCapabilities TLSServerSupported=\"1.2 1.3\" \
+         {passphrases} {named}>{algorithms}</tas:KeystoreCapabilities>\
+         <tas:TLSServerCapabilities TLSServerSupported=\"1.2 1.3\" EnabledVersionsSupported=\"true\" \
          MaximumNumberOfTLSCertificationPaths=\"{ASSIGNMENTS}\" SetupDuration=\"PT1S\"/></tas:Capabilities>"
     )
+}
+
+/// The versions of TLS that it has, oldest first.
+const VERSIONS: [(&str, &SupportedProtocolVersion); 2] =
+    [("1.2", &rustls::version::TLS12), ("1.3", &rustls::version::TLS13)];
+
+fn tls_versions(core: &Core) -> String {
+    let on = core.look(|live| live.tls.clone());
+    let on = VERSIONS.iter().filter(|(_, version)| on.contains(version)).map(|(name, _)| *name);
+    element("tas:Versions", on.collect::<Vec<_>>().join(" "))
+}
+
+fn set_tls_versions(core: &Core, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
+    let wanted = text(arguments.required("Versions")?);
+    arguments.end()?;
+    let found = wanted.split_whitespace().map(|name| VERSIONS.iter().find(|(known, _)| *known == name));
+    let found: Option<Vec<_>> = found.collect();
+    let on: Vec<_> = found.into_iter().flatten().map(|(_, version)| *version).collect();
+    if on.is_empty() {
+        return Err(SoapFault::invalid("TLSVersions", "There is no such version of TLS here."));
+    }
+    if !core.options.has(Fault::TlsPretended) {
+        core.change(|live| {
+            live.tls = on;
+            live.served = None;
+            live.refresh();
+        });
+    }
+    Ok(String::new())
 }
 
 fn create_rsa_key_pair(core: &Arc<Core>, mut arguments: Children<'_, '_>) -> Result<String, SoapFault> {
@@ -313,11 +368,11 @@ fn path_ids<'a>(ids: impl Iterator<Item = &'a str>) -> String {
     ids.map(|id| element("tas:CertificationPathID", id)).collect()
 }
 
-fn nothing(arguments: Children<'_, '_>) -> Result<(), SoapFault> {
+pub(crate) fn nothing(arguments: Children<'_, '_>) -> Result<(), SoapFault> {
     arguments.end()
 }
 
-fn one_id(mut arguments: Children<'_, '_>, name: &str) -> Result<String, SoapFault> {
+pub(crate) fn one_id(mut arguments: Children<'_, '_>, name: &str) -> Result<String, SoapFault> {
     let id = text(arguments.required(name)?);
     arguments.end()?;
     Ok(id)
@@ -336,11 +391,14 @@ fn on_id(
 }
 
 /// A client's own name for a thing: unstructured data, says the specification. Kept short.
-fn alias(arguments: &mut Children<'_, '_>, name: &str) -> Option<String> {
+pub(crate) fn alias(arguments: &mut Children<'_, '_>, name: &str) -> Option<String> {
     arguments.optional(name).map(|node| text(node).chars().take(128).collect())
 }
 
-fn with_store<R>(core: &Core, act: impl FnOnce(&mut Keystore) -> Result<R, Refusal>) -> Result<R, SoapFault> {
+pub(crate) fn with_store<R>(
+    core: &Core,
+    act: impl FnOnce(&mut Keystore) -> Result<R, Refusal>,
+) -> Result<R, SoapFault> {
     core.change(|live| match &mut live.store {
         Store::Security(store) => act(store).map_err(SoapFault::from),
         _ => Err(SoapFault::unsupported("The Security service")),

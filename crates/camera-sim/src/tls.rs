@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use crate::keys::Pair;
 use crate::x509::{self, Facts};
@@ -16,19 +16,23 @@ pub(crate) struct Served {
     pub(crate) chain: Vec<Vec<u8>>,
     /// What its leaf says.
     pub(crate) facts: Option<Facts>,
-    /// TLS 1.2 and 1.3 with it. A new one for every chain, so that no session of an old one is resumed.
+    /// TLS with it. A new one for every chain, so that no session of an old one is resumed.
     pub(crate) config: Arc<ServerConfig>,
 }
 
 impl Served {
-    /// Makes ready to serve `chain`, whose leaf has the key `pair`.
-    pub(crate) fn new(chain: Vec<Vec<u8>>, pair: &Pair) -> Result<Self, rustls::Error> {
+    /// Makes ready to serve `chain`, whose leaf has the key `pair`, over these versions of TLS.
+    pub(crate) fn new(
+        chain: Vec<Vec<u8>>,
+        pair: &Pair,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Result<Self, rustls::Error> {
         let key = aws_lc_rs::sign::any_supported_type(&pair.private)?;
         let certificates = chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
         // Not `with_single_cert`: that looks into the leaf, and a camera serves what it was told to.
         let resolver = SingleCertAndKey::from(CertifiedKey::new(certificates, key));
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
+            .with_protocol_versions(versions)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(resolver));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use domain::AltName;
 
 /// In-house HTTPS for IP cameras: a local certificate authority that puts the padlock above every camera.
 ///
@@ -341,14 +342,21 @@ pub struct Secure {
     /// Switch plain HTTP on again: the way back from --disable-http
     #[arg(long, conflicts_with = "disable_http")]
     pub enable_http: bool,
-    /// A file whose first line is another password for that user; given to the device inside TLS, and tried
+    /// The oldest version of TLS that the device may speak from now on (ONVIF); a lower one is the way back
+    #[arg(long, value_name = "VERSION", value_parser = ["1.0", "1.1", "1.2", "1.3"], conflicts_with = "all")]
+    pub tls_floor: Option<String>,
+    /// A file whose first line is another password for that user, or the first one; given to the device inside TLS, and
+    /// tried
     #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "list"])]
     pub new_password_file: Option<PathBuf>,
     /// Give a device whose clock is more than an hour off this computer's time
     #[arg(long)]
     pub set_clock: bool,
+    /// The NTP server from which the devices take their time from now on (ONVIF)
+    #[arg(long, value_name = "SERVER")]
+    pub ntp: Option<AltName>,
     /// Make the package, and watch until you have uploaded it on the device's own page
-    #[arg(long, conflicts_with_all = ["user", "password_file", "disable_http", "enable_http", "new_password_file", "set_clock"])]
+    #[arg(long, conflicts_with_all = ["user", "password_file", "disable_http", "enable_http", "new_password_file", "set_clock", "ntp", "tls_floor"])]
     pub by_hand: bool,
     /// By hand: where the package goes [default: the address and the serial number, .pem]
     #[arg(long, value_name = "FILE", requires = "by_hand")]

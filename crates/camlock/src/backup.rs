@@ -8,6 +8,7 @@ use std::{
 };
 
 use authority::{BackupPlan, Public};
+use devices::Recipes;
 use domain::slug;
 use pki::Certificate;
 use serde_json::json;
@@ -37,6 +38,8 @@ pub const README: &str = "README.txt";
 pub const KEYS: &str = "keys/";
 pub const KEY: &str = ".pem.age";
 pub const CERTIFICATE: &str = ".crt";
+/// The operator's own recipes.
+pub const RECIPES: &str = "recipes";
 
 /// How often the service looks whether a backup is due, and how much earlier than due it may be: else a daily one
 /// would be an hour later each day.
@@ -94,6 +97,11 @@ impl Contents {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(Failure::broken_file(&path, &e)),
             }
+        }
+        for path in Recipes::files(directory)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let bytes = std::fs::read(&path).map_err(|e| Failure::broken_file(&path, &e))?;
+            files.push((format!("{RECIPES}/{name}"), Zeroizing::new(bytes)));
         }
         Ok(Contents { recipient: wrapping.recovery_recipient, at, files })
     }

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use crate::{
     args,
     authority_commands::{describe, description},
-    backup::{CERTIFICATE, KEY, KEYS, LEDGER, PAGE, POLICY, README, ROOT},
+    backup::{CERTIFICATE, KEY, KEYS, LEDGER, PAGE, POLICY, README, RECIPES, ROOT},
     failure::Failure,
     files,
     setting::{self, Setting},
@@ -33,10 +33,10 @@ use crate::{
 /// Where a backup is unpacked, in the data directory. There after a restore that was killed.
 const FOLDER: &str = "restoring";
 /// What is moved into the data directory, in this order.
-const PLACED: [&str; 3] = [PAGE, POLICY, LEDGER];
+const PLACED: [&str; 4] = [PAGE, POLICY, RECIPES, LEDGER];
 /// The most that a file other than the ledger has, bytes, and the most files.
 const SMALL: u64 = 1 << 20;
-const MAX_FILES: usize = 100;
+const MAX_FILES: usize = 300;
 /// How every `age` file begins, whatever its version.
 const AGE: &[u8] = b"age-encryption.org/";
 
@@ -91,7 +91,7 @@ async fn must_be_free(directory: &Path) -> Result<(), Failure> {
     }
     let unfinished = must_not_be_unfinished(directory).is_err();
     let log = |end: &str| format!("{LEDGER}-{end}");
-    let taken = [LEDGER, &log("wal"), &log("shm"), PAGE, POLICY]
+    let taken = [LEDGER, &log("wal"), &log("shm"), PAGE, POLICY, RECIPES]
         .map(|name| directory.join(name))
         .into_iter()
         .find(|path| path.symlink_metadata().is_ok() && !(unfinished && is_moved_early(path)));
@@ -102,7 +102,7 @@ async fn must_be_free(directory: &Path) -> Result<(), Failure> {
 }
 
 fn is_moved_early(path: &Path) -> bool {
-    [PAGE, POLICY].iter().any(|name| path.ends_with(name))
+    [PAGE, POLICY, RECIPES].iter().any(|name| path.ends_with(name))
 }
 
 fn recovery_key(restore: &args::Restore, setting: &Setting) -> Result<Zeroizing<String>, Failure> {
@@ -174,8 +174,12 @@ fn unpack(input: impl Read, file: &Path, folder: &Path, length: u64) -> Result<O
             let seconds = entry.header().mtime().map_err(|e| damaged(file, e))?;
             at = i64::try_from(seconds).ok().and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok());
         }
-        if PLACED.contains(&name.as_str()) {
+        if is_placed(&name) {
             let size = entry.size();
+            if is_recipe(&name) {
+                let recipes = folder.join(RECIPES);
+                std::fs::create_dir_all(&recipes).map_err(|e| unwritable(&recipes, &e))?;
+            }
             copy(&mut entry, size, file, &folder.join(&name))?;
         }
     }
@@ -186,7 +190,16 @@ fn unpack(input: impl Read, file: &Path, folder: &Path, length: u64) -> Result<O
 
 fn is_known(name: &str) -> bool {
     let key = name.strip_prefix(KEYS).and_then(|n| n.strip_suffix(KEY).or(n.strip_suffix(CERTIFICATE)));
-    [README, ROOT, PAGE, POLICY, LEDGER].contains(&name) || key.is_some_and(|key| !key.contains(['/', '\\']))
+    is_placed(name) || [README, ROOT].contains(&name) || key.is_some_and(|key| !key.contains(['/', '\\']))
+}
+
+fn is_placed(name: &str) -> bool {
+    [PAGE, POLICY, LEDGER].contains(&name) || is_recipe(name)
+}
+
+fn is_recipe(name: &str) -> bool {
+    let file = name.strip_prefix(RECIPES).and_then(|name| name.strip_prefix('/')?.strip_suffix(".toml"));
+    file.is_some_and(|file| !file.starts_with('.') && !file.contains(['/', '\\', ':', '\0']))
 }
 
 /// What fails at reading is the backup's, what fails at writing is this machine's.
@@ -247,10 +260,18 @@ fn place(folder: &Path, directory: &Path) -> io::Result<()> {
         if name == LEDGER {
             files::sync_folder(directory);
             tempfile::TempPath::try_from_path(from)?.persist_noclobber(to)?;
+        } else if from.is_dir() {
+            // A folder is not renamed over another that has something in it.
+            if to.exists() {
+                std::fs::remove_dir_all(&to)?;
+            }
+            std::fs::rename(from, to)?;
         } else if from.exists() {
             std::fs::rename(from, to)?;
+        } else if to.is_dir() {
+            // A killed restore of another backup left it, and what follows.
+            std::fs::remove_dir_all(to)?;
         } else if to.exists() {
-            // A killed restore of another backup left it.
             std::fs::remove_file(to)?;
         }
     }
@@ -320,11 +341,12 @@ mod tests {
         (done.map_err(|f| f.said["code"].as_str().unwrap().to_owned()), names(&folder))
     }
 
-    const WHOLE: [(&str, EntryType, &[u8]); 5] = [
+    const WHOLE: [(&str, EntryType, &[u8]); 6] = [
         (README, EntryType::Regular, b"read me"),
         (ROOT, EntryType::Regular, b"root"),
         ("keys/home-2026.pem.age", EntryType::Regular, b"key"),
         (PAGE, EntryType::Regular, b"page"),
+        ("recipes/gate.toml", EntryType::Regular, b"recipe"),
         (LEDGER, EntryType::Regular, &[7; 5000]),
     ];
 
@@ -332,7 +354,7 @@ mod tests {
     fn what_belongs_into_the_data_directory_is_unpacked() {
         let (done, names) = unpacked(&archive(&WHOLE));
         assert_eq!(done.unwrap().unix_timestamp(), 1_800_000_000);
-        assert_eq!(names, [LEDGER, PAGE]);
+        assert_eq!(names, [LEDGER, PAGE, RECIPES]);
     }
 
     #[test]
@@ -340,7 +362,7 @@ mod tests {
         let huge = vec![0; SMALL as usize + 1];
         let many: Vec<String> = (0..=MAX_FILES).map(|n| format!("keys/{n}.pem.age")).collect();
         let many: Vec<_> = many.iter().map(|n| (n.as_str(), EntryType::Regular, &b""[..])).collect();
-        let mut absurd = archive(&WHOLE[4..]);
+        let mut absurd = archive(&WHOLE[5..]);
         absurd[124..136].copy_from_slice(b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff");
         let sum = absurd[..512].iter().enumerate();
         let sum: u32 = sum.map(|(at, b)| if (148..156).contains(&at) { 32 } else { u32::from(*b) }).sum();
@@ -350,6 +372,11 @@ mod tests {
             archive(&[("/tmp/camlock.db", EntryType::Regular, b"x")]),
             archive(&[("./camlock.db", EntryType::Regular, b"x")]),
             archive(&[("keys/../../x.pem.age", EntryType::Regular, b"x")]),
+            archive(&[("recipes/../x.toml", EntryType::Regular, b"x")]),
+            archive(&[("recipes/a/x.toml", EntryType::Regular, b"x")]),
+            archive(&[("recipes/.x.toml", EntryType::Regular, b"x")]),
+            archive(&[("recipes/x.sh", EntryType::Regular, b"x")]),
+            archive(&[("recipes", EntryType::Directory, b"")]),
             archive(&[("passwd", EntryType::Regular, b"x")]),
             archive(&[(LEDGER, EntryType::Symlink, b"")]),
             archive(&[(PAGE, EntryType::Link, b"")]),
@@ -359,11 +386,11 @@ mod tests {
             archive(&[("././@LongLink", EntryType::GNULongName, b"../../x")]),
             archive(&[(PAGE, EntryType::XHeader, b"17 path=../../x\n")]),
             archive(&[WHOLE[3], WHOLE[3]]),
-            archive(&[WHOLE[4], WHOLE[4]]),
+            archive(&[WHOLE[5], WHOLE[5]]),
             archive(&[(PAGE, EntryType::Regular, &huge)]),
             archive(&[(LEDGER, EntryType::Regular, &[huge.as_slice(), &huge].concat())]),
             archive(&many),
-            archive(&WHOLE[..4]),
+            archive(&WHOLE[..5]),
             archive(&[]),
             absurd,
         ];

@@ -65,8 +65,16 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
         Some(file) => Some(setting::first_line(file)?),
         None => None,
     };
-    if secure.disable_http && !setting.yes && std::io::stdin().is_terminal() {
-        let question = Words::english().say(&json!({"code": "ask-http-off"})).text;
+    // What stops recorders is said first.
+    for (is_asked, question) in [
+        (secure.disable_http, json!({"code": "ask-http-off"})),
+        (secure.tls_floor.is_some(), json!({"code": "ask-tls-floor"})),
+        (new_password.is_some(), json!({"code": "ask-new-password"})),
+    ] {
+        if !is_asked || setting.yes || !std::io::stdin().is_terminal() {
+            continue;
+        }
+        let question = Words::english().say(&question).text;
         if !setting::ask_openly(&format!("{question} "), "nothing-done")?.eq_ignore_ascii_case("y") {
             return Err(Failure::usage("nothing-done"));
         }
@@ -78,8 +86,10 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
             Way::Driver(Order {
                 disable_http: secure.disable_http,
                 enable_http: secure.enable_http,
+                tls_floor: secure.tls_floor.clone(),
                 new_password: new_password.clone(),
                 set_clock: secure.set_clock,
+                time_server: secure.ntp.clone(),
                 consent: setting.yes,
                 ..Order::new(target, credentials.clone())
             }),

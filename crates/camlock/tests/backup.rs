@@ -24,6 +24,12 @@ fn founded() -> Site {
     site
 }
 
+/// The example of the page for installers.
+fn form_recipe() -> &'static str {
+    let page = include_str!("../../../docs/recipes.md");
+    page.split_once("```toml\n").and_then(|(_, example)| example.split_once("```")).unwrap().0
+}
+
 /// A founded site and its backup.
 fn backed_up() -> Site {
     let site = founded();
@@ -63,6 +69,8 @@ fn holds_nothing(site: &Site) {
 fn an_empty_machine_has_everything_again() {
     let site = founded();
     std::fs::write(site.path("data/policy.toml"), "[names]\ndeny = [\"10.9.0.0/16\"]\n").unwrap();
+    std::fs::create_dir(site.path("data/recipes")).unwrap();
+    std::fs::write(site.path("data/recipes/form.toml"), form_recipe()).unwrap();
     site.json(&["issue", "--name", "Gate", "--ip", "10.0.0.1"], 0);
     let made =
         site.command(&["backup", "backup.age", "--json"]).env_remove("CAMLOCK_PASSPHRASE_FILE").output();
@@ -90,7 +98,7 @@ fn an_empty_machine_has_everything_again() {
     for words in [&["authority", "show"][..], &["list", "certificates"], &["vault", "show"]] {
         assert_eq!(shown(&machine, words), shown(&site, words));
     }
-    for name in ["page.pem", "policy.toml"] {
+    for name in ["page.pem", "policy.toml", "recipes/form.toml"] {
         let [one, two] = [&site, &machine].map(|s| std::fs::read(s.path("data").join(name)).unwrap());
         assert_eq!(one, two, "{name}");
     }

@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, fmt, ops::Deref};
 
 use hyper::header::{LOCATION, SERVER};
+use pki::package::Protection;
 use time::{Duration, OffsetDateTime};
 use url::Url;
 
@@ -16,7 +17,7 @@ use crate::{
     makers::{self, Maker},
     onvif::{self, DEVICE_PATH, Onvif},
     onvif_device::OnvifDevice,
-    onvif_security::OnvifSecurity,
+    onvif_security::{KeyOrigin, OnvifSecurity},
     recipe::{Recipe, RecipeDriver},
     recipe_file::Recipes,
     session::Session,
@@ -90,7 +91,7 @@ pub struct Recognised {
 }
 
 enum Dialect {
-    Security { device: Place, security: Place },
+    Security { device: Place, security: Place, origin: KeyOrigin },
     Device { device: Place },
     Maker(&'static Maker),
     Recipe(Box<Recipe>),
@@ -130,11 +131,12 @@ impl Found {
     pub fn connect(self) -> Box<dyn Driver> {
         let Found { session, recognised: Recognised { dialect, abilities, clock_offset, .. } } = self;
         match dialect {
-            Dialect::Security { device, security } => {
+            Dialect::Security { device, security, origin } => {
                 let key_kind = abilities.key_kinds.into_iter().next().unwrap_or_default();
                 Box::new(OnvifSecurity {
                     onvif: Onvif::new(session, device, Some(security), clock_offset),
                     key_kind,
+                    origin,
                 })
             }
             Dialect::Device { device } => {
@@ -234,16 +236,16 @@ async fn onvif(http: &Http, seen: Seen) -> Result<Recognised, Error> {
         _ => None,
     };
     let (driver, dialect, abilities) = match security {
-        Some((security, Keystore { makes_key, key_kinds })) => {
+        Some((security, Keystore { origin, key_kinds })) => {
             let abilities = Abilities {
-                makes_key,
+                makes_key: origin == KeyOrigin::Camera,
                 key_kinds,
                 serves_chain: true,
                 one_slot: false,
                 restarts: false,
                 source: "the ONVIF Security Service Specification".to_owned(),
             };
-            ("onvif-security", Dialect::Security { device, security }, abilities)
+            ("onvif-security", Dialect::Security { device, security, origin }, abilities)
         }
         None => {
             if let Some((maker, abilities)) = makers::recognise(http).await? {
@@ -267,8 +269,7 @@ async fn onvif(http: &Http, seen: Seen) -> Result<Recognised, Error> {
 /// What a keystore does.
 #[derive(Debug, PartialEq)]
 struct Keystore {
-    /// It makes keys and requests for them; otherwise it takes keys in PKCS#8.
-    makes_key: bool,
+    origin: KeyOrigin,
     /// Of these kinds, the best default first.
     key_kinds: Vec<String>,
 }
@@ -340,8 +341,22 @@ fn keystore(answer: &Element) -> Option<Keystore> {
     {
         kinds.push("p256".to_owned());
     }
-    let takes_key = is(&["PKCS8"]) || is(&["PKCS8RSAKeyPairUpload"]);
-    (!kinds.is_empty() && (makes_key || takes_key)).then_some(Keystore { makes_key, key_kinds: kinds })
+    let origin = if makes_key {
+        KeyOrigin::Camera
+    } else if is(&["PKCS8"]) || is(&["PKCS8RSAKeyPairUpload"]) {
+        KeyOrigin::Pkcs8
+    } else if is(&["PKCS12"]) || is(&["PKCS12CertificateWithRSAPrivateKeyUpload"]) {
+        // Triple DES is all that was guaranteed up to 25.06, and the specification's own name for it.
+        let mut algorithms = list("PasswordBasedEncryptionAlgorithms").peekable();
+        let is_old = algorithms.peek().is_none() || algorithms.any(|name| name.contains("TripleDES"));
+        KeyOrigin::Pkcs12 {
+            protection: if is_old { Protection::Legacy } else { Protection::Aes128 },
+            keeps_passphrases: list("MaximumNumberOfPassphrases").any(|room| room != "0"),
+        }
+    } else {
+        return None;
+    };
+    (!kinds.is_empty()).then_some(Keystore { origin, key_kinds: kinds })
 }
 
 async fn ask(
@@ -404,7 +419,7 @@ mod tests {
         match soap::read(&answer, Service::Security, "GetServiceCapabilities") {
             Ok(Said::Response(answer)) => {
                 let keystore = super::keystore(&answer)?;
-                assert!(keystore.makes_key);
+                assert_eq!(keystore.origin, KeyOrigin::Camera);
                 Some(keystore.key_kinds)
             }
             _ => panic!("no response"),

@@ -160,6 +160,15 @@ pub struct Before {
     pub in_use: Vec<String>,
 }
 
+/// Versions of TLS, as `1.0`, `1.1`, `1.2`, `1.3`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsVersions {
+    /// Those that the device has.
+    pub has: Vec<String>,
+    /// Those that are on.
+    pub on: Vec<String>,
+}
+
 /// What is to be installed.
 #[derive(Clone, Copy)]
 pub struct Package<'a> {
@@ -200,6 +209,13 @@ pub trait Driver: Send {
         Err(Error::NotOffered { operation: "setting of the clock".to_owned() })
     }
 
+    /// Has the device take its time from this NTP server from now on; its clock minus ours once it did, or after it had
+    /// time for it.
+    async fn follow_clock(&mut self, server: &AltName) -> Result<time::Duration, Error> {
+        let _ = server;
+        Err(Error::NotOffered { operation: "setting of a time server".to_owned() })
+    }
+
     /// Has the device make a key, waits for it, and returns a CSR (PKCS#10, DER). The names in it are a wish.
     /// A key that a broken run left under this mark is used again.
     async fn request(&mut self, mark: &str, names: &[AltName]) -> Result<Vec<u8>, Error>;
@@ -227,7 +243,18 @@ pub trait Driver: Send {
         Err(Error::NotOffered { operation: "switching of HTTP".to_owned() })
     }
 
-    /// Gives this user another password. Only inside TLS: it is readable in the request.
+    /// Which versions of TLS the device's web server has, and which of them are on.
+    async fn tls_versions(&mut self) -> Result<TlsVersions, Error> {
+        Err(Error::NotOffered { operation: "choice of TLS versions".to_owned() })
+    }
+
+    /// Leaves these versions of TLS on, and no others.
+    async fn set_tls_versions(&mut self, on: &[String]) -> Result<(), Error> {
+        let _ = on;
+        Err(Error::NotOffered { operation: "choice of TLS versions".to_owned() })
+    }
+
+    /// Gives this user another password, or makes this user where the device has none. Only inside TLS: it is readable in the request.
     async fn set_password(&mut self, new: &Zeroizing<String>) -> Result<(), Error> {
         let _ = new;
         Err(Error::NotOffered { operation: "changing of the password".to_owned() })

@@ -1,10 +1,14 @@
 //! What both ONVIF drivers do: calls to a device's services, and those operations of the device service
 //! (devicemgmt.wsdl) that are about the device and not about certificates.
 
+use std::net::IpAddr;
+
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use domain::AltName;
 use time::{
     Date, Duration, Month, OffsetDateTime, PrimitiveDateTime, Time, format_description::well_known::Rfc3339,
 };
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -21,6 +25,8 @@ pub(crate) const DEVICE_PATH: &str = "/onvif/device_service";
 
 const TDS: &str = "http://www.onvif.org/ver10/device/wsdl";
 
+const GET_CLOCK: &str = "GetSystemDateAndTime";
+
 /// An ONVIF device and a user of it.
 pub(crate) struct Onvif {
     session: Session,
@@ -30,6 +36,8 @@ pub(crate) struct Onvif {
     clock_offset: Duration,
     /// The device knows no Digest: each message carries the proof of the user.
     by_token: bool,
+    /// It told nobody in particular what is for users alone: there is no user yet, whose proof it could judge.
+    open: bool,
 }
 
 /// One entry of GetNetworkProtocols (tt:NetworkProtocol).
@@ -60,7 +68,14 @@ impl Onvif {
         clock_offset: Option<Duration>,
     ) -> Onvif {
         let security = security.unwrap_or_else(|| device.clone());
-        Onvif { session, device, security, clock_offset: clock_offset.unwrap_or_default(), by_token: false }
+        Onvif {
+            session,
+            device,
+            security,
+            clock_offset: clock_offset.unwrap_or_default(),
+            by_token: false,
+            open: false,
+        }
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -119,7 +134,7 @@ impl Onvif {
         };
         if !self.by_token {
             let mut request = soap::request(place, service, operation, arguments);
-            request.secret = secret;
+            request.secret = secret && !self.open;
             match self.session.send(&request).await {
                 Ok(answer) => match read(&answer, service, operation)? {
                     Err(fault) if fault.is("NotAuthorized") && self.session.challenged() => {
@@ -151,18 +166,12 @@ impl Onvif {
     /// SetSystemDateAndTime, by hand: a device that asked a time server in vain stops asking. Its time zone and
     /// daylight saving stay as they are.
     pub(crate) async fn set_clock(&mut self) -> Result<Duration, Error> {
-        const GET: &str = "GetSystemDateAndTime";
-        let now = self.call(Service::Device, GET, "").await?;
-        let had = now.child(TDS, "SystemDateAndTime");
-        let saving = had.and_then(|had| xsd::boolean(had.text_of(TT, "DaylightSavings")?)).unwrap_or(false);
-        let zone = had.and_then(|had| had.child(TT, "TimeZone")?.text_of(TT, "TZ"));
-        let zone = zone.map(|zone| format!("<tds:TimeZone>{}</tds:TimeZone>", soap::element("tt:TZ", zone)));
+        let (saving, zone) = self.saving_and_zone().await?;
         let utc = OffsetDateTime::now_utc();
         let arguments = format!(
-            "<tds:DateTimeType>Manual</tds:DateTimeType><tds:DaylightSavings>{saving}</tds:DaylightSavings>{}\
+            "<tds:DateTimeType>Manual</tds:DateTimeType><tds:DaylightSavings>{saving}</tds:DaylightSavings>{zone}\
              <tds:UTCDateTime><tt:Time><tt:Hour>{}</tt:Hour><tt:Minute>{}</tt:Minute><tt:Second>{}</tt:Second></tt:Time>\
              <tt:Date><tt:Year>{}</tt:Year><tt:Month>{}</tt:Month><tt:Day>{}</tt:Day></tt:Date></tds:UTCDateTime>",
-            zone.unwrap_or_default(),
             utc.hour(),
             utc.minute(),
             utc.second(),
@@ -170,16 +179,60 @@ impl Onvif {
             u8::from(utc.month()),
             utc.day(),
         );
-        // A token dated by the clock that it had is too old, or of the future, once that clock is set.
         self.call(Service::Device, "SetSystemDateAndTime", &arguments).await?;
+        self.read_clock().await
+    }
+
+    /// SetNTP, and SetSystemDateAndTime by it. A device may ask the server only after a while: its clock is read until it is
+    /// right, or the device had time enough.
+    pub(crate) async fn follow_clock(&mut self, server: &AltName) -> Result<Duration, Error> {
+        let (kind, name) = match server {
+            AltName::Ip(IpAddr::V4(_)) => ("IPv4", "tt:IPv4Address"),
+            AltName::Ip(IpAddr::V6(_)) => ("IPv6", "tt:IPv6Address"),
+            AltName::Dns(_) => ("DNS", "tt:DNSname"),
+        };
+        let arguments = format!(
+            "<tds:FromDHCP>false</tds:FromDHCP><tds:NTPManual>{}{}</tds:NTPManual>",
+            soap::element("tt:Type", kind),
+            soap::element(name, &server.plain()),
+        );
+        self.call(Service::Device, "SetNTP", &arguments).await?;
+        let (saving, zone) = self.saving_and_zone().await?;
+        let arguments = format!(
+            "<tds:DateTimeType>NTP</tds:DateTimeType><tds:DaylightSavings>{saving}</tds:DaylightSavings>{zone}"
+        );
+        self.call(Service::Device, "SetSystemDateAndTime", &arguments).await?;
+        let deadline = Instant::now() + self.limits().answer;
+        loop {
+            let offset = self.read_clock().await?;
+            if offset.abs() <= Duration::MINUTE || Instant::now() >= deadline {
+                return Ok(offset);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+    }
+
+    /// The clock as it is told, minus ours. A token dated by the clock that it had before it was set is too old, or of the
+    /// future.
+    async fn read_clock(&mut self) -> Result<Duration, Error> {
         self.clock_offset = Duration::ZERO;
-        let told = self.call(Service::Device, GET, "").await?;
+        let told = self.call(Service::Device, GET_CLOCK, "").await?;
         let clock = clock(&told).ok_or_else(|| Error::UnexpectedAnswer {
-            operation: GET.to_owned(),
+            operation: GET_CLOCK.to_owned(),
             detail: "no time".to_owned(),
         })?;
         self.clock_offset = clock - OffsetDateTime::now_utc();
         Ok(self.clock_offset)
+    }
+
+    /// Whether it saves daylight, and the element of its time zone: SetSystemDateAndTime would take them away.
+    async fn saving_and_zone(&mut self) -> Result<(bool, String), Error> {
+        let now = self.call(Service::Device, GET_CLOCK, "").await?;
+        let had = now.child(TDS, "SystemDateAndTime");
+        let saving = had.and_then(|had| xsd::boolean(had.text_of(TT, "DaylightSavings")?)).unwrap_or(false);
+        let zone = had.and_then(|had| had.child(TT, "TimeZone")?.text_of(TT, "TZ"));
+        let zone = zone.map(|zone| format!("<tds:TimeZone>{}</tds:TimeZone>", soap::element("tt:TZ", zone)));
+        Ok((saving, zone.unwrap_or_default()))
     }
 
     /// GetDeviceInformation: the first call of a user, because it is harmless and not open to everyone.
@@ -246,12 +299,13 @@ impl Onvif {
         Ok(())
     }
 
-    /// SetUser, with the level that this user has: what is left out would be taken away.
+    /// SetUser, with the level that this user has: what is left out would be taken away. CreateUsers where there is no
+    /// such user: on a device fresh from its box there may be none.
     pub(crate) async fn set_password(&mut self, new: &Zeroizing<String>) -> Result<(), Error> {
-        const OPERATION: &str = "SetUser";
         let user = self.session.for_login()?.user.clone();
         let users = self.call(Service::Device, "GetUsers", "").await?;
         let known = users.all(TDS, "User").find(|known| known.text_of(TT, "Username") == Some(&user));
+        let operation = if known.is_some() { "SetUser" } else { "CreateUsers" };
         let level = known.and_then(|known| known.text_of(TT, "UserLevel")).unwrap_or("Administrator");
         let arguments = Zeroizing::new(
             [
@@ -263,10 +317,10 @@ impl Onvif {
             ]
             .concat(),
         );
-        self.ask(Service::Device, OPERATION, &arguments, true)
+        self.ask(Service::Device, operation, &arguments, true)
             .await?
             .map(drop)
-            .map_err(|fault| fault.into_error(OPERATION))
+            .map_err(|fault| fault.into_error(operation))
     }
 
     /// First half of the way back: HTTP on again before anything else, so that the camera stays within
@@ -297,6 +351,7 @@ impl Onvif {
     /// What both dialects note: the device, and which protocols are on.
     pub(crate) async fn note(&mut self) -> Result<Before, Error> {
         let device = self.device_info().await?;
+        self.open = self.lets_everyone_in();
         let now = self.protocols().await?;
         Ok(Before {
             device,

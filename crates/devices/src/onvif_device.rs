@@ -37,6 +37,10 @@ impl Driver for OnvifDevice {
         self.onvif.set_clock().await
     }
 
+    async fn follow_clock(&mut self, server: &AltName) -> Result<time::Duration, Error> {
+        self.onvif.follow_clock(server).await
+    }
+
     async fn request(&mut self, _mark: &str, _names: &[AltName]) -> Result<Vec<u8>, Error> {
         Err(Error::NotOffered { operation: "making of a key".to_owned() })
     }

@@ -1,16 +1,20 @@
 //! ONVIF Security service (advancedsecurity.wsdl, "tas"): the camera makes its key, and the key never leaves it; where it
-//! makes none, it takes one in PKCS#8. Everything an enrolment leaves on the camera carries its mark as alias, so that the way back finds it.
+//! makes none, it takes one in PKCS#8 or PKCS#12. Everything an enrolment leaves on the camera carries its mark as alias,
+//! or is of a path that does, so that the way back finds it.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::AltName;
-use pki::{Certificate, PrivateKey, package};
+use pki::{
+    Certificate, PrivateKey,
+    package::{self, Protection},
+};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::{
-    Before, Driver, Error, Package,
+    Before, Driver, Error, Package, TlsVersions,
     onvif::Onvif,
     soap::{Element, Service, element},
     xsd,
@@ -22,6 +26,29 @@ const TAS: &str = "http://www.onvif.org/ver10/advancedsecurity/wsdl";
 pub(crate) struct OnvifSecurity {
     pub(crate) onvif: Onvif,
     pub(crate) key_kind: String,
+    pub(crate) origin: KeyOrigin,
+}
+
+/// Where a camera's key comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum KeyOrigin {
+    /// The camera makes it, and a request for it.
+    Camera,
+    /// It takes one in PKCS#8.
+    Pkcs8,
+    /// It takes one in PKCS#12, with its certificates.
+    Pkcs12 {
+        /// What it can decrypt.
+        protection: Protection,
+        /// The passphrase is uploaded beforehand, and named; otherwise it goes along.
+        keeps_passphrases: bool,
+    },
+}
+
+/// A certification path that carries a mark.
+struct MarkedPath {
+    id: String,
+    certificates: Vec<String>,
 }
 
 #[async_trait]
@@ -39,6 +66,27 @@ impl Driver for OnvifSecurity {
         self.onvif.set_clock().await
     }
 
+    async fn follow_clock(&mut self, server: &AltName) -> Result<time::Duration, Error> {
+        self.onvif.follow_clock(server).await
+    }
+
+    async fn tls_versions(&mut self) -> Result<TlsVersions, Error> {
+        let answer = self.call("GetServiceCapabilities", "").await?;
+        let tls = answer.find(TAS, "TLSServerCapabilities");
+        let attribute = |name: &str| tls.and_then(|tls| tls.attribute(&[name])).unwrap_or_default();
+        if xsd::boolean(attribute("EnabledVersionsSupported")) != Some(true) {
+            return Err(Error::NotOffered { operation: "choice of TLS versions".to_owned() });
+        }
+        let list = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let on = self.call("GetEnabledTLSVersions", "").await?;
+        let on = on.need(TAS, "Versions", "GetEnabledTLSVersions")?;
+        Ok(TlsVersions { has: list(attribute("TLSServerSupported")), on: list(on) })
+    }
+
+    async fn set_tls_versions(&mut self, on: &[String]) -> Result<(), Error> {
+        self.call("SetEnabledTLSVersions", &element("tas:Versions", &on.join(" "))).await.map(drop)
+    }
+
     async fn request(&mut self, mark: &str, names: &[AltName]) -> Result<Vec<u8>, Error> {
         let deadline = Instant::now() + self.onvif.limits().key_generation;
         let key = match self.key_of(mark).await? {
@@ -51,8 +99,13 @@ impl Driver for OnvifSecurity {
 
     async fn install(&mut self, mark: &str, package: &Package) -> Result<(), Error> {
         self.onvif.expect(package.certificate);
-        if let Some(key) = package.key {
-            self.upload_key(mark, package.certificate, key).await?;
+        match (package.key, self.origin) {
+            (Some(key), KeyOrigin::Pkcs12 { protection, keeps_passphrases }) => {
+                let path = self.upload_pkcs12(mark, package, key, protection, keeps_passphrases).await?;
+                return self.assign(&path).await;
+            }
+            (Some(key), _) => self.upload_key(mark, package.certificate, key).await?,
+            (None, _) => {}
         }
         let stored = self.call("GetAllCertificates", "").await?;
         let mut path = String::new();
@@ -74,7 +127,8 @@ impl Driver for OnvifSecurity {
         self.onvif.open_again(before).await?;
         let marks = [mark.to_owned()];
         let (all, ours) = self.paths(&marks).await?;
-        self.assign_again(&all, &ours, before).await?;
+        let ours_ids: Vec<String> = ours.iter().map(|path| path.id.clone()).collect();
+        self.assign_again(&all, &ours_ids, before).await?;
         self.onvif.secure_again(before).await?;
         self.remove(&ours, &marks).await
     }
@@ -82,7 +136,7 @@ impl Driver for OnvifSecurity {
     async fn tidy(&mut self, marks: &[String]) -> Result<(), Error> {
         let assigned = self.assigned().await?;
         let (_, mut theirs) = self.paths(marks).await?;
-        theirs.retain(|path| !assigned.contains(path));
+        theirs.retain(|path| !assigned.contains(&path.id));
         self.remove(&theirs, marks).await
     }
 
@@ -100,6 +154,61 @@ impl Driver for OnvifSecurity {
 }
 
 impl OnvifSecurity {
+    /// UploadCertificateWithPrivateKeyInPKCS12, in place of what a broken run left under this mark. The path that it makes.
+    async fn upload_pkcs12(
+        &mut self,
+        mark: &str,
+        package: &Package<'_>,
+        key: &[u8],
+        protection: Protection,
+        keeps_passphrases: bool,
+    ) -> Result<String, Error> {
+        const OPERATION: &str = "UploadCertificateWithPrivateKeyInPKCS12";
+        self.tidy(&[mark.to_owned()]).await?;
+        // 32 characters: the specification promises room for 40.
+        let mut passphrase = Zeroizing::new([0; 16]);
+        aws_lc_rs::rand::fill(&mut *passphrase).map_err(|_| Error::KeyBroken)?;
+        let passphrase: Zeroizing<String> =
+            Zeroizing::new(passphrase.iter().map(|byte| format!("{byte:02x}")).collect());
+        let file = pkcs12(package, key, protection, &passphrase).ok_or(Error::KeyBroken)?;
+        let kept =
+            if keeps_passphrases { Some(self.upload_passphrase(mark, &passphrase).await?) } else { None };
+        let under = match &kept {
+            Some(kept) => {
+                element("tas:IntegrityPassphraseID", kept) + &element("tas:EncryptionPassphraseID", kept)
+            }
+            None => element("tas:Passphrase", &passphrase),
+        };
+        let file = Zeroizing::new(xsd::to_base64(&file));
+        let arguments = Zeroizing::new(
+            [
+                "<tas:CertWithPrivateKey>",
+                &file,
+                "</tas:CertWithPrivateKey>",
+                &element("tas:CertificationPathAlias", mark),
+                &element("tas:KeyAlias", mark),
+                &Zeroizing::new(under),
+            ]
+            .concat(),
+        );
+        let answer = self.onvif.try_call_secret(Service::Security, OPERATION, arguments).await?;
+        if let Some(kept) = kept {
+            self.call("DeletePassphrase", &id("PassphraseID", &kept)).await?;
+        }
+        let answer = answer.map_err(|fault| fault.into_error(OPERATION))?;
+        answer.need(TAS, "CertificationPathID", OPERATION).map(str::to_owned)
+    }
+
+    /// UploadPassphrase. Its id.
+    async fn upload_passphrase(&mut self, mark: &str, passphrase: &str) -> Result<String, Error> {
+        const OPERATION: &str = "UploadPassphrase";
+        let passphrase = element("tas:Passphrase", passphrase);
+        let arguments = Zeroizing::new(passphrase + &element("tas:PassphraseAlias", mark));
+        let answer = self.onvif.try_call_secret(Service::Security, OPERATION, arguments).await?;
+        let answer = answer.map_err(|fault| fault.into_error(OPERATION))?;
+        answer.need(TAS, "PassphraseID", OPERATION).map(str::to_owned)
+    }
+
     async fn call(&mut self, operation: &str, arguments: &str) -> Result<Element, Error> {
         self.onvif.call(Service::Security, operation, arguments).await
     }
@@ -246,18 +355,30 @@ impl OnvifSecurity {
 
     /// Removes these paths, and every certificate and key under the marks: in this order, because each refers to
     /// the next (`ter:ReferenceExists`).
-    async fn remove(&mut self, paths: &[String], marks: &[String]) -> Result<(), Error> {
+    async fn remove(&mut self, paths: &[MarkedPath], marks: &[String]) -> Result<(), Error> {
         for path in paths {
-            self.call("DeleteCertificationPath", &id("CertificationPathID", path)).await?;
+            self.call("DeleteCertificationPath", &id("CertificationPathID", &path.id)).await?;
         }
+        // What came in PKCS#12 has no alias of its own.
+        let is_ours = |item: &Element, name: &str| match item.text_of(TAS, "Alias") {
+            Some(alias) => marks.iter().any(|mark| mark == alias),
+            None => item.text_of(TAS, name).is_some_and(|id| {
+                paths.iter().any(|path| path.certificates.iter().any(|member| member == id))
+            }),
+        };
+        let kept = matches!(self.origin, KeyOrigin::Pkcs12 { keeps_passphrases: true, .. });
+        let passphrases = ("GetAllPassphrases", "PassphraseAttribute", "PassphraseID", "DeletePassphrase");
         for (list, item, name, delete) in [
             ("GetAllCertificates", "Certificate", "CertificateID", "DeleteCertificate"),
             ("GetAllKeys", "KeyAttribute", "KeyID", "DeleteKey"),
-        ] {
+        ]
+        .into_iter()
+        .chain(kept.then_some(passphrases))
+        {
             let answer = self.call(list, "").await?;
-            for marked in answer.all(TAS, item).filter(|i| is_marked(i, marks)) {
-                let marked = id(name, marked.need(TAS, name, list)?);
-                match self.onvif.try_call(Service::Security, delete, &marked).await? {
+            for ours in answer.all(TAS, item).filter(|item| is_ours(item, name)) {
+                let ours = id(name, ours.need(TAS, name, list)?);
+                match self.onvif.try_call(Service::Security, delete, &ours).await? {
                     Ok(_) => {}
                     // An issuer that a later path needs too, or its key: it stays.
                     Err(fault) if fault.is("ReferenceExists") => {}
@@ -274,16 +395,16 @@ impl OnvifSecurity {
     }
 
     /// All certification paths, and those of these marks.
-    async fn paths(&mut self, marks: &[String]) -> Result<(Vec<String>, Vec<String>), Error> {
+    async fn paths(&mut self, marks: &[String]) -> Result<(Vec<String>, Vec<MarkedPath>), Error> {
         let answer = self.call("GetAllCertificationPaths", "").await?;
         let all: Vec<String> =
             answer.all(TAS, "CertificationPathID").map(|path| path.text().to_owned()).collect();
         let mut ours = Vec::new();
         for path in &all {
             let answer = self.call("GetCertificationPath", &id("CertificationPathID", path)).await?;
-            let found = answer.child(TAS, "CertificationPath");
-            if found.is_some_and(|p| is_marked(p, marks)) {
-                ours.push(path.clone());
+            if let Some(found) = answer.child(TAS, "CertificationPath").filter(|p| is_marked(p, marks)) {
+                let members = found.all(TAS, "CertificateID").map(|member| member.text().to_owned());
+                ours.push(MarkedPath { id: path.clone(), certificates: members.collect() });
             }
         }
         Ok((all, ours))
@@ -325,6 +446,21 @@ impl OnvifSecurity {
         self.onvif.open_again(&Before { https_on: false, ..before.clone() }).await?;
         self.call(OPERATION, &arguments).await.map(drop)
     }
+}
+
+/// Key, certificate and issuers in one file.
+fn pkcs12(
+    package: &Package,
+    key: &[u8],
+    protection: Protection,
+    passphrase: &str,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let key = PrivateKey::from_pkcs8(key).ok()?;
+    let chain = std::iter::once(package.certificate).chain(package.issuers.iter().map(Vec::as_slice));
+    let chain: Vec<Certificate> = chain.map(Certificate::from_der).collect::<Result<_, _>>().ok()?;
+    let form = package::Form::Pkcs12 { protection, passphrase };
+    let parts = package::write(&key, &chain.iter().collect::<Vec<_>>(), &form).ok()?;
+    parts.into_iter().next().map(|part| part.bytes)
 }
 
 /// The same key without PKCS#8 around it.

@@ -78,6 +78,8 @@ pub enum Finding {
     ClockOff { hours: i64 },
     /// The device's clock was so many hours off and was set.
     ClockSet { hours: i64 },
+    /// The device takes its time from this server from now on.
+    ClockFollows { server: String },
     /// The device's clock could not be set; `reason` is a code with its arguments.
     ClockNotSet { reason: serde_json::Value },
     /// The driver was written from documents and never tried on a real device.
@@ -96,6 +98,10 @@ pub enum Finding {
     HttpOff,
     /// The device has another password from now on.
     PasswordChanged,
+    /// The device, which had no password, asks for one from now on.
+    PasswordSet,
+    /// The web server speaks these versions of TLS alone from now on.
+    TlsFloor { versions: Vec<String> },
     /// After a failure the device keeps the certificate that it was given, which nothing uses.
     CertificateLeft,
     /// After a failure the device could not be put back as it was; `reason` is a code with its arguments.
@@ -122,11 +128,14 @@ impl Finding {
             | Finding::UploadInClear
             | Finding::SlotOverwritten => Severity::Warning,
             Finding::ClockSet { .. }
+            | Finding::ClockFollows { .. }
             | Finding::FirstContactUnchecked
             | Finding::ClockBehind { .. }
             | Finding::DriverUnproven { .. }
             | Finding::HttpOff
             | Finding::PasswordChanged
+            | Finding::PasswordSet
+            | Finding::TlsFloor { .. }
             | Finding::Restarts => Severity::Info,
             _ => Severity::Error,
         }

@@ -3,8 +3,8 @@
 use std::{num::NonZero, sync::LazyLock, time::Duration};
 
 use authority::{Days, Issued, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
-use devices::{Before, Credentials, Driver, Endpoint, Found, Package, PublicKeyPin};
-use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Target, Verdict, slug};
+use devices::{Before, Driver, Endpoint, Found, Package, PublicKeyPin};
+use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
 use serde::Serialize;
 use store::{CertificateRow, NewDevice};
@@ -148,8 +148,7 @@ impl Run<'_> {
             }
             None => false,
         };
-        let Order { disable_http, enable_http, new_password, .. } = self.order;
-        if !disable_http && !enable_http && new_password.is_none() && !has_left {
+        if !self.order.asks_more() && !has_left {
             self.journal.begin(Step::Verify);
             let report = self.look(ours.port).await;
             if let Some(device) = &contact.known {
@@ -256,6 +255,15 @@ impl Run<'_> {
                     if after.abs() <= time::Duration::MINUTE {
                         self.outcome.findings.push(Finding::ClockSet { hours: offset.whole_hours().abs() });
                     }
+                    offset = after;
+                }
+                Err(e) => self.outcome.findings.push(Finding::ClockNotSet { reason: reason(&e) }),
+            }
+        }
+        if let Some(server) = &self.order.time_server {
+            match driver.follow_clock(server).await {
+                Ok(after) => {
+                    self.outcome.findings.push(Finding::ClockFollows { server: server.plain() });
                     offset = after;
                 }
                 Err(e) => self.outcome.findings.push(Finding::ClockNotSet { reason: reason(&e) }),
@@ -419,79 +427,11 @@ impl Run<'_> {
         }
         // A web server may start again once more, for what was removed, say.
         let answers = |report: &Report| report.leaf.is_some();
-        let mut report = self.look_until(ours.port, session.patience, answers).await;
+        let report = self.look_until(ours.port, session.patience, answers).await;
         // Before HTTP goes off: after that only the ledger tells a later run where the device is.
         self.settle(session.device_id, &ours, &report).await?;
-        if self.order.enable_http {
-            session.driver.enable_http().await?;
-            report = self.look(ours.port).await;
-        }
-        if self.order.disable_http && report.verdict == Verdict::Secure {
-            let http_off = self.switch_http_off(session, ours.port).await;
-            report = self.look(ours.port).await;
-            self.record(session.device_id, &report, Some(&ours)).await?;
-            http_off?;
-            self.outcome.findings.push(Finding::HttpOff);
-        }
-        if let Some(new) = &self.order.new_password
-            && report.verdict == Verdict::Secure
-        {
-            self.change_password(&ours, new).await?;
-        }
+        let report = self.afterwards(session, &ours, report).await?;
         self.verified(&ours, report).await
-    }
-
-    /// Over the TLS that has just been verified, and believed only once the device lets the new password in.
-    async fn change_password(&mut self, ours: &Ours, new: &Zeroizing<String>) -> Result<(), Error> {
-        let limits = &self.fleet.limits.device;
-        let endpoint = contact::again(self.fleet, &self.order.target, ours.port, ours.port, &[]).await?;
-        if endpoint.pin.is_none() {
-            return Err(Error::OtherCertificateServed { port: ours.port });
-        }
-        let mut driver = self.speak(&endpoint).await?.connect();
-        driver.note().await?;
-        driver.set_password(new).await?;
-        let user = self.order.credentials.user.clone();
-        let found = devices::find(
-            &endpoint,
-            limits,
-            &self.fleet.recipes,
-            Credentials { user, password: new.clone() },
-        )
-        .await;
-        let seen = match found {
-            Ok(found) => found.connect().note().await.map(drop),
-            Err(e) => Err(e),
-        };
-        seen.map_err(|e| Error::PasswordUnsure { reason: reason(&e) })?;
-        self.outcome.findings.push(Finding::PasswordChanged);
-        Ok(())
-    }
-
-    async fn switch_http_off(&mut self, session: &mut Session, https_port: u16) -> Result<(), Error> {
-        match session.driver.disable_http().await {
-            // It may have closed the door that the question came through. What counts is what answers now.
-            Err(e) if e.is_of_connection() => {}
-            other => other?,
-        }
-        let deadline = Instant::now() + self.fleet.limits.verify;
-        for port in session.http_ports.iter().copied().filter(|port| *port != https_port) {
-            let target = &self.order.target;
-            let http = Target {
-                text: target.url(Scheme::Http, port),
-                host: target.host.clone(),
-                port: Some(port),
-                scheme: Some(Scheme::Http),
-            };
-            let options = contact::options(self.fleet, OffsetDateTime::now_utc());
-            while inspect::check(&http, &options).await.verdict != Verdict::Unreachable {
-                if Instant::now() >= deadline {
-                    return Err(Error::HttpStillOpen { port });
-                }
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        }
-        Ok(())
     }
 
     /// What a look at the device's HTTPS saw goes into the ledger, whatever it was.

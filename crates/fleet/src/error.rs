@@ -24,6 +24,12 @@ pub enum Error {
     HttpStillOpen { port: u16 },
     #[error("the new password is not let in: {reason}")]
     PasswordUnsure { reason: serde_json::Value },
+    #[error("the device took a password and still asks for none")]
+    PasswordNotAsked,
+    #[error("the device has no TLS {version} or later, only {has:?}")]
+    NoSuchTls { version: String, has: Vec<String> },
+    #[error("TLS {version} is still spoken after it was switched off")]
+    TlsStillSpoken { version: String },
     #[error("the package could not be written: {reason}")]
     PackageNotWritten { reason: serde_json::Value },
     #[error("{target}, which may be the same device, refused the password in this run")]

@@ -4,6 +4,7 @@
 //! `fleet` decides the order of things. What a device can do is data from its driver; what a browser would say
 //! comes from `inspect`; certificates come through the authority's one door.
 
+mod afterwards;
 mod back;
 mod by_hand;
 mod contact;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use authority::Authority;
 use devices::{Credentials, Recipes};
-use domain::{Finding, KeyTransport, Step, StepState, Target, Verdict};
+use domain::{AltName, Finding, KeyTransport, Step, StepState, Target, Verdict};
 use serde::Serialize;
 use store::{DeviceRow, Store};
 use time::OffsetDateTime;
@@ -78,11 +79,16 @@ pub struct Order {
     pub disable_http: bool,
     /// Switch plain HTTP on again: the way back from `disable_http`.
     pub enable_http: bool,
+    /// The oldest version of TLS that the device is to speak, once HTTPS is verified: `1.0` to `1.3`. What it has from there
+    /// upwards is on afterwards, so that an older one is the way back.
+    pub tls_floor: Option<String>,
     /// Another password for this user, given to the device inside TLS once that is verified: the old one may have been
-    /// seen.
+    /// seen. The first one, on a device that has none.
     pub new_password: Option<Zeroizing<String>>,
     /// The operator accepts that a clock which is more than an hour off is set to this computer's time.
     pub set_clock: bool,
+    /// The NTP server from which the device is to take its time from now on.
+    pub time_server: Option<AltName>,
     /// The operator accepts that a certificate which cannot be brought back is overwritten.
     pub consent: bool,
 }
@@ -95,10 +101,22 @@ impl Order {
             credentials,
             disable_http: false,
             enable_http: false,
+            tls_floor: None,
             new_password: None,
             set_clock: false,
+            time_server: None,
             consent: false,
         }
+    }
+
+    /// Whether something is to be done on a device that is secure already.
+    fn asks_more(&self) -> bool {
+        self.disable_http
+            || self.enable_http
+            || self.set_clock
+            || self.tls_floor.is_some()
+            || self.new_password.is_some()
+            || self.time_server.is_some()
     }
 }
 

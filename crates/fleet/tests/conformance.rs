@@ -55,15 +55,8 @@ async fn ending(fleet: &Fleet, model: Model, fault: Option<Fault>) -> String {
         }
         _ => camera.http_url(),
     };
-    let order = Order {
-        target: url.parse().unwrap(),
-        credentials: Credentials { user: "admin".into(), password: Zeroizing::new(password.into()) },
-        disable_http: false,
-        enable_http: false,
-        new_password: None,
-        set_clock: false,
-        consent: true,
-    };
+    let credentials = Credentials { user: "admin".into(), password: Zeroizing::new(password.into()) };
+    let order = Order { consent: true, ..Order::new(url.parse().unwrap(), credentials) };
     let outcome = timeout(PATIENCE, fleet.secure(&order, &|_, _| ())).await;
     let outcome = outcome.unwrap_or_else(|_| panic!("{model} {fault:?} hangs"));
     // One that restarts for the way back is as it was a moment later.

@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use camera_sim::{Camera, Fault, Model, Options};
+use camera_sim::{Camera, CapabilityNames, Fault, Model, Options};
 use devices::{Before, Credentials, DeviceInfo, Recipes};
 use domain::{AltName, EnrolmentState, Finding, KeyTransport, StepState, Verdict};
 use fleet::{Error, Fleet, Limits, Order, Outcome};
@@ -603,6 +603,130 @@ async fn http_goes_off_and_on_and_the_password_changes_inside_tls() {
     site.age(5).await;
     assert!(site.secure(&camera.http_url(), |_| ()).await.is_done());
     camera.stop().await;
+}
+
+/// Its first password, which makes its first user, goes the same way; and afterwards it asks for it.
+#[tokio::test]
+async fn a_camera_without_a_password_gets_its_first_one_inside_tls() {
+    let site = Site::new().await;
+    let new = Zeroizing::new("open barley".to_owned());
+    for model in [Model::OnvifSecurity, Model::OnvifDevice] {
+        let camera = camera(model, |o| o.faults = vec![Fault::NoPassword]).await;
+        let change = |o: &mut Order| {
+            (o.credentials.user, o.credentials.password) = ("owner".into(), Zeroizing::default());
+            o.new_password = Some(new.clone());
+        };
+        let outcome = site.secure(&camera.http_url(), change).await;
+        assert!(outcome.is_done() && has(&outcome, |f| *f == Finding::PasswordSet), "{outcome:?}");
+        assert!(!has(&outcome, |f| *f == Finding::NoPassword));
+        let made = camera.state().requests.into_iter().find(|r| r.operation == "CreateUsers").unwrap();
+        assert!(made.tls);
+        site.age(5).await;
+        let as_owner =
+            |password: &str| Credentials { user: "owner".into(), password: Zeroizing::new(password.into()) };
+        let renewed = site.secure(&camera.http_url(), |o| o.credentials = as_owner(&new)).await;
+        assert!(renewed.is_done() && !has(&renewed, |f| *f == Finding::NoPassword), "{renewed:?}");
+        site.age(5).await;
+        let without = site.secure(&camera.http_url(), |o| o.credentials = as_owner("")).await;
+        assert!(
+            matches!(without.error, Some(Error::Device(devices::Error::WrongPassword { .. }))),
+            "{without:?}"
+        );
+        camera.stop().await;
+    }
+}
+
+/// A camera that takes keys gets them in the form that it names, with the issuers of two tiers, again and again, and
+/// nothing of it is left behind.
+#[tokio::test]
+async fn a_camera_that_makes_no_key_takes_one_in_pkcs8_or_pkcs12() {
+    let folder = tempfile::tempdir().unwrap();
+    let fleet = common::site(folder.path(), true, Limits::default(), Recipes::default()).await;
+    let site = Site { folder, fleet };
+    for (fault, names) in [
+        (Fault::NoKeyGeneration, CapabilityNames::Old),
+        (Fault::NoKeyGeneration, CapabilityNames::New),
+        (Fault::Pkcs12Alone, CapabilityNames::Old),
+        (Fault::Pkcs12Alone, CapabilityNames::New),
+        (Fault::Pkcs12Alone, CapabilityNames::Both),
+    ] {
+        let change = |o: &mut Options| (o.faults, o.capability_names) = (vec![fault], names);
+        let camera = camera(Model::OnvifSecurity, change).await;
+        for round in 0..4 {
+            let outcome = site.secure(&camera.http_url(), |_| ()).await;
+            assert!(outcome.is_done(), "{fault:?}, {names:?}, round {round}: {outcome:?}");
+            assert!(!has(&outcome, |f| matches!(f, Finding::NotTidied { .. })), "{outcome:?}");
+            let state = camera.state();
+            assert_eq!(
+                (state.served_chain.len(), state.paths.len()),
+                (2, 1),
+                "{fault:?}, {names:?}: {state:?}"
+            );
+            assert!(
+                state.certificates.len() == 2 && state.keys.len() <= 3,
+                "{fault:?}, {names:?}: {state:?}"
+            );
+            let secret =
+                ["UploadKeyPairInPKCS8", "UploadCertificateWithPrivateKeyInPKCS12", "UploadPassphrase"];
+            let uploads = state.requests.iter().filter(|r| secret.contains(&r.operation.as_str()));
+            // The throw-away key, for the TLS that all others go through.
+            let kept = (fault, names) == (Fault::Pkcs12Alone, CapabilityNames::Old);
+            let in_clear = uploads.clone().filter(|request| !request.tls).count();
+            assert_eq!(in_clear, if kept { 2 } else { 1 }, "{fault:?}, {names:?}, round {round}");
+            assert!(uploads.clone().all(|request| request.authenticated));
+            site.age(5).await;
+        }
+        camera.stop().await;
+    }
+}
+
+/// The floor under TLS is seen to hold, or taken back; an older version is the way back.
+#[tokio::test]
+async fn old_tls_goes_off_and_on() {
+    let site = Site::new().await;
+    let options = inspect::Options::trusting(Vec::new(), OffsetDateTime::now_utc());
+    for fault in [None, Some(Fault::TlsPretended)] {
+        let camera = camera(Model::OnvifSecurity, |o| o.faults.extend(fault)).await;
+        for (floor, is_spoken) in [("1.3", false), ("1.2", true)] {
+            let outcome = site.secure(&camera.http_url(), |o| o.tls_floor = Some(floor.into())).await;
+            let target = camera.https_url().parse().unwrap();
+            let port = camera.https_url().rsplit(':').next().unwrap().parse().unwrap();
+            let spoken = inspect::old::speaks(&target, port, "1.2", &options).await;
+            if fault.is_none() || is_spoken {
+                assert!(outcome.is_done(), "{outcome:?}");
+                assert_eq!(spoken, is_spoken);
+                assert!(has(&outcome, |f| matches!(f, Finding::TlsFloor { .. })), "{outcome:?}");
+            } else {
+                let still = Error::TlsStillSpoken { version: "1.2".into() };
+                assert_eq!(outcome.error, Some(still), "{:?}", outcome.findings);
+                assert!(spoken && outcome.verdict == Verdict::Secure);
+            }
+        }
+        camera.stop().await;
+    }
+    let camera = camera(Model::OnvifDevice, |_| ()).await;
+    let outcome = site.secure(&camera.http_url(), |o| o.tls_floor = Some("1.2".into())).await;
+    assert!(matches!(outcome.error, Some(Error::Device(devices::Error::NotOffered { .. }))), "{outcome:?}");
+    assert!(camera.state().https_on);
+    camera.stop().await;
+}
+
+/// The camera's clock follows a time server from then on.
+#[tokio::test]
+async fn the_clock_follows_a_time_server_with_consent() {
+    let site = Site::new().await;
+    for model in [Model::OnvifSecurity, Model::OnvifDevice] {
+        for server in ["192.0.2.7", "2001:db8::7", "time.lan"] {
+            let camera = camera(model, |o| o.faults = vec![Fault::WrongClock]).await;
+            let server: AltName = server.parse().unwrap();
+            let outcome = site.secure(&camera.http_url(), |o| o.time_server = Some(server.clone())).await;
+            assert!(outcome.is_done(), "{outcome:?}");
+            let follows = Finding::ClockFollows { server: server.plain() };
+            assert!(has(&outcome, |f| *f == follows), "{:?}", outcome.findings);
+            assert!(!has(&outcome, |f| matches!(f, Finding::ClockBehind { .. })), "{:?}", outcome.findings);
+            camera.stop().await;
+        }
+    }
 }
 
 /// Fresh from its box: nobody is asked who they are, and the operator hears of it.

@@ -60,11 +60,25 @@ pub struct Old {
 
 /// Asks; `None` if nothing came that can be read.
 pub(crate) async fn look(target: &Target, port: u16, options: &Options) -> Option<Old> {
+    ask(target, port, 3, options).await
+}
+
+/// Whether the server takes a ClientHello that knows no version of TLS after this one: `1.0`, `1.1` or `1.2`.
+pub async fn speaks(target: &Target, port: u16, version: &str, options: &Options) -> bool {
+    let minor = match version {
+        "1.0" => 1,
+        "1.1" => 2,
+        _ => 3,
+    };
+    ask(target, port, minor, options).await.is_some()
+}
+
+async fn ask(target: &Target, port: u16, minor: u8, options: &Options) -> Option<Old> {
     let name = match options.name.as_ref().unwrap_or(&target.host) {
         AltName::Dns(name) => Some(name.as_str()),
         AltName::Ip(_) => None,
     };
-    let hello = client_hello(name)?;
+    let hello = client_hello(name, minor)?;
     let mut stream = connect(target, port, options.connect).await.ok()?;
     let mut answer = Vec::new();
     // What came until then is read, however it ended.
@@ -83,8 +97,9 @@ pub(crate) async fn look(target: &Target, port: u16, options: &Options) -> Optio
     read(&answer)
 }
 
-/// A ClientHello of TLS 1.2 in a record of TLS 1.0, which every version takes.
-fn client_hello(name: Option<&str>) -> Option<Vec<u8>> {
+/// A ClientHello in a record of TLS 1.0, which every version takes. `minor` is that of its version on the wire: 3.3 is
+/// TLS 1.2.
+fn client_hello(name: Option<&str>, minor: u8) -> Option<Vec<u8>> {
     let mut random = [0; 32];
     rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut random).ok()?;
     let mut extensions = Vec::new();
@@ -100,7 +115,7 @@ fn client_hello(name: Option<&str>) -> Option<Vec<u8>> {
     let suites: Vec<u8> = SUITES.iter().flat_map(|(suite, _)| suite.to_be_bytes()).collect();
     let (suites, extensions) = (with_length::<2>(&suites)?, with_length::<2>(&extensions)?);
     // No session, no compression.
-    let body = [&[3, 3], &random[..], &[0], &suites, &[1, 0], &extensions].concat();
+    let body = [&[3, minor], &random[..], &[0], &suites, &[1, 0], &extensions].concat();
     let message = [&[1], &*with_length::<3>(&body)?].concat();
     Some([&[HANDSHAKE, 3, 1], &*with_length::<2>(&message)?].concat())
 }
@@ -248,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_hello_is_one_record() {
-        let hello = client_hello(Some("gate.lan")).unwrap();
+        let hello = client_hello(Some("gate.lan"), 3).unwrap();
         let (message, is_whole) = taken::<2>(&hello[3..]);
         assert!(is_whole && message.len() + 5 == hello.len());
         let (body, is_whole) = taken::<3>(&message[1..]);

@@ -42,6 +42,8 @@ const LEGACY_ITERATIONS: u32 = 2_048;
 pub enum Protection {
     /// PBES2 with PBKDF2-SHA-256 and AES-256, and an HMAC-SHA-256 over all.
     Modern,
+    /// The same with AES-128: what ONVIF's Security Baseline asks of devices since 25.12.
+    Aes128,
     /// Triple DES and an HMAC-SHA-1: for firmware and systems that know nothing younger.
     Legacy,
 }
@@ -49,7 +51,7 @@ pub enum Protection {
 impl Protection {
     pub(crate) fn iterations(self) -> u32 {
         match self {
-            Protection::Modern => MODERN_ITERATIONS,
+            Protection::Modern | Protection::Aes128 => MODERN_ITERATIONS,
             Protection::Legacy => LEGACY_ITERATIONS,
         }
     }
@@ -205,10 +207,13 @@ pub(crate) fn encrypt(
     buffer.extend_from_slice(plain);
     buffer.resize(plain.len() + 16, 0);
     let (oid, parameters, length) = match protection {
-        Protection::Modern => {
+        Protection::Modern | Protection::Aes128 => {
             let (salt, iv) = (random::<16>()?, random::<16>()?);
-            let parameters =
-                Parameters::generate_pbkdf2_sha256_aes256cbc(iterations, &salt, iv).map_err(|_| failed())?;
+            let parameters = match protection {
+                Protection::Aes128 => Parameters::generate_pbkdf2_sha256_aes128cbc(iterations, &salt, iv),
+                _ => Parameters::generate_pbkdf2_sha256_aes256cbc(iterations, &salt, iv),
+            };
+            let parameters = parameters.map_err(|_| failed())?;
             let length = parameters
                 .encrypt_in_place(password.utf8.as_bytes(), &mut buffer, plain.len())
                 .map_err(|_| failed())?

@@ -273,7 +273,7 @@ pub(crate) fn write(
 }
 
 fn with_mac(safes: &[u8], protection: Protection, password: &Password) -> Result<Vec<u8>, Error> {
-    let oid = if protection == Protection::Modern { SHA256 } else { SHA1 };
+    let oid = if protection == Protection::Legacy { SHA1 } else { SHA256 };
     let (hash, algorithm) = mac_algorithm(oid)?;
     let (salt, iterations) = (pbe::random::<8>()?, protection.iterations());
     let key = pbe::derive(hash, password, &salt, iterations, Purpose::Mac, hash.output_len());

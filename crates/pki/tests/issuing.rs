@@ -305,7 +305,7 @@ fn a_package_is_read_as_it_was_written() {
             holds(Form::Pem { order: Order::Separate, key }, &[Content::Certificate, Content::Key]);
             holds(Form::Der { key }, &[Content::Certificate, Content::Issuer(1), Content::Key]);
         }
-        for protection in [Protection::Modern, Protection::Legacy] {
+        for protection in [Protection::Modern, Protection::Aes128, Protection::Legacy] {
             let [part] = write(Form::Pkcs12 { protection, passphrase: "Jelszó 🎥" }).try_into().ok().unwrap();
             assert_eq!(part.content, Content::Whole);
             let read = package::read_pkcs12(&part.bytes, Some("Jelszó 🎥")).unwrap();
