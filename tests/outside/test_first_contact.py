@@ -11,13 +11,14 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
 from conftest import Site, StartCamera
+from processes import REPOSITORY
 
 IPV4, TCP, OUTGOING = 0x0800, 6, 4
 
@@ -79,7 +80,9 @@ def captured() -> Iterator[Capture]:
 def keys_in_clear(streams: list[bytes]) -> set[bytes]:
     """The public halves of the private keys that can be read in these streams, in PEM or bare base64."""
     found = set()
-    for run in re.findall(rb"(?:[A-Za-z0-9+/]+=*(?:\r?\n)?)+", b"\n\0".join(streams)):
+    bare = b"\n\0".join(streams)
+    # A form may be sent percent-encoded.
+    for run in re.findall(rb"(?:[A-Za-z0-9+/]+=*(?:\r?\n)?)+", bare + b"\n\0" + unquote_to_bytes(bare)):
         text = re.sub(rb"[^A-Za-z0-9+/=]", b"", run)
         if len(text) < 100:
             continue
@@ -91,32 +94,59 @@ def keys_in_clear(streams: list[bytes]) -> set[bytes]:
     return found
 
 
+HTTP, HTTPS = "http", "https"
+
+
 @pytest.mark.parametrize(
-    ("model", "options", "transport", "crossing"),
+    ("model", "options", "scheme", "transport", "crossing"),
     [
-        ("onvif-security", (), "none", 0),
-        ("onvif-security", ("--factory-certificate",), "none", 0),
-        ("onvif-device", ("--factory-certificate",), "pinned-tls", 0),
-        ("pem-page", ("--factory-certificate",), "pinned-tls", 0),
+        ("onvif-security", (), HTTP, "none", 0),
+        ("onvif-security", ("--factory-certificate",), HTTP, "none", 0),
+        ("onvif-device", ("--factory-certificate",), HTTP, "pinned-tls", 0),
+        ("pem-page", ("--factory-certificate",), HTTP, "pinned-tls", 0),
         # The key of the throw-away certificate, and no other.
-        ("onvif-device", (), "throw-away-tls", 1),
-        ("pem-page", (), "throw-away-tls", 1),
-        ("uniview", (), "throw-away-tls", 1),
+        ("onvif-device", (), HTTP, "throw-away-tls", 1),
+        ("onvif-device", ("--fault", "username-token"), HTTP, "throw-away-tls", 1),
+        ("onvif-security", ("--fault", "no-key-generation"), HTTP, "throw-away-tls", 1),
+        # Encrypted, under a passphrase that crosses too.
+        ("onvif-security", ("--fault", "pkcs12-alone"), HTTP, "throw-away-tls", 0),
+        ("pem-page", (), HTTP, "throw-away-tls", 1),
+        ("uniview", (), HTTP, "throw-away-tls", 1),
+        ("hanwha", (), HTTP, "throw-away-tls", 1),
+        ("axis", (), HTTP, "none", 0),
+        ("bosch", (), HTTPS, "none", 0),
+        ("form-page", (), HTTPS, "pinned-tls", 0),
+        ("mobotix", (), HTTPS, "pinned-tls", 0),
+        ("reolink", (), HTTPS, "pinned-tls", 0),
+        ("synology", (), HTTPS, "pinned-tls", 0),
     ],
 )
 def test_the_camera_s_key_never_crosses_in_clear(
-    site: Site, start_camera: StartCamera, model: str, options: tuple[str, ...], transport: str, crossing: int
+    site: Site,
+    start_camera: StartCamera,
+    model: str,
+    options: tuple[str, ...],
+    scheme: str,
+    transport: str,
+    crossing: int,
 ) -> None:
     camera = start_camera(model, *options)
+    recipes = site.home / "data/recipes"
+    recipes.mkdir()
+    page = (REPOSITORY / "docs/recipes.md").read_text()
+    (recipes / "form-page.toml").write_text(page.split("```toml\n", 1)[1].split("```", 1)[0])
     with captured() as capture:
-        (outcome,) = site.secure(camera, "--yes")
+        (outcome,) = site.secure(camera | {"http": camera[scheme]}, "--yes")
     assert (outcome["verdict"], outcome["key_transport"]) == ("secure", transport)
 
-    ports = {urlsplit(camera[scheme]).port for scheme in ("http", "https")}
+    ports = {urlsplit(camera[scheme]).port for scheme in (HTTP, HTTPS)}
     streams = capture.to_and_from({port for port in ports if port})
-    # Digest is in clear: the capture saw the whole conversation, and no password in it.
-    assert any(b"Authorization: Digest" in stream for stream in streams)
+    # Proofs in clear, or a handshake: the capture saw the whole conversation, and no password in it.
+    proofs = (b"Authorization: Digest", b"#PasswordDigest") if scheme == HTTP else (b"\x16\x03\x01",)
+    assert any(proof in stream for stream in streams for proof in proofs)
     assert not any(camera["password"].encode() in stream for stream in streams)
+    # Nor as Basic authentication has it.
+    assert not any(base64.b64encode(f"{camera['user']}:{camera['password']}".encode()) in s for s in streams)
 
     leaf = ssl.get_server_certificate(("127.0.0.1", urlsplit(camera["https"]).port or 0))
     served = x509.load_pem_x509_certificate(leaf.encode()).public_key()

@@ -1,5 +1,7 @@
 """Camlock's SOAP and the simulator's, judged from outside: by the official ONVIF schema, and by zeep."""
 
+import socket
+import ssl
 import sys
 from pathlib import Path
 from typing import Any
@@ -223,6 +225,8 @@ def test_other_signs_of_a_user_are_what_others_make(start_camera: StartCamera, t
 
 # onvif-zeep 0.2.12, as programs of today still use it: the WSDL of 2013 and the UsernameToken.
 OF_2013 = """
+import socket
+import ssl
 import sys
 from onvif import ONVIFCamera
 host, port, user, password, wsdl, certificate, key = sys.argv[1:]
@@ -300,6 +304,16 @@ OTHER_WAYS = {
         0,
         {"UploadKeyPairInPKCS8", "UploadCertificate", "AddServerCertificateAssignment"},
     ),
+    "a keystore that takes PKCS#12 under a passphrase of its own": (
+        ["onvif-security", "--fault", "pkcs12-alone", "--capability-names", "old"],
+        0,
+        {"UploadPassphrase", "UploadCertificateWithPrivateKeyInPKCS12", "DeletePassphrase"},
+    ),
+    "a keystore that takes PKCS#12 with its passphrase": (
+        ["onvif-security", "--fault", "pkcs12-alone"],
+        0,
+        {"UploadCertificateWithPrivateKeyInPKCS12"},
+    ),
     "stale nonces": (["onvif-security", "--fault", "short-nonces"], 0, SECURITY),
     "no HTTPS, so all is taken back": (
         ["onvif-security", "--fault", "https-refused"],
@@ -354,6 +368,29 @@ def test_a_new_password_speaks_by_the_schema(
     with pytest.raises((zeep.exceptions.Fault, zeep.exceptions.TransportError)):
         OnvifClient(camera, tmp_path).device.GetUsers()
     assert_official(official_schema.judge_transcript(camera["transcript"]), {"GetUsers", "SetUser"})
+
+
+def test_what_comes_after_https_speaks_by_the_schema(
+    start_camera: StartCamera, official_schema: OfficialSchema, site: Site, tmp_path: Path
+) -> None:
+    """A first user, a time server and a floor under TLS; zeep reads back what was set."""
+    camera = start_camera("onvif-security", "--fault", "no-password")
+    new = tmp_path / "new-password"
+    new.write_text("first password\n")
+    options = ("--new-password-file", str(new), "--ntp", "192.0.2.7", "--tls-floor", "1.3")
+    (outcome,) = site.secure(camera | {"user": "owner", "password": ""}, *options)
+    codes = {finding["code"] for finding in outcome["findings"]}
+    assert {"password-set", "clock-follows", "tls-floor"} <= codes and "no-password" not in codes
+    client = OnvifClient(camera | {"user": "owner", "password": "first password"}, tmp_path)
+    assert [user.Username for user in client.device.GetUsers()] == ["owner"]
+    assert client.device.GetNTP().NTPManual[0].IPv4Address == "192.0.2.7"
+    expected = {"CreateUsers", "SetNTP", "SetSystemDateAndTime", "GetEnabledTLSVersions", "SetEnabledTLSVersions"}
+    assert_official(official_schema.judge_transcript(camera["transcript"]), expected)
+    context = ssl.create_default_context(cafile=site.root)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    port = urlsplit(camera["https"]).port
+    with socket.create_connection(("127.0.0.1", port)) as wire, pytest.raises(ssl.SSLError):
+        context.wrap_socket(wire, server_hostname="127.0.0.1")
 
 
 TIDY = {

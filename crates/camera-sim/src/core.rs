@@ -139,6 +139,7 @@ impl Core {
             #[cfg(feature = "makers")]
             Model::Synology => Store::Synology(crate::makers::synology::Shelf::default()),
         };
+        let serial = random::hex_token::<5>().to_uppercase();
         let mut live = Live {
             store,
             guard,
@@ -156,7 +157,7 @@ impl Core {
             pinned: false,
         };
         if options.starts_with_certificate() {
-            let (certificate, pair) = factory(&options).map_err(io::Error::other)?;
+            let (certificate, pair) = factory(&options, &serial).map_err(io::Error::other)?;
             live.store.install_factory(certificate, pair);
             live.refresh();
             live.pinned = options.has(Fault::ServesOldCertificate) || options.has(Fault::ServesOldForAWhile);
@@ -165,7 +166,7 @@ impl Core {
             live.store.fill(&options).map_err(io::Error::other)?;
         }
         Ok(Core {
-            serial: random::hex_token::<5>().to_uppercase(),
+            serial,
             http,
             https,
             transcript,
@@ -448,7 +449,7 @@ impl Store {
     /// Certificates of the operator, until there is no room for one more.
     fn fill(&mut self, options: &Options) -> Result<(), rcgen::Error> {
         loop {
-            let (certificate, pair) = factory(options)?;
+            let (certificate, pair) = factory(options, "")?;
             let is_full = match self {
                 Store::Security(keystore) => {
                     keystore.add_certificate(certificate, None, None, false).is_err()
@@ -485,15 +486,20 @@ fn clock_offset(options: &Options) -> Duration {
     if options.has(Fault::WrongClock) { -CLOCK_BEHIND } else { Duration::ZERO }
 }
 
-/// The self-signed certificate a camera leaves the factory with: a name for people, no SAN, ten years.
-fn factory(options: &Options) -> Result<(Vec<u8>, Pair), rcgen::Error> {
+/// The certificate a camera leaves the factory with: no SAN, ten years; by itself with a name for people, or by its maker
+/// with its serial number.
+fn factory(options: &Options, serial: &str) -> Result<(Vec<u8>, Pair), rcgen::Error> {
     let pair = Pair::generate(Algorithm::P256)?;
     let mut subject = DistinguishedName::new();
     subject.push(DnType::OrganizationName, "Simulated Cameras");
-    subject.push(DnType::CommonName, options.name.as_str());
+    match &options.maker {
+        Some(_) => subject.push(DnType::CommonName, format!("{}-{serial}", options.model)),
+        None => subject.push(DnType::CommonName, options.name.as_str()),
+    }
     let contents = Contents { subject, extensions: Vec::new() };
     let now = OffsetDateTime::now_utc() + clock_offset(options);
     let validity = (now - Duration::days(1), now + Duration::days(3650));
-    let certificate = keys::self_signed(&pair, &rcgen::PKCS_ECDSA_P256_SHA256, contents, validity)?;
+    let maker = options.maker.as_deref();
+    let certificate = keys::certificate(&pair, &rcgen::PKCS_ECDSA_P256_SHA256, contents, validity, maker)?;
     Ok((certificate, pair))
 }

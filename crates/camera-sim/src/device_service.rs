@@ -14,10 +14,10 @@ use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 use crate::core::{Core, Store};
 use crate::device_certificates::{DeviceCertificates, Refusal};
 use crate::keys::Pair;
-use crate::onvif::{DEVICE_SERVICE, Outcome, SECURITY_SERVICE};
+use crate::onvif::{DEVICE_SERVICE, MEDIA_SERVICE, Outcome, SECURITY_SERVICE};
 use crate::options::{CapabilityNames, Model};
 use crate::security_service;
-use crate::soap::{self, Children, SoapFault, TAS, TDS, TT, binary, element, text};
+use crate::soap::{self, Children, SoapFault, TAS, TDS, TRT, TT, binary, element, text};
 use crate::x509;
 
 /// Operations of the access class PRE_AUTH, which need no credentials.
@@ -204,7 +204,9 @@ fn get_services(core: &Core, base: &str, mut arguments: Children<'_, '_>) -> Res
             version.1
         )
     };
-    let mut services = service(TDS, DEVICE_SERVICE, CAPABILITIES);
+    let media = "<trt:Capabilities xmlns:trt=\"http://www.onvif.org/ver10/media/wsdl\" SnapshotUri=\"true\">\
+                 <trt:ProfileCapabilities MaximumNumberOfProfiles=\"2\"/><trt:StreamingCapabilities/></trt:Capabilities>";
+    let mut services = service(TDS, DEVICE_SERVICE, CAPABILITIES) + &service(TRT, MEDIA_SERVICE, media);
     if core.options.model == Model::OnvifSecurity {
         services += &service(TAS, SECURITY_SERVICE, &security_service::capabilities(&core.options));
     }

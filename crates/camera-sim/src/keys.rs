@@ -8,6 +8,7 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::PrivateKeyDer;
 use time::OffsetDateTime;
 
+use crate::maker::Maker;
 use crate::random;
 
 /// What kind of key pair.
@@ -123,12 +124,13 @@ pub(crate) fn request(
     Ok(contents.parameters().serialize_request(&signer)?.der().to_vec())
 }
 
-/// A self-signed certificate in DER with a random serial number.
-pub(crate) fn self_signed(
+/// A certificate in DER with a random serial number, signed by its maker or, where there is none, by itself.
+pub(crate) fn certificate(
     pair: &Pair,
     algorithm: &'static SignatureAlgorithm,
     contents: Contents,
     validity: (OffsetDateTime, OffsetDateTime),
+    maker: Option<&Maker>,
 ) -> Result<Vec<u8>, rcgen::Error> {
     let signer = pair.signer(algorithm)?;
     let mut parameters = contents.parameters();
@@ -137,5 +139,9 @@ pub(crate) fn self_signed(
     let mut serial = random::bytes::<16>();
     serial[0] = serial[0] & 0x3f | 0x40;
     parameters.serial_number = Some(SerialNumber::from_slice(&serial));
-    Ok(parameters.self_signed(&signer)?.der().to_vec())
+    let certificate = match maker {
+        Some(maker) => parameters.signed_by(&signer, maker.issuer())?,
+        None => parameters.self_signed(&signer)?,
+    };
+    Ok(certificate.der().to_vec())
 }

@@ -35,8 +35,10 @@ mod form;
 mod http;
 mod keys;
 mod keystore;
+mod maker;
 #[cfg(feature = "makers")]
 mod makers;
+mod media_service;
 mod onvif;
 mod options;
 mod page;
@@ -57,5 +59,6 @@ mod username_token;
 mod x509;
 
 pub use camera::Camera;
+pub use maker::Maker;
 pub use options::{CapabilityNames, Fault, Model, Options};
 pub use state::{CertificateSummary, KeySummary, PathSummary, RequestSummary, State};

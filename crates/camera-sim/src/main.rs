@@ -4,9 +4,10 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use camera_sim::{Camera, CapabilityNames, Fault, Model, Options};
+use camera_sim::{Camera, CapabilityNames, Fault, Maker, Model, Options};
 use clap::Parser;
 use serde_json::json;
 
@@ -58,9 +59,12 @@ struct Arguments {
     /// Which names of the Security service's capabilities are answered
     #[arg(long, value_enum, default_value_t = CapabilityNames::Both)]
     capability_names: CapabilityNames,
-    /// Leave the factory with a self-signed certificate and HTTPS on
+    /// Leave the factory with a certificate and HTTPS on
     #[arg(long)]
     factory_certificate: bool,
+    /// That certificate is signed by the root of a maker, which is written to this file (PEM)
+    #[arg(long, value_name = "FILE", requires = "factory_certificate")]
+    maker_root: Option<PathBuf>,
     /// Answer WS-Discovery on UDP port 3702
     #[arg(long)]
     discovery: bool,
@@ -97,7 +101,13 @@ async fn run(arguments: Arguments) -> io::Result<()> {
         }
     };
     let (user, count) = (arguments.user.clone(), arguments.count);
-    let options = options(arguments, password);
+    let maker_root = arguments.maker_root.clone();
+    let mut options = options(arguments, password);
+    if let Some(file) = maker_root {
+        let maker = Maker::new("Simulated Cameras Device Root").map_err(io::Error::other)?;
+        tokio::fs::write(file, maker.root()).await?;
+        options.maker = Some(Arc::new(maker));
+    }
     let mut cameras = Vec::new();
     for _ in 0..count {
         let camera = Camera::start(options.clone()).await?;

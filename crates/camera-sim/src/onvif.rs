@@ -6,13 +6,16 @@ use crate::core::{Core, SwitchRefusal};
 use crate::digest::Login;
 use crate::http::{self, Answer};
 use crate::options::Fault;
-use crate::soap::{self, SoapFault, TAS, TDS};
-use crate::{device_service, router, security_service, username_token};
+use crate::soap::{self, SoapFault, TAS, TDS, TRT};
+use crate::{device_service, media_service, router, security_service, username_token};
 
 /// Where the device service is, on every ONVIF device (Core specification).
 pub(crate) const DEVICE_SERVICE: &str = "/onvif/device_service";
 /// Where this camera has its Security service; a client finds it with GetServices.
 pub(crate) const SECURITY_SERVICE: &str = "/onvif/security";
+
+/// Where it has its Media service.
+pub(crate) const MEDIA_SERVICE: &str = "/onvif/media";
 
 const SOAP_XML: &str = "application/soap+xml; charset=utf-8";
 
@@ -21,6 +24,7 @@ const SOAP_XML: &str = "application/soap+xml; charset=utf-8";
 pub(crate) enum Service {
     Device,
     Security,
+    Media,
 }
 
 impl Service {
@@ -28,6 +32,7 @@ impl Service {
         match self {
             Service::Device => TDS,
             Service::Security => TAS,
+            Service::Media => TRT,
         }
     }
 
@@ -35,7 +40,7 @@ impl Service {
     fn needs_no_login(self, operation: &str) -> bool {
         match self {
             Service::Device => device_service::PRE_AUTH.contains(&operation),
-            Service::Security => operation == "GetServiceCapabilities",
+            Service::Security | Service::Media => operation == "GetServiceCapabilities",
         }
     }
 }
@@ -141,6 +146,7 @@ fn dispatch(
         match service {
             Service::Device => device_service::perform(core, base, node),
             Service::Security => security_service::perform(core, node).map(Outcome::from),
+            Service::Media => media_service::perform(base, node).map(Outcome::from),
         }
         .map_err(Refused::from)
     };

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
+
+use crate::maker::Maker;
 
 /// How a simulated camera takes its certificate. By how much ONVIF it speaks, least last; then the makers' own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -158,12 +161,12 @@ pub enum Fault {
     NoKeyGeneration,
     /// Has no password yet, and lets everyone do everything, as ONVIF has it for a device fresh from its box.
     NoPassword,
+    /// Answers one connection at a time, on each port; the next one waits.
+    OneConnection,
     /// Makes no keys and no requests: takes them in PKCS#12, with their certificates. Of before 23.12 (by its capability
     /// names) it wants Triple DES and keeps the passphrase; else AES-128 and the passphrase along with the file.
     #[cfg(feature = "makers")]
     Pkcs12Alone,
-    /// Answers one connection at a time, on each port; the next one waits.
-    OneConnection,
     /// Starts again in the middle of the upload, which it stores, and is away for a second.
     Reboots,
     /// Every request is sent to another host.
@@ -272,8 +275,10 @@ pub struct Options {
     pub key_generation: Duration,
     /// Which capability names it answers with.
     pub capability_names: CapabilityNames,
-    /// Leaves the factory with a self-signed certificate and HTTPS on.
+    /// Leaves the factory with a certificate and HTTPS on.
     pub factory_certificate: bool,
+    /// Who signs that certificate, for the camera's serial number; without a maker the camera itself, for its name.
+    pub maker: Option<Arc<Maker>>,
     /// Answers WS-Discovery on UDP port 3702: multicast, and unicast at its own address.
     pub discovery: bool,
     /// Where to write every SOAP message; never holds a password or a private key.
@@ -306,6 +311,7 @@ impl Options {
             key_generation: Duration::from_millis(300),
             capability_names: CapabilityNames::Both,
             factory_certificate: false,
+            maker: None,
             discovery: false,
             transcript: None,
         }

@@ -18,7 +18,7 @@ use crate::onvif::{self, Service};
 use crate::options::{Fault, Model};
 use crate::server::Arrival;
 use crate::state::RequestSummary;
-use crate::{page, pem_page};
+use crate::{media_service, page, pem_page};
 
 /// What an ONVIF upload is recognised by before its body is whole.
 const ONVIF_UPLOADS: [&str; 2] = ["UploadCertificate", "LoadCertificateWithPrivateKey"];
@@ -178,6 +178,7 @@ async fn route(
     let service = match (core.options.model, path) {
         (Model::OnvifSecurity | Model::OnvifDevice, onvif::DEVICE_SERVICE) => Some(Service::Device),
         (Model::OnvifSecurity, onvif::SECURITY_SERVICE) => Some(Service::Security),
+        (Model::OnvifSecurity | Model::OnvifDevice, onvif::MEDIA_SERVICE) => Some(Service::Media),
         _ => None,
     };
     if let Some(service) = service {
@@ -191,6 +192,15 @@ async fn route(
     let answer = match path {
         "/" if reading => page::start(core, arrival),
         "/" => not_allowed("GET, HEAD"),
+        media_service::SNAPSHOT if core.options.model.speaks_onvif() && reading => {
+            if login == Login::Accepted || login == Login::Absent && core.look(|live| live.guard.open) {
+                media_service::snapshot(parts.uri.query())
+            } else {
+                let mut answer = http::plain(401, "This needs the camera's user and password.\n");
+                challenge(core, login, &mut answer);
+                answer
+            }
+        }
         _ if core.options.model == Model::PemPage && pem_page::is_settings(path) => {
             pem_page::answer(core, parts, login, &body).await
         }

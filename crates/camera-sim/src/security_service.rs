@@ -300,7 +300,7 @@ fn create_self_signed(core: &Core, mut arguments: Children<'_, '_>) -> Result<St
     csr::must_match(&pair, algorithm)?;
     let contents = Contents { subject, extensions };
     let certificate =
-        keys::self_signed(&pair, algorithm, contents, (not_before, not_after)).map_err(|_| {
+        keys::certificate(&pair, algorithm, contents, (not_before, not_after), None).map_err(|_| {
             SoapFault::receiver(
                 &["Action", "CertificateCreationFailed"],
                 "The certificate could not be created.",

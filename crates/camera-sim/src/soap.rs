@@ -16,6 +16,8 @@ pub(crate) const ENV: &str = "http://www.w3.org/2003/05/soap-envelope";
 pub(crate) const TDS: &str = "http://www.onvif.org/ver10/device/wsdl";
 /// Security (advanced security) service.
 pub(crate) const TAS: &str = "http://www.onvif.org/ver10/advancedsecurity/wsdl";
+/// Media service.
+pub(crate) const TRT: &str = "http://www.onvif.org/ver10/media/wsdl";
 /// The common ONVIF schema.
 pub(crate) const TT: &str = "http://www.onvif.org/ver10/schema";
 /// ONVIF's error codes.

@@ -295,6 +295,15 @@ pub struct Find {
     /// A list of addresses: the first column of each line, as other programs export it
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
+    /// Sign in to each device as this user, once, and ask for its maker, model, firmware and serial number
+    #[arg(long)]
+    pub user: Option<String>,
+    /// A file whose first line is the password
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub password_file: Option<PathBuf>,
+    /// A folder for a picture of what each camera sees (ONVIF), by its address
+    #[arg(long, value_name = "FOLDER", requires = "user")]
+    pub pictures: Option<PathBuf>,
 }
 
 const SECURE_HELP: &str = "\

@@ -8,7 +8,6 @@ use std::{
 };
 
 use authority::{BackupPlan, Public};
-use devices::Recipes;
 use domain::slug;
 use pki::Certificate;
 use serde_json::json;
@@ -34,12 +33,16 @@ pub const PAGE: &str = "page.pem";
 pub const POLICY: &str = "policy.toml";
 pub const ROOT: &str = "root.pem";
 pub const README: &str = "README.txt";
+/// The operator's folders, and how the names of their files end.
+pub const FOLDERS: [(&str, &str); 2] = [(RECIPES, "toml"), (MAKER_ROOTS, "pem")];
 /// The authorities' keys, encrypted once more, and the certificate of each.
 pub const KEYS: &str = "keys/";
 pub const KEY: &str = ".pem.age";
 pub const CERTIFICATE: &str = ".crt";
 /// The operator's own recipes.
 pub const RECIPES: &str = "recipes";
+/// The roots under which makers name their devices, as the operator put them there.
+pub const MAKER_ROOTS: &str = "maker-roots";
 
 /// How often the service looks whether a backup is due, and how much earlier than due it may be: else a daily one
 /// would be an hour later each day.
@@ -98,10 +101,12 @@ impl Contents {
                 Err(e) => return Err(Failure::broken_file(&path, &e)),
             }
         }
-        for path in Recipes::files(directory)? {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let bytes = std::fs::read(&path).map_err(|e| Failure::broken_file(&path, &e))?;
-            files.push((format!("{RECIPES}/{name}"), Zeroizing::new(bytes)));
+        for (folder, ending) in FOLDERS {
+            for path in files::in_folder(&directory.join(folder), ending)? {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let bytes = std::fs::read(&path).map_err(|e| Failure::broken_file(&path, &e))?;
+                files.push((format!("{folder}/{name}"), Zeroizing::new(bytes)));
+            }
         }
         Ok(Contents { recipient: wrapping.recovery_recipient, at, files })
     }

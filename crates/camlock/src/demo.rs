@@ -55,8 +55,13 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
         orders.push((name.clone(), Way::Driver(order)));
     }
     let public = authority.public().clone();
-    let fleet =
-        Arc::new(Fleet { store, authority, limits: Limits::default(), recipes: devices::Recipes::default() });
+    let fleet = Arc::new(Fleet {
+        store,
+        authority,
+        limits: Limits::default(),
+        recipes: devices::Recipes::default(),
+        maker_roots: Vec::new(),
+    });
     let outcomes = secure::all(&fleet, orders).await?;
     let all_secure = outcomes.len() == cameras.len() && outcomes.iter().all(Outcome::is_done);
 

@@ -23,6 +23,9 @@ use crate::{
     talk::{print, print_json},
 };
 
+/// So many of a folder's files are looked at.
+const IN_FOLDER_MAX: usize = 100;
+
 pub async fn sign(sign: &Sign, setting: &Setting) -> Result<bool, Failure> {
     let bytes = read_request(&sign.csr)?;
     let request = Request::read(&bytes)?;
@@ -251,6 +254,25 @@ fn folder_of(path: &Path) -> &Path {
 
 /// A new name in a folder outlives a power cut only once the folder itself is on the disk. Some file systems cannot
 /// do that, and Windows does not; what was written is there all the same.
+/// The files of a folder whose names have this ending, by name; none if there is no folder.
+pub fn in_folder(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
+    let unreadable = |e: &io::Error| Failure::file("file-unreadable", folder, e);
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(|e| unreadable(&e))?,
+    };
+    let mut files = Vec::new();
+    for entry in entries.take(IN_FOLDER_MAX) {
+        let path = entry.map_err(|e| unreadable(&e))?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !is_hidden && path.is_file() && path.extension().is_some_and(|e| e == ending) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 pub fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();

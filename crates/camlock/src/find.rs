@@ -8,15 +8,15 @@ use std::{
     time::Duration,
 };
 
-use comfy_table::{Cell, Table, presets::UTF8_FULL_CONDENSED};
+use comfy_table::{Cell, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use devices::{
-    Endpoint, PublicKeyPin, Recipes,
+    Abilities, Endpoint, PublicKeyPin, Recipes,
     discovery::{self, By, Sighting},
 };
 use domain::{AltName, Report, Scheme, Target, Verdict};
 use indicatif::{ProgressBar, ProgressStyle};
 use inspect::Options;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{NewDevice, Store};
 use time::OffsetDateTime;
 use tokio::{sync::Semaphore, sync::mpsc, task::JoinSet};
@@ -26,6 +26,7 @@ use crate::{
     args::Find,
     check::roots_of,
     failure::Failure,
+    know::{Known, User},
     setting::Setting,
     talk::{self, print, print_json, tell, verdict_cell},
     targets::{self, Named},
@@ -39,6 +40,8 @@ const CONNECT: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 32;
 /// More devices than any network has that answers to this; what comes after is not kept.
 const DEVICES_MAX: usize = 100_000;
+/// Characters of the table where no terminal has a width.
+const TABLE_WIDTH: u16 = 120;
 /// Devices that one address may announce.
 const AT_ADDRESS_MAX: usize = 16;
 
@@ -58,6 +61,7 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
         Ok(directory) => (Store::open(&directory).await.ok(), Recipes::read(&directory)?),
         Err(_) => (None, Recipes::default()),
     };
+    let user = User::of(find)?;
     let progress = Progress::new();
     let mut devices = Devices::default();
     let listens = find.targets.is_empty() && find.list.is_none();
@@ -80,7 +84,7 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
     if let Some(store) = &store {
         devices.remember(store).await?;
     }
-    let met = meet_all(devices, &options, recipes, &progress).await;
+    let met = one_each(meet_all(devices, &options, recipes, user, &progress).await);
     progress.bar.finish_and_clear();
     if let Some(store) = &store {
         for device in &met {
@@ -94,7 +98,7 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
     } else if met.is_empty() {
         print("Nothing.");
     } else {
-        print(&table(&met).to_string());
+        print(&table(&met, &words).to_string());
     }
     if listens && !met.iter().any(|device| device.seen.by.iter().any(|by| *by != By::Port)) {
         talk::warn(&json!({"code": "multicast-silent"}));
@@ -260,21 +264,38 @@ struct Met {
     /// Where it was spoken to.
     host: AltName,
     port: u16,
-    driver: Option<String>,
+    driver: Option<Spoken>,
     report: Report,
 }
 
+/// What is known of a device that a driver speaks to.
+struct Spoken {
+    driver: String,
+    abilities: Abilities,
+    /// Its clock minus ours, if it tells.
+    clock_offset: Option<time::Duration>,
+    /// What it tells a user, if there is one.
+    known: Known,
+}
+
 /// Asks all of them, some at once; told as they come, in order of their addresses at the end.
-async fn meet_all(devices: Devices, options: &Options, recipes: Recipes, progress: &Progress) -> Vec<Met> {
-    let recipes = Arc::new(recipes);
+async fn meet_all(
+    devices: Devices,
+    options: &Options,
+    recipes: Recipes,
+    user: Option<User>,
+    progress: &Progress,
+) -> Vec<Met> {
+    let (recipes, user) = (Arc::new(recipes), Arc::new(user));
     let count = devices.0.len();
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     for seen in devices.0 {
-        let (places, options, recipes) = (places.clone(), options.clone(), recipes.clone());
+        let (places, options) = (places.clone(), options.clone());
+        let (recipes, user) = (recipes.clone(), user.clone());
         running.spawn(async move {
             let _place = places.acquire().await;
-            meet(seen, &options, &recipes).await
+            meet(seen, &options, &recipes, user.as_ref().as_ref()).await
         });
     }
     let mut met = Vec::new();
@@ -289,7 +310,7 @@ async fn meet_all(devices: Devices, options: &Options, recipes: Recipes, progres
 }
 
 /// What a browser says of it, and which driver speaks to it. Nothing but a web page is a device.
-async fn meet(seen: Seen, options: &Options, recipes: &Recipes) -> Option<Met> {
+async fn meet(seen: Seen, options: &Options, recipes: &Recipes, user: Option<&User>) -> Option<Met> {
     let host = seen.hosts.iter().next()?.clone();
     let mut limits = devices::Limits::default();
     (limits.connect, limits.answer) = (options.connect, options.answer);
@@ -322,7 +343,16 @@ async fn meet(seen: Seen, options: &Options, recipes: &Recipes) -> Option<Met> {
         }
         let endpoint = Endpoint { host: host.clone(), port, pin };
         if let Ok(recognised) = devices::recognise(&endpoint, &limits, recipes).await {
-            driver = Some(recognised.driver().to_owned());
+            let known = match user {
+                Some(user) => user.ask(&endpoint, &limits, recipes).await,
+                None => Known::default(),
+            };
+            driver = Some(Spoken {
+                driver: recognised.driver().to_owned(),
+                abilities: recognised.abilities().clone(),
+                clock_offset: recognised.clock_offset(),
+                known,
+            });
             spoken_at = port;
         }
     }
@@ -335,6 +365,22 @@ async fn meet(seen: Seen, options: &Options, recipes: &Recipes) -> Option<Met> {
         return None;
     }
     Some(Met { seen, host, port: spoken_at, driver, report })
+}
+
+/// What has one serial number is one device, whatever its addresses.
+fn one_each(met: Vec<Met>) -> Vec<Met> {
+    let mut each: Vec<Met> = Vec::new();
+    for device in met {
+        let is_same = |other: &&mut Met| match (&other.driver, &device.driver) {
+            (Some(one), Some(two)) => one.known.is_same(&two.known),
+            _ => false,
+        };
+        match each.iter_mut().find(is_same) {
+            Some(other) => other.seen.hosts.extend(device.seen.hosts),
+            None => each.push(device),
+        }
+    }
+    each
 }
 
 /// The device as a browser would open it.
@@ -350,7 +396,7 @@ fn whole(host: &AltName, ports: &BTreeSet<u16>) -> Target {
 
 /// A device with a driver is in the ledger from now on, so that `secure --all` knows it.
 async fn keep(store: &Store, device: &Met) -> Result<(), Failure> {
-    let Some(driver) = &device.driver else { return Ok(()) };
+    let Some(Spoken { driver, .. }) = &device.driver else { return Ok(()) };
     if store.device_at(&device.host, device.port).await?.is_some() {
         return Ok(());
     }
@@ -370,6 +416,10 @@ async fn keep(store: &Store, device: &Met) -> Result<(), Failure> {
 }
 
 impl Met {
+    fn driver_name(&self) -> &str {
+        self.driver.as_ref().map_or("none", |spoken| &spoken.driver)
+    }
+
     fn address(&self) -> String {
         match &self.seen.target {
             Some(target) => target.text.clone(),
@@ -379,45 +429,64 @@ impl Met {
     }
 
     fn named(&self) -> String {
-        let parts = [&self.seen.name, &self.seen.model];
-        let mut parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+        let told = self.driver.as_ref().map(|spoken| spoken.known.named()).filter(|told| !told.is_empty());
+        let parts = [self.seen.name.clone(), told.or(self.seen.model.clone())];
+        let mut parts: Vec<String> = parts.into_iter().flatten().collect();
         parts.dedup();
         parts.join(", ")
     }
 
     fn as_json(&self, words: &Words) -> serde_json::Value {
-        json!({
+        let spoken = self.driver.as_ref();
+        let known = spoken.map(|spoken| &spoken.known);
+        let mut shown = json!({
             "target": self.address(),
             "addresses": self.seen.hosts.iter().map(AltName::plain).collect::<Vec<_>>(),
             "port": self.port,
             "name": self.seen.name,
-            "model": self.seen.model,
+            "model": known.and_then(|known| known.device.model.as_ref()).or(self.seen.model.as_ref()),
             "mac": self.seen.mac,
             "id": self.seen.id,
             "announces": self.seen.elsewhere,
             "seen_by": self.seen.by,
-            "driver": self.driver,
+            "driver": spoken.map(|spoken| &spoken.driver),
+            "abilities": spoken.map(|spoken| &spoken.abilities),
+            "clock_offset": spoken.and_then(|spoken| spoken.clock_offset).map(time::Duration::whole_seconds),
             "verdict": self.report.verdict,
             "chromium": self.report.chromium,
             "firefox": self.report.firefox,
             "findings": talk::findings(&self.report.findings, words),
-        })
+            "sign_in": known.and_then(|known| known.failed.as_ref()).map(|e| words.say(e)),
+        });
+        if let (Some(shown), Some(Value::Object(known))) = (shown.as_object_mut(), known.map(Known::as_json))
+        {
+            shown.extend(known);
+        }
+        shown
     }
 }
 
-fn table(met: &[Met]) -> Table {
+fn table(met: &[Met], words: &Words) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width().is_none() {
+        table.set_width(TABLE_WIDTH);
+    }
     table.set_header(["Address", "Device", "Driver", "Verdict"]);
     for device in met {
         let mut addresses = vec![device.address()];
         let others = device.seen.hosts.iter().filter(|host| **host != device.host);
         addresses.extend(others.map(|host| format!("also {}", host.plain())));
+        let known = device.driver.as_ref().map(|spoken| &spoken.known);
+        let mut named = vec![device.named()];
+        named.extend(known.and_then(|known| known.picture.as_ref()).map(|file| file.display().to_string()));
+        let failed = known.and_then(|known| known.failed.as_ref());
+        named.extend(failed.map(|failed| words.say(failed).text));
         addresses.extend(device.seen.elsewhere.iter().map(|host| format!("says it is {host}")));
         table.add_row([
             Cell::new(addresses.join("\n")),
-            Cell::new(device.named()),
-            Cell::new(device.driver.as_deref().unwrap_or("none")),
+            Cell::new(named.join("\n")),
+            Cell::new(device.driver_name()),
             verdict_cell(device.report.verdict, device.report.chromium.unwrap_or_default()),
         ]);
     }
@@ -441,8 +510,7 @@ impl Progress {
     }
 
     fn tell(&self, device: &Met) {
-        let driver = device.driver.as_deref().unwrap_or("no driver");
-        let line = format!("{}  {}  {driver}", device.address(), device.named());
+        let line = format!("{}  {}  driver {}", device.address(), device.named(), device.driver_name());
         self.bar.suspend(|| tell(&line));
     }
 }

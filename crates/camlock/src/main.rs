@@ -11,6 +11,7 @@ mod files;
 mod find;
 mod host;
 mod import;
+mod know;
 mod list;
 mod packages;
 mod page_certificate;

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use crate::{
     args,
     authority_commands::{describe, description},
-    backup::{CERTIFICATE, KEY, KEYS, LEDGER, PAGE, POLICY, README, RECIPES, ROOT},
+    backup::{CERTIFICATE, FOLDERS, KEY, KEYS, LEDGER, MAKER_ROOTS, PAGE, POLICY, README, RECIPES, ROOT},
     failure::Failure,
     files,
     setting::{self, Setting},
@@ -33,7 +33,7 @@ use crate::{
 /// Where a backup is unpacked, in the data directory. There after a restore that was killed.
 const FOLDER: &str = "restoring";
 /// What is moved into the data directory, in this order.
-const PLACED: [&str; 4] = [PAGE, POLICY, RECIPES, LEDGER];
+const PLACED: [&str; 5] = [PAGE, POLICY, RECIPES, MAKER_ROOTS, LEDGER];
 /// The most that a file other than the ledger has, bytes, and the most files.
 const SMALL: u64 = 1 << 20;
 const MAX_FILES: usize = 300;
@@ -91,7 +91,7 @@ async fn must_be_free(directory: &Path) -> Result<(), Failure> {
     }
     let unfinished = must_not_be_unfinished(directory).is_err();
     let log = |end: &str| format!("{LEDGER}-{end}");
-    let taken = [LEDGER, &log("wal"), &log("shm"), PAGE, POLICY, RECIPES]
+    let taken = [LEDGER, &log("wal"), &log("shm"), PAGE, POLICY, RECIPES, MAKER_ROOTS]
         .map(|name| directory.join(name))
         .into_iter()
         .find(|path| path.symlink_metadata().is_ok() && !(unfinished && is_moved_early(path)));
@@ -102,7 +102,7 @@ async fn must_be_free(directory: &Path) -> Result<(), Failure> {
 }
 
 fn is_moved_early(path: &Path) -> bool {
-    [PAGE, POLICY, RECIPES].iter().any(|name| path.ends_with(name))
+    [PAGE, POLICY, RECIPES, MAKER_ROOTS].iter().any(|name| path.ends_with(name))
 }
 
 fn recovery_key(restore: &args::Restore, setting: &Setting) -> Result<Zeroizing<String>, Failure> {
@@ -176,9 +176,9 @@ fn unpack(input: impl Read, file: &Path, folder: &Path, length: u64) -> Result<O
         }
         if is_placed(&name) {
             let size = entry.size();
-            if is_recipe(&name) {
-                let recipes = folder.join(RECIPES);
-                std::fs::create_dir_all(&recipes).map_err(|e| unwritable(&recipes, &e))?;
+            if let Some((within, _)) = name.split_once('/') {
+                let within = folder.join(within);
+                std::fs::create_dir_all(&within).map_err(|e| unwritable(&within, &e))?;
             }
             copy(&mut entry, size, file, &folder.join(&name))?;
         }
@@ -194,12 +194,13 @@ fn is_known(name: &str) -> bool {
 }
 
 fn is_placed(name: &str) -> bool {
-    [PAGE, POLICY, LEDGER].contains(&name) || is_recipe(name)
-}
-
-fn is_recipe(name: &str) -> bool {
-    let file = name.strip_prefix(RECIPES).and_then(|name| name.strip_prefix('/')?.strip_suffix(".toml"));
-    file.is_some_and(|file| !file.starts_with('.') && !file.contains(['/', '\\', ':', '\0']))
+    [PAGE, POLICY, LEDGER].contains(&name)
+        || name.split_once('/').is_some_and(|(folder, file)| {
+            let is_of = |(known, ending): &(&str, &str)| {
+                *known == folder && file.strip_suffix(ending).is_some_and(|file| file.ends_with('.'))
+            };
+            FOLDERS.iter().any(is_of) && !file.starts_with('.') && !file.contains(['/', '\\', ':', '\0'])
+        })
 }
 
 /// What fails at reading is the backup's, what fails at writing is this machine's.

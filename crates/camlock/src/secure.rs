@@ -1,11 +1,19 @@
 //! `secure`: the eight steps, shown as they happen.
 
-use std::{collections::HashMap, io::IsTerminal, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io::IsTerminal,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use devices::{Credentials, Recipes};
 use domain::{AltName, Scheme, Step, StepState, Target};
 use fleet::{Error, Fleet, HandOrder, Limits, Order, Outcome, StepOutcome};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use pki::Certificate;
 use serde_json::json;
 use store::Store;
 use tokio::task::JoinSet;
@@ -13,8 +21,9 @@ use words::Words;
 
 use crate::{
     args::Secure,
+    backup::MAKER_ROOTS,
     failure::Failure,
-    files::write_new,
+    files::{self, write_new},
     setting::{self, Setting},
     talk::{self, paint, print, print_json, say, tell},
     targets,
@@ -34,16 +43,12 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
     }
     if secure.by_hand {
         let orders = by_hand(secure, targets)?;
-        let recipes = Recipes::read(&setting.directory()?)?;
-        let (store, authority) = setting.authority().await?;
-        let fleet = Arc::new(Fleet { store, authority, limits: Limits::default(), recipes });
+        let fleet = fleet(setting).await?;
         return show_all(&all(&fleet, orders).await?, setting);
     }
     // What nobody can be asked for is missing before anything else is.
     let asked = if secure.all { None } else { Some(user(secure)?) };
-    let recipes = Recipes::read(&setting.directory()?)?;
-    let (store, authority) = setting.authority().await?;
-    let fleet = Arc::new(Fleet { store, authority, limits: Limits::default(), recipes });
+    let fleet = fleet(setting).await?;
     if secure.all {
         targets = fleet.due().await?.iter().map(|d| at(&d.host, d.port)).collect();
         if targets.is_empty() {
@@ -97,6 +102,24 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
     });
     let outcomes = all(&fleet, orders.collect()).await?;
     show_all(&outcomes, setting)
+}
+
+/// The site with what its operator put into the data directory.
+async fn fleet(setting: &Setting) -> Result<Arc<Fleet>, Failure> {
+    let directory = setting.directory()?;
+    let (recipes, maker_roots) = (Recipes::read(&directory)?, maker_roots(&directory)?);
+    let (store, authority) = setting.authority().await?;
+    Ok(Arc::new(Fleet { store, authority, limits: Limits::default(), recipes, maker_roots }))
+}
+
+/// The certificates of the folder `maker-roots`.
+fn maker_roots(directory: &Path) -> Result<Vec<Certificate>, Failure> {
+    let mut roots = Vec::new();
+    for file in files::in_folder(&directory.join(MAKER_ROOTS), "pem")? {
+        let bytes = std::fs::read(&file).map_err(|e| Failure::file("file-unreadable", &file, &e))?;
+        roots.extend(Certificate::read_all(&bytes)?);
+    }
+    Ok(roots)
 }
 
 /// How a device is to be secured.

@@ -282,7 +282,7 @@ async fn security_service(http: &Http, services: &Element) -> Result<Option<(Pla
         // GetCapabilities has no place for this service in its schema but an extension.
         None => services.find(TAS, "XAddr").map(Element::text),
     };
-    let Some(mut place) = address.and_then(|address| followed(http, address)) else { return Ok(None) };
+    let Some(mut place) = address.and_then(|address| http.followed(address)) else { return Ok(None) };
     const OPERATION: &str = "GetServiceCapabilities";
     let said = match ask(http, &place, Service::Security, OPERATION, "").await {
         // Behind a forwarded port a device names the port that it has on its own network.
@@ -298,17 +298,6 @@ async fn security_service(http: &Http, services: &Element) -> Result<Option<(Pla
         _ => listed.and_then(keystore),
     };
     Ok(capabilities.map(|keystore| (place, keystore)))
-}
-
-/// Of an address that the device gives: path, and port if the scheme is ours; never the host.
-fn followed(http: &Http, address: &str) -> Option<Place> {
-    let url = Url::parse(address).ok()?;
-    let path = match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
-    };
-    let port = if url.scheme() == http.scheme() { url.port_or_known_default() } else { None };
-    Some(Place { port: port.filter(|p| *p != 0).unwrap_or(http.endpoint.port), path })
 }
 
 /// What the keystore does; `None` if it can neither make a key with a CSR nor take one, or has no TLS server to assign it
@@ -430,12 +419,12 @@ mod tests {
     fn only_port_and_path_of_an_address_are_followed() {
         let place = |port: u16, path: &str| Some(Place { port, path: path.into() });
         let http = plain(8080);
-        assert_eq!(followed(&http, "http://203.0.113.9:81/onvif/sec?x=1"), place(81, "/onvif/sec?x=1"));
-        assert_eq!(followed(&http, "http://evil.example/a"), place(80, "/a"));
-        assert_eq!(followed(&http, "https://192.0.2.1:444/a"), place(8080, "/a"));
-        assert_eq!(followed(&http, "http://u:p@192.0.2.1:0/a b"), place(8080, "/a%20b"));
+        assert_eq!(http.followed("http://203.0.113.9:81/onvif/sec?x=1"), place(81, "/onvif/sec?x=1"));
+        assert_eq!(http.followed("http://evil.example/a"), place(80, "/a"));
+        assert_eq!(http.followed("https://192.0.2.1:444/a"), place(8080, "/a"));
+        assert_eq!(http.followed("http://u:p@192.0.2.1:0/a b"), place(8080, "/a%20b"));
         for no_address in ["", "/onvif", "http://", "http://[::1/"] {
-            assert_eq!(followed(&http, no_address), None, "{no_address}");
+            assert_eq!(http.followed(no_address), None, "{no_address}");
         }
     }
 

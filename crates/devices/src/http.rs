@@ -20,6 +20,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
+use url::Url;
 
 use crate::{
     Endpoint, Error, Limits, PublicKeyPin,
@@ -154,6 +155,17 @@ impl Http {
     }
 
     /// A path on the port that the operator named.
+    /// Of an address that the device gives: path, and port if the scheme is ours; never the host.
+    pub(crate) fn followed(&self, address: &str) -> Option<Place> {
+        let url = Url::parse(address).ok()?;
+        let path = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let port = if url.scheme() == self.scheme() { url.port_or_known_default() } else { None };
+        Some(Place { port: port.filter(|p| *p != 0).unwrap_or(self.endpoint.port), path })
+    }
+
     pub(crate) fn place(&self, path: &str) -> Place {
         Place { port: self.endpoint.port, path: path.to_owned() }
     }

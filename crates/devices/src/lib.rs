@@ -204,6 +204,11 @@ pub trait Driver: Send {
         false
     }
 
+    /// What the camera sees, in JPEG, so that people recognise it.
+    async fn picture(&mut self) -> Result<Vec<u8>, Error> {
+        Err(Error::NotOffered { operation: "picture".to_owned() })
+    }
+
     /// Gives the device this computer's time, and reads it back: its clock minus ours, as it tells it afterwards.
     async fn set_clock(&mut self) -> Result<time::Duration, Error> {
         Err(Error::NotOffered { operation: "setting of the clock".to_owned() })

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     Before, Credentials, DeviceInfo, Error,
     error::shown,
-    http::{Answer, Place},
+    http::{Answer, Place, Request},
     session::Session,
     soap::{self, Element, Fault, Said, Service, TT},
     xsd,
@@ -32,6 +32,8 @@ pub(crate) struct Onvif {
     session: Session,
     device: Place,
     security: Place,
+    /// Where the Media service is, once a picture was asked for.
+    media: Option<Place>,
     /// The device's clock minus ours, as it told it.
     clock_offset: Duration,
     /// The device knows no Digest: each message carries the proof of the user.
@@ -72,6 +74,7 @@ impl Onvif {
             session,
             device,
             security,
+            media: None,
             clock_offset: clock_offset.unwrap_or_default(),
             by_token: false,
             open: false,
@@ -131,6 +134,7 @@ impl Onvif {
         let place = match service {
             Service::Device => &self.device,
             Service::Security => &self.security,
+            Service::Media => self.media.as_ref().unwrap_or(&self.device),
         };
         if !self.by_token {
             let mut request = soap::request(place, service, operation, arguments);
@@ -245,6 +249,36 @@ impl Onvif {
             firmware: field("FirmwareVersion"),
             serial_number: field("SerialNumber"),
         })
+    }
+
+    /// What the camera sees, in JPEG: of its smallest profile, which is enough to tell where it hangs. GetSnapshotUri of the
+    /// Media service.
+    pub(crate) async fn picture(&mut self) -> Result<Vec<u8>, Error> {
+        let not_offered = || Error::NotOffered { operation: "picture".to_owned() };
+        let arguments = "<tds:IncludeCapability>false</tds:IncludeCapability>";
+        let services = self.call(Service::Device, "GetServices", arguments).await?;
+        let namespace = Service::Media.namespace();
+        let listed = services.all(TDS, "Service").find(|s| s.text_of(TDS, "Namespace") == Some(namespace));
+        let address = listed.and_then(|service| service.text_of(TDS, "XAddr")).ok_or_else(not_offered)?;
+        self.media = Some(self.session.http().followed(address).ok_or_else(not_offered)?);
+        let profiles = self.call(Service::Media, "GetProfiles", "").await?;
+        let width = |profile: &Element| {
+            let size = profile.child(TT, "VideoEncoderConfiguration")?.child(TT, "Resolution")?;
+            size.text_of(TT, "Width")?.parse::<u32>().ok()
+        };
+        let smallest = profiles.all(namespace, "Profiles").min_by_key(|p| width(p).unwrap_or(u32::MAX));
+        let token = smallest.and_then(|profile| profile.attribute(&["token"])).ok_or_else(not_offered)?;
+        let token = soap::element("trt:ProfileToken", token);
+        let answer = self.call(Service::Media, "GetSnapshotUri", &token).await?;
+        let uri = answer.child(namespace, "MediaUri").and_then(|uri| uri.text_of(TT, "Uri"));
+        let place = uri.and_then(|uri| self.session.http().followed(uri)).ok_or_else(not_offered)?;
+        let request = Request::get(place);
+        let answer = self.session.send(&request).await?;
+        // The first bytes of every JPEG file (ITU-T T.81, B.1.1.3).
+        if !answer.status.is_success() || !answer.body.starts_with(&[0xff, 0xd8, 0xff]) {
+            return Err(request.unexpected("no picture in JPEG"));
+        }
+        Ok(answer.body.to_vec())
     }
 
     /// GetNetworkProtocols. A device that does not list one has it switched off, on its usual port.

@@ -37,6 +37,10 @@ impl Driver for OnvifDevice {
         self.onvif.set_clock().await
     }
 
+    async fn picture(&mut self) -> Result<Vec<u8>, Error> {
+        self.onvif.picture().await
+    }
+
     async fn follow_clock(&mut self, server: &AltName) -> Result<time::Duration, Error> {
         self.onvif.follow_clock(server).await
     }

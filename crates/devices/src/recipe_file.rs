@@ -86,7 +86,7 @@ impl Recipes {
     /// Those of the program, and before them every `*.toml` of the folder `recipes` in the data directory.
     pub fn read(directory: &Path) -> Result<Recipes, RecipeError> {
         let mut recipes = Recipes::default();
-        for path in Recipes::files(directory)? {
+        for path in files(&directory.join(FOLDER))? {
             let file = path.display().to_string();
             let recipe = parse(&file, &read(&path, &file)?)?;
             if recipes.own.iter().any(|other| other.name.0 == recipe.name.0) {
@@ -95,11 +95,6 @@ impl Recipes {
             recipes.own.push(recipe);
         }
         Ok(recipes)
-    }
-
-    /// The operator's own, in the data directory.
-    pub fn files(directory: &Path) -> Result<Vec<PathBuf>, RecipeError> {
-        files(&directory.join(FOLDER))
     }
 
     /// In the order in which they are tried.

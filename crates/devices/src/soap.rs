@@ -30,13 +30,15 @@ const NAMESPACE_MAX: usize = 200;
 pub(crate) const NODES_MAX: u32 = 50_000;
 const DEPTH_MAX: usize = 40;
 
-/// The two services that certificates need.
+/// The services that are spoken to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Service {
     /// devicemgmt.wsdl, prefix `tds`.
     Device,
     /// advancedsecurity.wsdl, prefix `tas`.
     Security,
+    /// media.wsdl, prefix `trt`.
+    Media,
 }
 
 impl Service {
@@ -44,6 +46,7 @@ impl Service {
         match self {
             Service::Device => "http://www.onvif.org/ver10/device/wsdl",
             Service::Security => "http://www.onvif.org/ver10/advancedsecurity/wsdl",
+            Service::Media => "http://www.onvif.org/ver10/media/wsdl",
         }
     }
 
@@ -51,6 +54,7 @@ impl Service {
         match self {
             Service::Device => "tds",
             Service::Security => "tas",
+            Service::Media => "trt",
         }
     }
 }
@@ -58,7 +62,7 @@ impl Service {
 /// Types that the services share: onvif.xsd, prefix `tt`.
 pub(crate) const TT: &str = "http://www.onvif.org/ver10/schema";
 
-/// The request for one operation. `arguments` are its child elements, with the prefixes `tds`, `tas`, `tt`.
+/// The request for one operation. `arguments` are its child elements, with the prefixes `tds`, `tas`, `trt`, `tt`.
 pub(crate) fn request(place: &Place, service: Service, operation: &str, arguments: &str) -> Request {
     request_of(place, service, operation, arguments, "")
 }
@@ -71,10 +75,10 @@ pub(crate) fn request_of(
     arguments: &str,
     header: &str,
 ) -> Request {
-    let (tds, tas) = (Service::Device.namespace(), Service::Security.namespace());
+    let [tds, tas, trt] = [Service::Device, Service::Security, Service::Media].map(Service::namespace);
     let element = format!("{}:{operation}", service.prefix());
     let head = format!(
-        r#"<?xml version="1.0" encoding="UTF-8"?><s:Envelope xmlns:s="{ENVELOPE}" xmlns:tds="{tds}" xmlns:tas="{tas}" xmlns:tt="{TT}">{header}<s:Body><{element}>"#
+        r#"<?xml version="1.0" encoding="UTF-8"?><s:Envelope xmlns:s="{ENVELOPE}" xmlns:tds="{tds}" xmlns:tas="{tas}" xmlns:trt="{trt}" xmlns:tt="{TT}">{header}<s:Body><{element}>"#
     );
     // In one piece, since the arguments may hold a private key.
     let body = [&head, arguments, &format!("</{element}></s:Body></s:Envelope>")].concat();

@@ -72,6 +72,9 @@ pub enum Finding {
     /// The private key crossed inside TLS whose key was seen for the first time: safe against listening, not against an
     /// impostor.
     FirstContactUnchecked,
+    /// The private key crossed inside TLS whose key is that of a genuine device of its maker, which names it by the number
+    /// that the device tells.
+    FactoryIdentity { subject: String, issuer: String },
     /// The device's clock is behind, and the certificate was dated back for it.
     ClockBehind { hours: i64 },
     /// The device's clock is further off than a certificate can be dated for.
@@ -129,6 +132,7 @@ impl Finding {
             | Finding::SlotOverwritten => Severity::Warning,
             Finding::ClockSet { .. }
             | Finding::ClockFollows { .. }
+            | Finding::FactoryIdentity { .. }
             | Finding::FirstContactUnchecked
             | Finding::ClockBehind { .. }
             | Finding::DriverUnproven { .. }

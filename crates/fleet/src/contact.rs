@@ -1,7 +1,7 @@
 //! How a device is reached: over the HTTPS that it got from us, else over the TLS that it has, else over plain HTTP.
 
 use devices::{Endpoint, PublicKeyPin};
-use domain::{Finding, Report, Scheme, Target, Verdict};
+use domain::{Finding, Report, Scheme, Severity, Target, Verdict};
 use inspect::Options;
 use pki::Certificate;
 use store::{CertificateRow, DeviceRow, Lease};
@@ -128,6 +128,26 @@ pub(crate) async fn again(
     let pin = seen.leaf.and_then(|leaf| PublicKeyPin::of_certificate(&leaf)).filter(|pin| met.contains(pin));
     let port = pin.map_or(http_port, |_| https_port);
     Ok(Endpoint { host: target.host.clone(), port, pin })
+}
+
+/// Who the device is by the certificate that its maker gave it, if the key there is one of `met`. What stands in it for a
+/// browser is not asked: a maker knows no addresses.
+pub(crate) async fn factory_identity(
+    fleet: &Fleet,
+    target: &Target,
+    port: u16,
+    met: &[PublicKeyPin],
+) -> Option<Certificate> {
+    if fleet.maker_roots.is_empty() {
+        return None;
+    }
+    let options = Options { roots: fleet.maker_roots.clone(), ..options(fleet, OffsetDateTime::now_utc()) };
+    let report = inspect::check(&at(target, port), &options).await;
+    let of_names = |f: &Finding| matches!(f, Finding::WrongName { .. } | Finding::NoAltName { .. });
+    let is_whole = report.findings.iter().all(|f| of_names(f) || f.severity() > Severity::Error);
+    let leaf = report.leaf.filter(|_| is_whole)?;
+    PublicKeyPin::of_certificate(&leaf).filter(|pin| met.contains(pin))?;
+    Certificate::from_der(&leaf).ok()
 }
 
 /// Nothing can be said to the device over its TLS, as `seen` tells.

@@ -58,6 +58,8 @@ pub(crate) struct Session {
     pub(crate) key_transport: KeyTransport,
     /// Where plain HTTP is, or would be.
     pub(crate) http_ports: Vec<u16>,
+    /// Where its TLS is, if it is spoken to that way.
+    pub(crate) tls_port: Option<u16>,
     /// How long it may take until it serves what it was given.
     pub(crate) patience: Duration,
 }
@@ -239,6 +241,7 @@ impl Run<'_> {
             renews,
             key_transport,
             http_ports,
+            tls_port: contact.endpoint.pin.map(|_| contact.endpoint.port),
             patience: match abilities.restarts {
                 true => self.fleet.limits.restart,
                 false => self.fleet.limits.verify,
@@ -312,7 +315,7 @@ impl Run<'_> {
         };
         self.key_travels(transport);
         if transport == KeyTransport::PinnedTls && !session.renews {
-            self.unchecked();
+            self.met_at_first(session).await;
         }
         self.uploaded = true;
         let installed = session.driver.install(mark, &package).await;
@@ -397,6 +400,21 @@ impl Run<'_> {
         let key = make_for(&mut session.driver, move || PrivateKey::generate(kind)).await?;
         self.journal.done(&Said::KeyMadeHere { key: kind.to_string() }).await?;
         Ok((key.public_key()?, Some(key)))
+    }
+
+    /// The key of the TLS on the way was seen for the first time now: who has it, as far as the device's maker says.
+    async fn met_at_first(&mut self, session: &Session) {
+        let port = session.tls_port.unwrap_or(session.before.https_port);
+        let identity = contact::factory_identity(self.fleet, &self.order.target, port, &self.met).await;
+        // A genuine device of the same maker is not yet this one: its number must be the one that the device tells.
+        let number = session.before.device.serial_number.as_deref().unwrap_or_default();
+        match identity {
+            Some(identity) if !number.is_empty() && identity.subject().contains(number) => {
+                let subject = identity.subject();
+                self.outcome.findings.push(Finding::FactoryIdentity { subject, issuer: identity.issuer() });
+            }
+            _ => self.unchecked(),
+        }
     }
 
     /// The key on the way was seen for the first time. Said once.

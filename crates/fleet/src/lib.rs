@@ -18,6 +18,7 @@ use std::time::Duration;
 use authority::Authority;
 use devices::{Credentials, Recipes};
 use domain::{AltName, Finding, KeyTransport, Step, StepState, Target, Verdict};
+use pki::Certificate;
 use serde::Serialize;
 use store::{DeviceRow, Store};
 use time::OffsetDateTime;
@@ -66,6 +67,8 @@ pub struct Fleet {
     pub limits: Limits,
     /// The recipes to recognise devices by.
     pub recipes: Recipes,
+    /// The roots under which makers give their devices an identity at the factory, as far as the operator has them.
+    pub maker_roots: Vec<Certificate>,
 }
 
 /// What is to be done for one device.

@@ -73,7 +73,7 @@ impl Run<'_> {
         let endpoint = Endpoint { host: self.order.target.host.clone(), port, pin: Some(pin) };
         session.driver = self.speak(&endpoint).await?.connect();
         session.driver.note().await?;
-        session.key_transport = key_transport;
+        (session.key_transport, session.tls_port) = (key_transport, Some(port));
         // The key over there was met just now, whatever the device showed when this run began.
         session.renews = false;
         Ok(())

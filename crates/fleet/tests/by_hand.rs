@@ -129,15 +129,7 @@ async fn a_driver_takes_over_without_taking_back_what_a_person_did() {
     let site = Site::new().await;
     let camera = camera().await;
     site.by_hand(&camera, 0).await;
-    let order = Order {
-        target: camera.http_url().parse().unwrap(),
-        credentials: credentials(),
-        disable_http: false,
-        enable_http: false,
-        new_password: None,
-        set_clock: false,
-        consent: false,
-    };
+    let order = Order::new(camera.http_url().parse().unwrap(), credentials());
     let outcome = site.fleet.secure(&order, &|_, _| ()).await;
     assert!(outcome.is_done(), "{outcome:?}");
     assert_eq!(outcome.driver.as_deref(), Some("recipe:pem-page"));

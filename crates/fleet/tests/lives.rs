@@ -3,12 +3,13 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use camera_sim::{Camera, CapabilityNames, Fault, Model, Options};
+use camera_sim::{Camera, CapabilityNames, Fault, Maker, Model, Options};
 use devices::{Before, Credentials, DeviceInfo, Recipes};
 use domain::{AltName, EnrolmentState, Finding, KeyTransport, StepState, Verdict};
 use fleet::{Error, Fleet, Limits, Order, Outcome};
+use pki::Certificate;
 use store::NewDevice;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -709,6 +710,30 @@ async fn old_tls_goes_off_and_on() {
     assert!(matches!(outcome.error, Some(Error::Device(devices::Error::NotOffered { .. }))), "{outcome:?}");
     assert!(camera.state().https_on);
     camera.stop().await;
+}
+
+/// What a maker's root says of the key on the way is told in place of a warning, if it names this very device.
+#[tokio::test]
+async fn a_factory_identity_is_checked_at_first_contact() {
+    let (maker, other) = (Maker::new("Maker").unwrap(), Maker::new("Maker").unwrap());
+    let roots = |maker: &Maker| Certificate::read_all(maker.root().as_bytes()).unwrap();
+    let (genuine, strange) = (roots(&maker), roots(&other));
+    let maker = Arc::new(maker);
+    for (known, by, is_checked) in
+        [(&genuine, Some(&maker), true), (&strange, Some(&maker), false), (&genuine, None, false)]
+    {
+        let mut site = Site::new().await;
+        site.fleet.maker_roots = known.clone();
+        let camera =
+            camera(Model::OnvifDevice, |o| (o.factory_certificate, o.maker) = (true, by.cloned())).await;
+        let outcome = site.secure(&camera.http_url(), |_| ()).await;
+        assert!(outcome.is_done(), "{outcome:?}");
+        assert_eq!(outcome.key_transport, Some(KeyTransport::PinnedTls));
+        let identity = |f: &Finding| matches!(f, Finding::FactoryIdentity { .. });
+        assert_eq!(has(&outcome, identity), is_checked, "{:?}", outcome.findings);
+        assert_eq!(has(&outcome, |f| *f == Finding::FirstContactUnchecked), !is_checked);
+        camera.stop().await;
+    }
 }
 
 /// The camera's clock follows a time server from then on.

@@ -253,7 +253,7 @@ async fn create(core: &Core, data: &Value) -> Result<Value, Refusal> {
     let validity = (now - Duration::days(1), now + Duration::days(365));
     let contents = contents(&common_name, &alt_names);
     let certificate =
-        keys::self_signed(&pair, signature(algorithm), contents, validity).map_err(|_| failed)?;
+        keys::certificate(&pair, signature(algorithm), contents, validity, None).map_err(|_| failed)?;
     with(core, |store, _| {
         room(store)?;
         let chain = vec![certificate];

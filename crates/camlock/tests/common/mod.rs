@@ -18,11 +18,20 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub const MODELS: [Model; 5] =
     [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage, Model::Axis, Model::Hanwha];
 
-/// The way that a key takes to a camera that was met over plain HTTP.
+/// The way that a key takes to a camera that is met where it lets itself be spoken to.
 pub fn transport(model: Model) -> &'static str {
     match model {
-        Model::OnvifSecurity | Model::Axis => "none",
+        Model::OnvifSecurity | Model::Axis | Model::Bosch => "none",
+        Model::Mobotix | Model::Reolink | Model::Synology => "pinned-tls",
         _ => "throw-away-tls",
+    }
+}
+
+/// Where the camera lets itself be spoken to.
+pub fn url(camera: &Camera) -> String {
+    match camera.model() {
+        Model::Bosch | Model::Mobotix | Model::Reolink | Model::Synology => camera.https_url(),
+        _ => camera.http_url(),
     }
 }
 

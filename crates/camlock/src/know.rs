@@ -1,0 +1,98 @@
+//! What `find` learns of a device as one of its users: who made it, and what it sees.
+
+use std::path::PathBuf;
+
+use devices::{Credentials, DeviceInfo, Endpoint, Limits, Recipes};
+use serde_json::{Value, json};
+
+use crate::{args::Find, failure::Failure, files, setting};
+
+/// A user of the devices, and where their pictures go.
+pub struct User {
+    credentials: Credentials,
+    pictures: Option<PathBuf>,
+}
+
+/// What a device tells this user.
+#[derive(Default)]
+pub struct Known {
+    pub device: DeviceInfo,
+    /// The file with what it sees.
+    pub picture: Option<PathBuf>,
+    /// Why there is not more, as a code with its arguments.
+    pub failed: Option<Value>,
+}
+
+impl User {
+    /// The user that the operator named, if there is one.
+    pub fn of(find: &Find) -> Result<Option<User>, Failure> {
+        let Some(user) = find.user.clone() else { return Ok(None) };
+        let password = match &find.password_file {
+            Some(file) => setting::first_line(file)?,
+            None => setting::ask(&format!("Password of {user} on the devices: "), "password-missing")?,
+        };
+        if let Some(folder) = &find.pictures {
+            std::fs::create_dir_all(folder).map_err(|e| Failure::file("file-unwritable", folder, &e))?;
+        }
+        Ok(Some(User { credentials: Credentials { user, password }, pictures: find.pictures.clone() }))
+    }
+
+    /// Signs in to a device, once. Changes nothing there.
+    pub async fn ask(&self, endpoint: &Endpoint, limits: &Limits, recipes: &Recipes) -> Known {
+        let mut known = Known::default();
+        let failed = |e: devices::Error| serde_json::to_value(e).unwrap_or_default();
+        let found = match devices::find(endpoint, limits, recipes, self.credentials.clone()).await {
+            Ok(found) => found,
+            Err(e) => return Known { failed: Some(failed(e)), ..known },
+        };
+        let mut driver = found.connect();
+        match driver.note().await {
+            Ok(before) => known.device = before.device,
+            Err(e) => return Known { failed: Some(failed(e)), ..known },
+        }
+        let Some(folder) = &self.pictures else { return known };
+        let file = folder.join(format!("{}-{}.jpg", endpoint.host.plain().replace(':', "-"), endpoint.port));
+        match driver.picture().await {
+            Ok(picture) => match files::write_over(&file, &picture, 0o600) {
+                Ok(()) => known.picture = Some(file),
+                Err(failure) => known.failed = Some(failure.said),
+            },
+            // Not every device has one to give.
+            Err(devices::Error::NotOffered { .. }) => {}
+            Err(e) => known.failed = Some(failed(e)),
+        }
+        known
+    }
+}
+
+impl Known {
+    /// Maker, model, firmware and serial number, as far as they are told.
+    pub fn named(&self) -> String {
+        let DeviceInfo { manufacturer, model, firmware, serial_number } = &self.device;
+        let labelled =
+            |label: &str, text: &Option<String>| text.as_ref().map(|text| format!("{label} {text}"));
+        let parts = [
+            manufacturer.clone(),
+            model.clone(),
+            labelled("firmware", firmware),
+            labelled("no.", serial_number),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether both are the same device: one maker does not give a number twice.
+    pub fn is_same(&self, other: &Known) -> bool {
+        self.device.serial_number.as_ref().is_some_and(|number| !number.is_empty())
+            && (&self.device.manufacturer, &self.device.serial_number)
+                == (&other.device.manufacturer, &other.device.serial_number)
+    }
+
+    pub fn as_json(&self) -> Value {
+        json!({
+            "manufacturer": self.device.manufacturer,
+            "firmware": self.device.firmware,
+            "serial_number": self.device.serial_number,
+            "picture": self.picture.as_ref().map(|file| file.display().to_string()),
+        })
+    }
+}
