@@ -177,7 +177,7 @@ pub enum Fault {
     RefusesChains,
     /// Takes and makes RSA keys alone.
     RsaOnly,
-    /// The account wants a one-time code beside the password.
+    /// The account wants a one-time code beside the password: 271828, once.
     #[cfg(feature = "makers")]
     SecondFactor,
     /// Starts with HTTPS on and a factory certificate, says OK to everything, serves the old one for ever.

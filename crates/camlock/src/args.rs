@@ -345,6 +345,9 @@ pub struct Secure {
     /// A file whose first line is the password
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+    /// The one-time code that the account of a Synology NAS asks for; good for one run
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["all", "list", "by_hand"])]
+    pub otp: Option<String>,
     /// Switch plain HTTP off once HTTPS is verified
     #[arg(long)]
     pub disable_http: bool,

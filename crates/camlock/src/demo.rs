@@ -46,7 +46,7 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
     let tls = PageCertificate::issue(&authority, &names).await?.tls()?;
     let page_url = (!demo.once).then(|| format!("https://{address}/"));
 
-    let credentials = Credentials { user: USER.into(), password: Zeroizing::new(password.clone()) };
+    let credentials = Credentials::new(USER, Zeroizing::new(password.clone()));
     let mut orders = Vec::new();
     for (name, camera) in &cameras {
         let target = camera.http_url().parse()?;

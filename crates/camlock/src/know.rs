@@ -34,7 +34,7 @@ impl User {
         if let Some(folder) = &find.pictures {
             std::fs::create_dir_all(folder).map_err(|e| Failure::file("file-unwritable", folder, &e))?;
         }
-        Ok(Some(User { credentials: Credentials { user, password }, pictures: find.pictures.clone() }))
+        Ok(Some(User { credentials: Credentials::new(user, password), pictures: find.pictures.clone() }))
     }
 
     /// Signs in to a device, once. Changes nothing there.

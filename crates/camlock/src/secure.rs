@@ -18,6 +18,7 @@ use serde_json::json;
 use store::Store;
 use tokio::task::JoinSet;
 use words::Words;
+use zeroize::Zeroizing;
 
 use crate::{
     args::Secure,
@@ -64,9 +65,14 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
         Some(file) => setting::first_line(file)?,
         None => setting::ask(&format!("Password of {user} on the device: "), "password-missing")?,
     };
-    let credentials = Credentials { user, password };
+    let mut credentials = Credentials::new(user, password);
+    if let Some(code) = &secure.otp {
+        credentials = credentials.with_code(Zeroizing::new(code.clone()));
+    }
+    if targets.len() > 1 && (secure.new_password_file.is_some() || secure.otp.is_some()) {
+        return Err(Failure::usage("one-device"));
+    }
     let new_password = match &secure.new_password_file {
-        Some(_) if targets.len() > 1 => return Err(Failure::usage("one-device")),
         Some(file) => Some(setting::first_line(file)?),
         None => None,
     };

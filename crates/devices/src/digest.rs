@@ -297,7 +297,7 @@ mod tests {
     }
 
     fn mufasa(password: &str) -> Credentials {
-        Credentials { user: "Mufasa".into(), password: Zeroizing::new(password.into()) }
+        Credentials::new("Mufasa", Zeroizing::new(password.into()))
     }
 
     fn answer(challenge: &str, password: &str, uri: &str, cnonce: &str) -> String {
@@ -389,7 +389,7 @@ mod tests {
     fn the_count_goes_up_and_quotes_are_escaped() {
         let mut digest =
             Digest::choose(&headers(&[r#"Digest realm="a\"b", nonce="n", qop="auth""#])).ok().unwrap();
-        let by = Credentials { user: r#"o"x\y"#.into(), password: Zeroizing::new("p".into()) };
+        let by = Credentials::new(r#"o"x\y"#, Zeroizing::new("p".into()));
         let first = digest.authorization(&by, "POST", "/x?y=1").unwrap();
         assert!(first.is_sensitive());
         let text = String::from_utf8(first.as_bytes().to_vec()).unwrap();
@@ -400,7 +400,7 @@ mod tests {
         assert!(text.contains("nc=00000001"));
         let second = digest.authorization(&by, "POST", "/x").unwrap();
         assert!(String::from_utf8_lossy(second.as_bytes()).contains("nc=00000002"));
-        let evil = Credentials { user: "a\r\nX: y".into(), password: Zeroizing::new("p".into()) };
+        let evil = Credentials::new("a\r\nX: y", Zeroizing::new("p".into()));
         assert!(digest.authorization(&evil, "GET", "/").is_none());
     }
 

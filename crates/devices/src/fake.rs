@@ -84,7 +84,7 @@ impl Fake {
 }
 
 pub(crate) fn credentials() -> Credentials {
-    Credentials { user: "admin".into(), password: Zeroizing::new("open sesame".into()) }
+    Credentials::new("admin", Zeroizing::new("open sesame".into()))
 }
 
 /// A status line with headers and a body of the right length.

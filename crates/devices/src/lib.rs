@@ -36,7 +36,12 @@ mod soap;
 mod tls;
 mod xsd;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use domain::AltName;
@@ -90,6 +95,31 @@ pub struct Credentials {
     pub user: String,
     /// Password; never printed.
     pub password: Zeroizing<String>,
+    /// Shared by all clones: a one-time code is good for one of them.
+    second_factor: Arc<Mutex<SecondFactor>>,
+}
+
+/// What is asked for beside a password.
+#[derive(Default)]
+pub(crate) struct SecondFactor {
+    /// A one-time code that was not used yet.
+    pub(crate) code: Option<Zeroizing<String>>,
+    /// What a device gave for a code: with it no further code is asked for.
+    pub(crate) device_token: Option<Zeroizing<String>>,
+}
+
+impl Credentials {
+    /// A user and a password.
+    pub fn new(user: impl Into<String>, password: Zeroizing<String>) -> Credentials {
+        Credentials { user: user.into(), password, second_factor: Arc::default() }
+    }
+
+    /// With a one-time code for a device that asks for one (Synology). What the device gives for it is known to this value
+    /// and its clones alone, and stored nowhere.
+    pub fn with_code(self, code: Zeroizing<String>) -> Credentials {
+        let code = SecondFactor { code: Some(code), device_token: None };
+        Credentials { second_factor: Arc::new(Mutex::new(code)), ..self }
+    }
 }
 
 impl fmt::Debug for Credentials {

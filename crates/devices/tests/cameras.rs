@@ -94,7 +94,7 @@ async fn camera(model: Model, change: impl FnOnce(&mut Options)) -> Camera {
 }
 
 fn credentials(password: &str) -> Credentials {
-    Credentials { user: "admin".into(), password: Zeroizing::new(password.into()) }
+    Credentials::new("admin", Zeroizing::new(password.into()))
 }
 
 async fn found(camera: &Camera) -> Found {

@@ -58,7 +58,7 @@ impl Run<'_> {
         let is_first = driver.lets_everyone_in();
         driver.set_password(new).await?;
         let user = self.order.credentials.user.clone();
-        let credentials = Credentials { user, password: new.clone() };
+        let credentials = Credentials::new(user, new.clone());
         let (limits, recipes) = (&self.fleet.limits.device, &self.fleet.recipes);
         let still_open = match devices::find(&endpoint, limits, recipes, credentials).await {
             Ok(found) => {

@@ -39,7 +39,7 @@ impl Fleet {
     /// it, the step *install* is waiting; the next run goes on with the same package while its file is there.
     pub async fn secure_by_hand(&self, hand: &HandOrder<'_>, progress: Progress<'_>) -> Outcome {
         // Nobody signs in.
-        let nobody = Credentials { user: String::new(), password: Zeroizing::default() };
+        let nobody = Credentials::new(String::new(), Zeroizing::default());
         let order = Order::new(hand.target.clone(), nobody);
         let mut run = Run::new(self, &order, progress);
         let walked = run.by_hand(hand).await;

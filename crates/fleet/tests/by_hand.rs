@@ -52,7 +52,7 @@ async fn camera() -> Camera {
 }
 
 fn credentials() -> Credentials {
-    Credentials { user: "admin".into(), password: Zeroizing::new("open sesame".into()) }
+    Credentials::new("admin", Zeroizing::new("open sesame".into()))
 }
 
 /// What the person does on the camera's page.

@@ -55,7 +55,7 @@ async fn ending(fleet: &Fleet, model: Model, fault: Option<Fault>) -> String {
         }
         _ => camera.http_url(),
     };
-    let credentials = Credentials { user: "admin".into(), password: Zeroizing::new(password.into()) };
+    let credentials = Credentials::new("admin", Zeroizing::new(password.into()));
     let order = Order { consent: true, ..Order::new(url.parse().unwrap(), credentials) };
     let outcome = timeout(PATIENCE, fleet.secure(&order, &|_, _| ())).await;
     let outcome = outcome.unwrap_or_else(|_| panic!("{model} {fault:?} hangs"));

@@ -56,7 +56,7 @@ impl Site {
     }
 
     async fn secure(&self, target: &str, change: impl FnOnce(&mut Order)) -> Outcome {
-        let credentials = Credentials { user: "admin".into(), password: Zeroizing::new(PASSWORD.into()) };
+        let credentials = Credentials::new("admin", Zeroizing::new(PASSWORD.into()));
         let target = target.parse().unwrap();
         let mut order = Order::new(target, credentials);
         change(&mut order);
@@ -623,8 +623,7 @@ async fn a_camera_without_a_password_gets_its_first_one_inside_tls() {
         let made = camera.state().requests.into_iter().find(|r| r.operation == "CreateUsers").unwrap();
         assert!(made.tls);
         site.age(5).await;
-        let as_owner =
-            |password: &str| Credentials { user: "owner".into(), password: Zeroizing::new(password.into()) };
+        let as_owner = |password: &str| Credentials::new("owner", Zeroizing::new(password.into()));
         let renewed = site.secure(&camera.http_url(), |o| o.credentials = as_owner(&new)).await;
         assert!(renewed.is_done() && !has(&renewed, |f| *f == Finding::NoPassword), "{renewed:?}");
         site.age(5).await;
@@ -870,6 +869,26 @@ async fn an_account_that_a_nas_does_not_let_in_is_told_why() {
         assert_eq!(camera.state().logins_refused, 0);
         camera.stop().await;
     }
+}
+
+/// One code is enough for a run, which signs in many times; a second run has none.
+#[tokio::test]
+async fn a_one_time_code_opens_a_nas_for_one_run() {
+    let site = Site::new().await;
+    let camera = camera(SYNOLOGY, |o| o.faults = vec![Fault::SecondFactor]).await;
+    let with = |code: &str| {
+        let code = Zeroizing::new(code.to_owned());
+        move |o: &mut Order| o.credentials = o.credentials.clone().with_code(code)
+    };
+    let wrong = site.secure(&url(&camera), with("000000")).await;
+    assert!(matches!(wrong.error, Some(Error::Device(devices::Error::SecondFactor { .. }))), "{wrong:?}");
+    let outcome = site.secure(&url(&camera), with("271828")).await;
+    assert!(outcome.is_done(), "{outcome:?}");
+    assert!(camera.state().count("SYNO.API.Auth login") > 2);
+    site.age(5).await;
+    let used = site.secure(&url(&camera), with("271828")).await;
+    assert!(matches!(used.error, Some(Error::Device(devices::Error::SecondFactor { .. }))), "{used:?}");
+    camera.stop().await;
 }
 
 /// A site with the recipe of the page for installers.

@@ -49,6 +49,9 @@ const NOT_LOGGED_IN: Refusal = 119;
 const WRONG_PARAMETER: Refusal = 120;
 const WRONG_PASSWORD: Refusal = 400;
 const WANTS_CODE: Refusal = 403;
+const WRONG_CODE: Refusal = 404;
+/// The one that its user's telephone shows; good once.
+pub(crate) const ONE_TIME_CODE: &str = "271828";
 
 type Parameters = BTreeMap<String, String>;
 
@@ -57,6 +60,9 @@ type Parameters = BTreeMap<String, String>;
 pub(crate) struct Shelf {
     certificates: Vec<Kept>,
     sessions: Vec<Session>,
+    /// Tokens of devices that gave a one-time code.
+    devices: Vec<String>,
+    code_used: bool,
 }
 
 struct Kept {
@@ -245,14 +251,15 @@ fn login(core: &Core, arrival: &Arrival, asked: &Parameters) -> Result<Value, Re
     if !core.change(|live| live.guard.check_plain(text("account"), text("passwd"), in_tls)) {
         return Err(WRONG_PASSWORD);
     }
-    if core.options.has(Fault::SecondFactor) {
-        return Err(WANTS_CODE);
-    }
+    let device = if core.options.has(Fault::SecondFactor) { second_factor(core, asked)? } else { None };
     let session = Session {
         sid: random::hex_token::<16>(),
         token: (text("enable_syno_token") == "yes").then(random::hex_token::<8>),
     };
     let mut told = json!({ "sid": session.sid, "is_portal_port": false });
+    if let Some(device) = device {
+        told["did"] = json!(device);
+    }
     if let Some(token) = &session.token {
         told["synotoken"] = json!(token);
     }
@@ -262,6 +269,24 @@ fn login(core: &Core, arrival: &Arrival, asked: &Parameters) -> Result<Value, Re
         }
         shelf.sessions.push(session);
         Ok(told)
+    })
+}
+
+/// A code that was not used yet, or the token of a device that gave one; the token of a new one, if it wants one.
+fn second_factor(core: &Core, asked: &Parameters) -> Result<Option<String>, Refusal> {
+    shelf(core, |shelf| {
+        if asked.get("device_id").is_some_and(|device| shelf.devices.contains(device)) {
+            return Ok(None);
+        }
+        let Some(code) = asked.get("otp_code").filter(|code| !code.is_empty()) else {
+            return Err(WANTS_CODE);
+        };
+        if code != ONE_TIME_CODE || std::mem::replace(&mut shelf.code_used, true) {
+            return Err(WRONG_CODE);
+        }
+        let device = is(asked, "enable_device_token", "yes").then(random::hex_token::<16>);
+        shelf.devices.extend(device.clone());
+        Ok(device)
     })
 }
 

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use super::{Maker, percent_encoded};
 use crate::{
-    Abilities, Before, DeviceInfo, Driver, Error, Package,
+    Abilities, Before, Credentials, DeviceInfo, Driver, Error, Package,
     error::shown,
     form::{self, File},
     http::{Answer, Http, Request},
@@ -192,6 +192,21 @@ impl Driver for Synology {
     }
 }
 
+/// The one-time code, which brings a device token, or that token in its place.
+fn second_factor(by: &Credentials) -> Zeroizing<String> {
+    const NAME: &str = "&device_name=camlock";
+    let Ok(mut factor) = by.second_factor.lock() else { return Zeroizing::default() };
+    let code = factor.code.take();
+    let parameters = match (&factor.device_token, code) {
+        (Some(token), _) => [NAME, "&device_id=", &Zeroizing::new(percent_encoded(token))].concat(),
+        (None, Some(code)) => {
+            [NAME, "&enable_device_token=yes&otp_code=", &Zeroizing::new(percent_encoded(&code))].concat()
+        }
+        (None, None) => String::new(),
+    };
+    Zeroizing::new(parameters)
+}
+
 impl Synology {
     async fn login(&mut self) -> Result<Login, Error> {
         let by = self.session.for_login()?.clone();
@@ -209,13 +224,16 @@ impl Synology {
             return Err(question.unexpected(&format!("HTTP {}, {}", answer.status, answer.text())));
         };
         let (user, password) = (percent_encoded(&by.user), Zeroizing::new(percent_encoded(&by.password)));
-        let parameters = ["format=sid&enable_syno_token=yes&account=", &user, "&passwd=", &password].concat();
+        let second = second_factor(&by);
+        let parameters =
+            ["format=sid&enable_syno_token=yes&account=", &user, "&passwd=", &password, &second].concat();
         let request = self.request_to(&path, AUTH, "login", version, None, Zeroizing::new(parameters));
         let answer = self.session.http().send(&request, None).await?;
         let data = match read(&request, &answer)? {
             Ok(data) => data,
             Err(400 | 401) => return Err(self.session.wrong_password()),
-            Err(403 | 406) => return Err(self.session.refuse(Error::SecondFactor { user: by.user })),
+            // 403 asks for a code, 404 is a wrong one, 406 an account that must have one.
+            Err(403 | 404 | 406) => return Err(self.session.refuse(Error::SecondFactor { user: by.user })),
             Err(408..=410) => return Err(self.session.refuse(Error::PasswordExpired { user: by.user })),
             // Whatever it is, the same password once more would not help.
             Err(code) => return Err(self.session.refuse(refused("login", code))),
@@ -224,6 +242,9 @@ impl Synology {
         let Some(sid) = text("sid").filter(|sid| !sid.is_empty()) else {
             return Err(request.unexpected("a login without a session"));
         };
+        if let (Some(token), Ok(mut factor)) = (text("did").or(text("device_id")), by.second_factor.lock()) {
+            factor.device_token = Some(Zeroizing::new(token.to_owned()));
+        }
         let sid = Zeroizing::new(sid.to_owned());
         let token = text("synotoken").and_then(|token| HeaderValue::from_str(token).ok());
         Ok(Login { path, version, sid, token })
