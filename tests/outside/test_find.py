@@ -1,6 +1,7 @@
 """`camlock find` in a network of its own: simulated cameras, and programs that announce as others do."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from processes import Running, environment, program, run, running
+from processes import REPOSITORY, Running, environment, program, run, running
 
 # The camera-sim cameras of this network, each at an address of its own.
 ADDRESSES = [f"10.77.0.{host}" for host in range(1, 7)]
@@ -19,6 +20,7 @@ PASSWORD = "the password of the cameras"
 # Two independent clients and announcers; they stop when they are told to.
 WSD_CLIENT = """
 import json
+import os
 from wsdiscovery.discovery import ThreadedWSDiscovery
 client = ThreadedWSDiscovery()
 client.start()
@@ -208,3 +210,22 @@ def test_independent_announcers_are_found(network: Network) -> None:
     (device,) = [device for device in found if "10.77.0.1" in device["addresses"]]
     assert device["name"] == "Elsewhere made" and device["driver"] == "onvif-device", device
     assert {"mdns", "ws-discovery"} <= set(device["seen_by"]), device
+
+
+def test_a_device_by_another_hand_is_found_and_tells_its_user_who_it_is(network: Network, tmp_path: Path) -> None:
+    """The crate onvif-server, an ONVIF device that shares nothing with the simulator: discovery and authentication."""
+    home = REPOSITORY / "tests/outside/onvif-peer"
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "onvif-peer"
+    build = ["cargo", "build", "--quiet", "--locked", "--manifest-path", home / "Cargo.toml", "--target-dir", target]
+    assert subprocess.run(build, check=False).returncode == 0
+    network.start(target / "debug/onvif-peer", "10.77.0.6", "80", "admin", PASSWORD)
+
+    (device,), _ = network.camlock("find", "--user", "admin", "--password-file", network.password)
+    assert (device["target"], device["driver"], device["sign_in"]) == ("10.77.0.6", "onvif-device", None), device
+    assert "ws-discovery" in device["seen_by"] and abs(device["clock_offset"]) <= 1
+    known = [device[field] for field in ("manufacturer", "model", "firmware", "serial_number")]
+    assert known == ["Another Hand", "Peer-1", "1.2.3", "SN-0001"]
+    wrong = tmp_path / "wrong"
+    wrong.write_text("another password\n")
+    (device,), _ = network.camlock("find", "10.77.0.6", "--user", "admin", "--password-file", wrong)
+    assert device["sign_in"]["code"] == "wrong-password" and device["manufacturer"] is None

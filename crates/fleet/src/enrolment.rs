@@ -403,7 +403,7 @@ impl Run<'_> {
     }
 
     /// The key of the TLS on the way was seen for the first time now: who has it, as far as the device's maker says.
-    async fn met_at_first(&mut self, session: &Session) {
+    async fn met_at_first(&mut self, session: &mut Session) {
         let port = session.tls_port.unwrap_or(session.before.https_port);
         let identity = contact::factory_identity(self.fleet, &self.order.target, port, &self.met).await;
         // A genuine device of the same maker is not yet this one: its number must be the one that the device tells.
