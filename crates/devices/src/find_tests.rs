@@ -175,7 +175,7 @@ async fn not_authorized_before_anything_else_ends_it() {
     let not_allowed = Error::NotAllowed { user: "admin".into(), operation: "GetDeviceInformation".into() };
     assert_eq!(driver.note().await, Err(not_allowed.clone()));
     let sent = fake.requests().len();
-    assert_eq!(driver.disable_http().await, Err(not_allowed));
+    assert_eq!(driver.switch_http(false).await, Err(not_allowed));
     assert_eq!(fake.requests().len(), sent);
 }
 

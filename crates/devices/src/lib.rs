@@ -2,7 +2,7 @@
 //! (HTTP, Digest, SOAP, TLS with a pinned key).
 //!
 //! ```text
-//! find -> Found -> connect -> Driver: note, request, install, enable_https, tidy, disable_http | roll_back
+//! find -> Found -> connect -> Driver: note, request, install, enable_https, tidy, switch_http | roll_back
 //! ```
 //!
 //! - [`find`] asks which dialect a device speaks: without credentials, as long as the device answers to that.
@@ -273,11 +273,6 @@ pub trait Driver: Send {
     /// limited, and a renewal leaves the key and the certificate before it.
     async fn tidy(&mut self, marks: &[String]) -> Result<(), Error>;
 
-    /// Switches plain HTTP on again.
-    async fn enable_http(&mut self) -> Result<(), Error> {
-        Err(Error::NotOffered { operation: "switching of HTTP".to_owned() })
-    }
-
     /// Which versions of TLS the device's web server has, and which of them are on.
     async fn tls_versions(&mut self) -> Result<TlsVersions, Error> {
         Err(Error::NotOffered { operation: "choice of TLS versions".to_owned() })
@@ -295,8 +290,11 @@ pub trait Driver: Send {
         Err(Error::NotOffered { operation: "changing of the password".to_owned() })
     }
 
-    /// Switches plain HTTP off. Only after HTTPS was verified.
-    async fn disable_http(&mut self) -> Result<(), Error>;
+    /// Switches plain HTTP on or off; off only after HTTPS was verified.
+    async fn switch_http(&mut self, on: bool) -> Result<(), Error> {
+        let _ = on;
+        Err(Error::NotOffered { operation: "switching of HTTP".to_owned() })
+    }
 
     /// Whether on its way it had to speak to a key that it saw for the first time: that of the certificate which a
     /// device shows while it has none of its operator's.

@@ -251,6 +251,12 @@ impl Onvif {
         })
     }
 
+    /// The path of an address that the device gives, on the port that it answers on: behind a router it knows no other.
+    fn here(&self, address: &str) -> Option<Place> {
+        let http = self.session.http();
+        http.followed(address).map(|place| Place { port: http.endpoint.port, ..place })
+    }
+
     /// What the camera sees, in JPEG: of its smallest profile, which is enough to tell where it hangs. GetSnapshotUri of the
     /// Media service.
     pub(crate) async fn picture(&mut self) -> Result<Vec<u8>, Error> {
@@ -260,7 +266,7 @@ impl Onvif {
         let namespace = Service::Media.namespace();
         let listed = services.all(TDS, "Service").find(|s| s.text_of(TDS, "Namespace") == Some(namespace));
         let address = listed.and_then(|service| service.text_of(TDS, "XAddr")).ok_or_else(not_offered)?;
-        self.media = Some(self.session.http().followed(address).ok_or_else(not_offered)?);
+        self.media = Some(self.here(address).ok_or_else(not_offered)?);
         let profiles = self.call(Service::Media, "GetProfiles", "").await?;
         let width = |profile: &Element| {
             let size = profile.child(TT, "VideoEncoderConfiguration")?.child(TT, "Resolution")?;
@@ -271,7 +277,7 @@ impl Onvif {
         let token = soap::element("trt:ProfileToken", token);
         let answer = self.call(Service::Media, "GetSnapshotUri", &token).await?;
         let uri = answer.child(namespace, "MediaUri").and_then(|uri| uri.text_of(TT, "Uri"));
-        let place = uri.and_then(|uri| self.session.http().followed(uri)).ok_or_else(not_offered)?;
+        let place = uri.and_then(|uri| self.here(uri)).ok_or_else(not_offered)?;
         let request = Request::get(place);
         let answer = self.session.send(&request).await?;
         // The first bytes of every JPEG file (ITU-T T.81, B.1.1.3).

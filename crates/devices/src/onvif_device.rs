@@ -99,16 +99,12 @@ impl Driver for OnvifDevice {
         Ok(())
     }
 
-    async fn enable_http(&mut self) -> Result<(), Error> {
-        self.onvif.switch_http(true).await
-    }
-
     async fn set_password(&mut self, new: &Zeroizing<String>) -> Result<(), Error> {
         self.onvif.set_password(new).await
     }
 
-    async fn disable_http(&mut self) -> Result<(), Error> {
-        self.onvif.switch_http(false).await
+    async fn switch_http(&mut self, on: bool) -> Result<(), Error> {
+        self.onvif.switch_http(on).await
     }
 }
 

@@ -479,18 +479,10 @@ impl Driver for RecipeDriver {
         Ok(())
     }
 
-    async fn enable_http(&mut self) -> Result<(), Error> {
+    async fn switch_http(&mut self, on: bool) -> Result<(), Error> {
         let now = self.state().await?;
-        if !now.http_on {
-            self.switch(Now { http_on: true, ..now }).await?;
-        }
-        Ok(())
-    }
-
-    async fn disable_http(&mut self) -> Result<(), Error> {
-        let now = self.state().await?;
-        if now.http_on {
-            self.switch(Now { http_on: false, ..now }).await?;
+        if now.http_on != on {
+            self.switch(Now { http_on: on, ..now }).await?;
         }
         Ok(())
     }

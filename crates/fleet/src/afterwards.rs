@@ -23,7 +23,7 @@ impl Run<'_> {
         mut report: Report,
     ) -> Result<Report, Error> {
         if self.order.enable_http {
-            session.driver.enable_http().await?;
+            session.driver.switch_http(true).await?;
             report = self.look(ours.port).await;
         }
         if report.verdict != Verdict::Secure {
@@ -116,7 +116,7 @@ impl Run<'_> {
     }
 
     async fn switch_http_off(&mut self, session: &mut Session, https_port: u16) -> Result<(), Error> {
-        match session.driver.disable_http().await {
+        match session.driver.switch_http(false).await {
             // It may have closed the door that the question came through. What counts is what answers now.
             Err(e) if e.is_of_connection() => {}
             other => other?,

@@ -273,18 +273,11 @@ impl Driver for Axis {
         Ok(())
     }
 
-    async fn enable_http(&mut self) -> Result<(), Error> {
+    async fn switch_http(&mut self, on: bool) -> Result<(), Error> {
         let now = self.configuration().await?;
-        if !now.http_on() {
-            self.configure(&Configuration { policy: "HttpAndHttps".to_owned(), ..now }).await?;
-        }
-        Ok(())
-    }
-
-    async fn disable_http(&mut self) -> Result<(), Error> {
-        let now = self.configuration().await?;
-        if now.http_on() {
-            self.configure(&Configuration { policy: "Https".to_owned(), ..now }).await?;
+        if now.http_on() != on {
+            let policy = if on { "HttpAndHttps" } else { "Https" };
+            self.configure(&Configuration { policy: policy.to_owned(), ..now }).await?;
         }
         Ok(())
     }

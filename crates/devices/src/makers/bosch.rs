@@ -157,11 +157,6 @@ impl Driver for Bosch {
         }
         Ok(())
     }
-
-    async fn disable_http(&mut self) -> Result<(), Error> {
-        self.session.for_login()?;
-        Err(Error::NotOffered { operation: "switching off of HTTP".to_owned() })
-    }
 }
 
 impl Bosch {

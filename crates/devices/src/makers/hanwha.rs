@@ -229,21 +229,14 @@ impl Driver for Hanwha {
         Ok(())
     }
 
-    async fn enable_http(&mut self) -> Result<(), Error> {
+    async fn switch_http(&mut self, on: bool) -> Result<(), Error> {
         let now = self.ssl().await?;
-        if !now.http_on() {
-            let both = format!("HTTPand{}", now.policy);
-            self.set(&now, &both, None).await?;
+        if now.http_on() == on {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    async fn disable_http(&mut self) -> Result<(), Error> {
-        let now = self.ssl().await?;
-        if let Some(https) = now.policy.strip_prefix("HTTPand") {
-            self.set(&now, https, None).await?;
-        }
-        Ok(())
+        let both = format!("HTTPand{}", now.policy);
+        let policy = if on { &both } else { now.policy.trim_start_matches("HTTPand") };
+        self.set(&now, policy, None).await
     }
 }
 
@@ -473,7 +466,7 @@ mod tests {
             false => challenge(r#"nonce="n""#),
         })
         .await;
-        let refused = connect(fake.session()).disable_http().await;
+        let refused = connect(fake.session()).switch_http(false).await;
         assert!(
             matches!(&refused, Err(Error::PageRefused { answer, .. }) if answer.contains("608")),
             "{refused:?}"

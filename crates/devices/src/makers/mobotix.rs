@@ -109,11 +109,6 @@ impl Driver for Mobotix {
     async fn tidy(&mut self, _marks: &[String]) -> Result<(), Error> {
         Ok(())
     }
-
-    async fn disable_http(&mut self) -> Result<(), Error> {
-        self.session.for_login()?;
-        Err(Error::NotOffered { operation: "switching off of HTTP".to_owned() })
-    }
 }
 
 impl Mobotix {

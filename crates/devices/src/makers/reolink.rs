@@ -187,12 +187,11 @@ impl Driver for Reolink {
         Ok(())
     }
 
-    async fn enable_http(&mut self) -> Result<(), Error> {
-        self.switch_http(true).await
-    }
-
-    async fn disable_http(&mut self) -> Result<(), Error> {
-        self.switch_http(false).await
+    async fn switch_http(&mut self, on: bool) -> Result<(), Error> {
+        let token = self.login().await?;
+        let done = self.switch(&token, "httpEnable", on).await;
+        self.logout(&token).await;
+        done.map(drop)
     }
 
     fn met_another_key(&self) -> bool {
@@ -216,13 +215,6 @@ impl Reolink {
             Err(refusal) if refusal.detail.contains("max session") => Err(refusal.into_error("Login")),
             Err(_) => Err(self.session.wrong_password()),
         }
-    }
-
-    async fn switch_http(&mut self, on: bool) -> Result<(), Error> {
-        let token = self.login().await?;
-        let done = self.switch(&token, "httpEnable", on).await;
-        self.logout(&token).await;
-        done.map(drop)
     }
 
     fn deadline(&self) -> Instant {
@@ -421,7 +413,7 @@ mod tests {
         let mut driver = connect(fake.session());
         let refused = Err(Error::PasswordInClear { host: "127.0.0.1".into() });
         assert_eq!(driver.note().await, refused.clone());
-        assert_eq!(driver.disable_http().await, refused.map(drop));
+        assert_eq!(driver.switch_http(false).await, refused.map(drop));
         assert!(fake.requests().is_empty());
     }
 }

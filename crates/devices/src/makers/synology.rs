@@ -183,10 +183,6 @@ impl Driver for Synology {
         done
     }
 
-    async fn disable_http(&mut self) -> Result<(), Error> {
-        Err(Error::NotOffered { operation: "switching off of HTTP".to_owned() })
-    }
-
     fn met_another_key(&self) -> bool {
         self.met_another_key
     }

@@ -137,10 +137,6 @@ impl Driver for Uniview {
     async fn tidy(&mut self, _marks: &[String]) -> Result<(), Error> {
         Ok(())
     }
-
-    async fn disable_http(&mut self) -> Result<(), Error> {
-        Err(Error::NotOffered { operation: "switching off of HTTP".to_owned() })
-    }
 }
 
 impl Uniview {
