@@ -218,14 +218,18 @@ def test_a_device_by_another_hand_is_found_and_tells_its_user_who_it_is(network:
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "onvif-peer"
     build = ["cargo", "build", "--quiet", "--locked", "--manifest-path", home / "Cargo.toml", "--target-dir", target]
     assert subprocess.run(build, check=False).returncode == 0
-    network.start(target / "debug/onvif-peer", "10.77.0.6", "80", "admin", PASSWORD)
+    # It joins its group on the interface that has the route.
+    network.call("ip", "route", "add", "239.0.0.0/8", "dev", "cams")
+    network.start(target / "debug/onvif-peer", "10.77.0.1", "80", "admin", PASSWORD)
+    # It says so before it listens.
+    network.call("sh", "-c", "until grep -q ':0050 .* 0A ' /proc/net/tcp /proc/net/tcp6; do sleep 0.1; done")
 
     (device,), _ = network.camlock("find", "--user", "admin", "--password-file", network.password)
-    assert (device["target"], device["driver"], device["sign_in"]) == ("10.77.0.6", "onvif-device", None), device
+    assert (device["target"], device["driver"], device["sign_in"]) == ("10.77.0.1", "onvif-device", None), device
     assert "ws-discovery" in device["seen_by"] and abs(device["clock_offset"]) <= 1
     known = [device[field] for field in ("manufacturer", "model", "firmware", "serial_number")]
     assert known == ["Another Hand", "Peer-1", "1.2.3", "SN-0001"]
     wrong = tmp_path / "wrong"
     wrong.write_text("another password\n")
-    (device,), _ = network.camlock("find", "10.77.0.6", "--user", "admin", "--password-file", wrong)
+    (device,), _ = network.camlock("find", "10.77.0.1", "--user", "admin", "--password-file", wrong)
     assert device["sign_in"]["code"] == "wrong-password" and device["manufacturer"] is None

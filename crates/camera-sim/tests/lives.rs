@@ -223,7 +223,7 @@ async fn onvif_device() {
     let (camera, mut client) = start(Model::OnvifDevice).await;
     let authority = Authority::new();
     let services = "<tds:GetServices><tds:IncludeCapability>false</tds:IncludeCapability></tds:GetServices>";
-    assert_eq!(client.anonymous(DEVICE, services).await.texts("Namespace").len(), 1);
+    assert_eq!(client.anonymous(DEVICE, services).await.texts("Namespace").len(), 2);
     let capabilities = client.anonymous(DEVICE, "<tds:GetServiceCapabilities/>").await.body;
     assert!(
         capabilities.contains("TLS1.2=\"true\"") && capabilities.contains("OnboardKeyGeneration=\"false\"")

@@ -46,8 +46,8 @@ impl User {
             Err(e) => return Known { failed: Some(failed(e)), ..known },
         };
         let mut driver = found.connect();
-        match driver.note().await {
-            Ok(before) => known.device = before.device,
+        match driver.identify().await {
+            Ok(device) => known.device = device,
             Err(e) => return Known { failed: Some(failed(e)), ..known },
         }
         let Some(folder) = &self.pictures else { return known };

@@ -229,6 +229,11 @@ pub trait Driver: Send {
     /// The first authenticated call: who it is, and what is needed to go back. Changes nothing.
     async fn note(&mut self) -> Result<Before, Error>;
 
+    /// Who it is, from a device of which nothing else is wanted. Changes nothing.
+    async fn identify(&mut self) -> Result<DeviceInfo, Error> {
+        Ok(self.note().await?.device)
+    }
+
     /// Whether the device let us in without asking who is there: it has no password yet, so anybody may change it.
     fn lets_everyone_in(&self) -> bool {
         false

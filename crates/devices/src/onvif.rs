@@ -38,6 +38,8 @@ pub(crate) struct Onvif {
     clock_offset: Duration,
     /// The device knows no Digest: each message carries the proof of the user.
     by_token: bool,
+    /// One of those proofs was taken.
+    token_taken: bool,
     /// It told nobody in particular what is for users alone: there is no user yet, whose proof it could judge.
     open: bool,
 }
@@ -77,6 +79,7 @@ impl Onvif {
             media: None,
             clock_offset: clock_offset.unwrap_or_default(),
             by_token: false,
+            token_taken: false,
             open: false,
         }
     }
@@ -144,7 +147,7 @@ impl Onvif {
                     Err(fault) if fault.is("NotAuthorized") && self.session.challenged() => {
                         return Err(self.session.not_allowed(operation));
                     }
-                    Err(fault) if fault.is("NotAuthorized") => {}
+                    Err(fault) if fault.may_be_of_login() => {}
                     other => return Ok(other),
                 },
                 // A refusal without a challenge.
@@ -159,11 +162,14 @@ impl Onvif {
             let header = username_token(by, offset)?;
             Ok(soap::request_of(place, service, operation, arguments, &header))
         };
-        let is_refused = |answer: &Answer| {
-            let said = soap::read(answer, service, operation);
-            matches!(said, Ok(Said::Fault(fault)) if fault.is("NotAuthorized"))
+        // Until one was taken, any fault that may be of the login is: no other token is sent to find out.
+        let is_known = self.token_taken;
+        let is_refused = |answer: &Answer| match soap::read(answer, service, operation) {
+            Ok(Said::Fault(fault)) => fault.is("NotAuthorized") || !is_known && fault.may_be_of_login(),
+            _ => false,
         };
         let answer = self.session.send_proven(make, is_refused).await?;
+        self.token_taken = true;
         read(&answer, service, operation)
     }
 

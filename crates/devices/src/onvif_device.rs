@@ -9,7 +9,7 @@ use pki::pem;
 use zeroize::Zeroizing;
 
 use crate::{
-    Before, Driver, Error, Package,
+    Before, DeviceInfo, Driver, Error, Package,
     onvif::Onvif,
     soap::{Element, Service, TT, element},
     xsd,
@@ -27,6 +27,10 @@ impl Driver for OnvifDevice {
     async fn note(&mut self) -> Result<Before, Error> {
         let before = self.onvif.note().await?;
         Ok(Before { certificates: self.statuses().await?, ..before })
+    }
+
+    async fn identify(&mut self) -> Result<DeviceInfo, Error> {
+        self.onvif.device_info().await
     }
 
     fn lets_everyone_in(&self) -> bool {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::{
-    Before, Driver, Error, Package, TlsVersions,
+    Before, DeviceInfo, Driver, Error, Package, TlsVersions,
     onvif::Onvif,
     soap::{Element, Service, element},
     xsd,
@@ -56,6 +56,10 @@ impl Driver for OnvifSecurity {
     async fn note(&mut self) -> Result<Before, Error> {
         let before = self.onvif.note().await?;
         Ok(Before { assigned_paths: self.assigned().await?, ..before })
+    }
+
+    async fn identify(&mut self) -> Result<DeviceInfo, Error> {
+        self.onvif.device_info().await
     }
 
     fn lets_everyone_in(&self) -> bool {

@@ -179,6 +179,14 @@ impl Fault {
         self.codes.iter().any(|code| code.strip_prefix("ter:") == Some(name))
     }
 
+    /// Whether it may be about who asks, though it does not say so by ONVIF's code: one of WS-Security's own, or that the
+    /// sender is to blame and nothing more, as the crate `soap-server` has it.
+    pub(crate) fn may_be_of_login(&self) -> bool {
+        self.is("NotAuthorized")
+            || self.codes == ["env:Sender"]
+            || self.codes.iter().any(|code| code.starts_with("wsse:"))
+    }
+
     pub(crate) fn into_error(self, operation: &str) -> Error {
         Error::Refused {
             operation: operation.to_owned(),
