@@ -140,6 +140,7 @@ async fn a_backup_while_others_write_is_of_one_moment() {
             let intent = Intent {
                 serial: &serial,
                 authority_id: 1,
+                state: AuthorityState::Active,
                 device_id: None,
                 profile: "device",
                 name: None,

@@ -28,6 +28,7 @@ fn intent<'a>(serial: &'a str, names: &'a [AltName], days: i64) -> Intent<'a> {
     Intent {
         serial,
         authority_id: 1,
+        state: AuthorityState::Active,
         device_id: None,
         profile: "device",
         name: Some("Gate"),

@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::guard::Guard;
+use crate::{guard::Guard, page::Site, proof::PlainOrTls, routes::trust_router};
 
 /// How long a client may hold on to something.
 #[derive(Clone, Copy)]
@@ -66,9 +66,15 @@ impl Server {
         Server::start_with(listener, tls, router, LIMITS).await
     }
 
-    /// Serves `router` on `listener` over plain HTTP.
-    pub async fn start_plain(listener: TcpListener, router: Router) -> io::Result<Server> {
-        Server::run(listener, Guard::new(LIMITS.connections, LIMITS.stall), router, LIMITS.head, None).await
+    /// Serves the trust page on `listener` over plain HTTP; and over TLS, with the site's prover, what proves trust.
+    pub async fn start_trust<S: Site>(listener: TcpListener, site: S) -> io::Result<Server> {
+        let acceptor = PlainOrTls {
+            site: site.clone(),
+            guard: Guard::new(LIMITS.connections, LIMITS.stall),
+            first: LIMITS.head,
+            handshake: LIMITS.handshake,
+        };
+        Server::run(listener, acceptor, trust_router(site), LIMITS.head, None).await
     }
 
     /// Shows another certificate to connections that begin from now on.
@@ -131,7 +137,7 @@ impl Server {
     }
 }
 
-fn http1_only(mut tls: rustls::ServerConfig) -> Arc<rustls::ServerConfig> {
+pub(crate) fn http1_only(mut tls: rustls::ServerConfig) -> Arc<rustls::ServerConfig> {
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(tls)
 }
