@@ -2,7 +2,7 @@
 
 use crate::visitor::System;
 
-/// How a root comes onto one kind of system. Commands hold `FILE` where the name of the downloaded file goes.
+/// How a root comes onto one kind of system. Commands hold `{file}` where the name of the downloaded file goes.
 pub(crate) struct Guide {
     pub(crate) title: &'static str,
     pub(crate) lead: &'static str,
@@ -42,14 +42,14 @@ impl System {
     }
 }
 
-const POWERSHELL: &str = r#"powershell -ExecutionPolicy Bypass -File "%USERPROFILE%\Downloads\FILE""#;
+const POWERSHELL: &str = r#"powershell -ExecutionPolicy Bypass -File "%USERPROFILE%\Downloads\{file}""#;
 
 static WINDOWS: Guide = Guide {
     title: "trust-title",
     lead: "trust-lead",
     kind: "crt",
     compare: "trust-compare-windows",
-    compare_command: Some(r#"certutil -hashfile "%USERPROFILE%\Downloads\FILE" SHA256"#),
+    compare_command: Some(r#"certutil -hashfile "%USERPROFILE%\Downloads\{file}" SHA256"#),
     install: &["trust-windows-open", "trust-windows-place", "trust-windows-finish"],
     install_command: None,
     notes: &["trust-firefox-follows"],
@@ -63,7 +63,7 @@ static MAC: Guide = Guide {
     lead: "trust-lead",
     kind: "crt",
     compare: "trust-compare-mac",
-    compare_command: Some("shasum -a 256 ~/Downloads/FILE"),
+    compare_command: Some("shasum -a 256 ~/Downloads/{file}"),
     install: &["trust-mac-open", "trust-mac-trust", "trust-mac-finish"],
     install_command: None,
     notes: &["trust-firefox-follows", "trust-mac-ipad"],
@@ -73,7 +73,7 @@ static MAC: Guide = Guide {
             file: "pem",
             command: Some(
                 "sudo security add-trusted-cert -d -r trustRoot \\\n  \
-                 -k /Library/Keychains/System.keychain ~/Downloads/FILE",
+                 -k /Library/Keychains/System.keychain ~/Downloads/{file}",
             ),
         },
         Other { what: "trust-mac-profile", file: "mobileconfig", command: None },
@@ -116,18 +116,18 @@ static LINUX: Guide = Guide {
     kind: "sh",
     compare: "trust-compare-linux",
     compare_command: Some(
-        "sed -n '/-BEGIN/,/-END/p' ~/Downloads/FILE | sed '/-----/d' | base64 -d | sha256sum",
+        "sed -n '/-BEGIN/,/-END/p' ~/Downloads/{file} | sed '/-----/d' | base64 -d | sha256sum",
     ),
     install: &["trust-linux-run"],
-    install_command: Some("sh ~/Downloads/FILE"),
+    install_command: Some("sh ~/Downloads/{file}"),
     notes: &["trust-linux-certutil", "trust-script"],
     other: &[Other {
         what: "trust-linux-system",
         file: "sh",
-        command: Some("sudo sh ~/Downloads/FILE --system"),
+        command: Some("sudo sh ~/Downloads/{file} --system"),
     }],
     remove: "trust-linux-remove",
-    remove_command: Some("sh ~/Downloads/FILE --remove"),
+    remove_command: Some("sh ~/Downloads/{file} --remove"),
 };
 
 static FIREFOX: Guide = Guide {
@@ -160,7 +160,7 @@ static OFFICE: Guide = Guide {
         Other {
             what: "trust-office-script",
             file: "ps1",
-            command: Some("powershell -ExecutionPolicy Bypass -File FILE -Machine"),
+            command: Some("powershell -ExecutionPolicy Bypass -File {file} -Machine"),
         },
     ],
     remove: "trust-office-remove",

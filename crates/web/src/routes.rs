@@ -116,8 +116,8 @@ async fn proof<S: Site>(site: S, request: Request) -> Response {
     let Some(Some(Proven { root, address })) = request.extensions().get() else { return answer(Ok(None)) };
     site.proven(root, *address).await;
     let mut style = Document::inline(CSS, include_str!("../assets/proof.css"));
-    // Read by a page of the same host on plain HTTP or another port.
-    style.headers.insert(CORP, HeaderValue::from_static("same-site"));
+    // A page on plain HTTP is of another site in the eyes of Chromium, though of the same host.
+    style.headers.insert(CORP, HeaderValue::from_static("cross-origin"));
     style.into_response()
 }
 

@@ -6,6 +6,7 @@ use askama::{FastWritable, Template, Values, filters::HtmlSafe};
 use domain::AltName;
 use qrcode::{Color, QrCode};
 use serde_json::json;
+use time::OffsetDateTime;
 use words::Words;
 
 use crate::{
@@ -33,6 +34,8 @@ pub(crate) struct TrustView<'a> {
     /// Whether whoever sits in between could have changed this page.
     plain: bool,
     test: Test,
+    /// Makes the address another one, so that the browser asks again, and comes back to the same place.
+    again: i64,
     home: Option<String>,
     phone: Option<Picture>,
 }
@@ -95,6 +98,7 @@ impl<'a> TrustView<'a> {
             throw_away: trust.throw_away,
             plain,
             test: Test::new(prover, trust.newest(), visitor, port, plain),
+            again: OffsetDateTime::now_utc().unix_timestamp(),
             home: home(&trust.reach, visitor),
             phone: phone(&trust.reach, visitor, port)
                 .filter(|_| !matches!(system, Some(System::Phone | System::Android))),
@@ -122,7 +126,12 @@ impl<'a> TrustView<'a> {
     }
 
     fn command(&self, command: &str, file: impl AsRef<str>) -> String {
-        command.replace("FILE", &format!("camlock-{}", file.as_ref()))
+        command.replace("{file}", &format!("camlock-{}", file.as_ref()))
+    }
+
+    fn download(&self, root: &RootView<'_>) -> Marked {
+        let file = format!("camlock-{}", self.main_file(root));
+        Marked(self.words.say(&json!({"code": "trust-download", "file": file})).text)
     }
 
     /// The name and end of one of several roots.
