@@ -13,7 +13,7 @@ use std::{
 
 use common::{Site, text};
 use serde_json::Value;
-use store::{Intent, Store};
+use store::{AuthorityState, Intent, Store};
 use time::OffsetDateTime;
 
 /// A site, and its recovery key in the file `recovery`.
@@ -103,7 +103,7 @@ fn an_empty_machine_has_everything_again() {
     // An authority is never replaced.
     let again = machine.run(&RESTORE);
     assert!(again.status.code() == Some(1) && text(&again).contains("already"), "{again:?}");
-    assert_eq!(machine.json(&["list", "certificates"], 0).as_array().unwrap().len(), 4);
+    assert_eq!(machine.json(&["list", "certificates"], 0).as_array().unwrap().len(), 5);
 }
 
 #[tokio::test]

@@ -35,9 +35,9 @@ cat >"$root" <<'END'
 -----END CERTIFICATE-----
 END
 
-# The fingerprint of the first certificate on standard input.
+# The fingerprint of the first certificate on standard input; certutil ends its lines as Windows does.
 fingerprint() {
-    sed '/-----END/q' | sed '/-----/d' | base64 -d | sha256sum | cut -d ' ' -f 1
+    tr -d '\r' | sed '/-----END/q' | sed '/-----/d' | base64 -d | sha256sum | cut -d ' ' -f 1
 }
 [ "$(fingerprint <"$root")" = "$sha256" ] || die "This file is damaged. Download it again."
 
