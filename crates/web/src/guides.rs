@@ -28,19 +28,33 @@ pub(crate) struct Other {
     pub(crate) command: Option<&'static str>,
 }
 
-impl System {
-    pub(crate) fn guide(self) -> &'static Guide {
-        match self {
-            System::Windows => &WINDOWS,
-            System::Mac => &MAC,
-            System::Phone => &PHONE,
-            System::Android => &ANDROID,
-            System::Linux => &LINUX,
-            System::Firefox => &FIREFOX,
-            System::Office => &OFFICE,
-        }
+/// The steps for a system, or what is the same everywhere.
+pub(crate) fn guide(system: Option<System>) -> &'static Guide {
+    match system {
+        Some(System::Windows) => &WINDOWS,
+        Some(System::Mac) => &MAC,
+        Some(System::Phone) => &PHONE,
+        Some(System::Android) => &ANDROID,
+        Some(System::Linux) => &LINUX,
+        Some(System::Firefox) => &FIREFOX,
+        Some(System::Office) => &OFFICE,
+        None => &UNKNOWN,
     }
 }
+
+static UNKNOWN: Guide = Guide {
+    title: "trust-title-unknown",
+    lead: "trust-lead-unknown",
+    kind: "crt",
+    compare: "trust-compare-file",
+    compare_command: None,
+    install: &["trust-unknown-choose"],
+    install_command: None,
+    notes: &[],
+    other: &[],
+    remove: "trust-unknown-remove",
+    remove_command: None,
+};
 
 const POWERSHELL: &str = r#"powershell -ExecutionPolicy Bypass -File "%USERPROFILE%\Downloads\{file}""#;
 
@@ -148,7 +162,7 @@ static OFFICE: Guide = Guide {
     title: "trust-title-office",
     lead: "trust-lead-office",
     kind: "crt",
-    compare: "trust-compare-office",
+    compare: "trust-compare-file",
     compare_command: None,
     install: &["trust-office-policy", "trust-office-intune", "trust-office-test"],
     install_command: None,

@@ -8,7 +8,7 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
         header::{
-            ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+            ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
             REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
         },
     },
@@ -118,6 +118,8 @@ async fn proof<S: Site>(site: S, request: Request) -> Response {
     let mut style = Document::inline(CSS, include_str!("../assets/proof.css"));
     // A page on plain HTTP is of another site in the eyes of Chromium, though of the same host.
     style.headers.insert(CORP, HeaderValue::from_static("cross-origin"));
+    // The next test is another handshake: the root may be another one by then.
+    style.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     style.into_response()
 }
 

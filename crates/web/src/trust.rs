@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use words::Words;
 
 use crate::{
-    guides::Guide,
+    guides::{Guide, guide},
     page::{Reach, Root, Trust},
     proof::Prover,
     view::DateView,
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct TrustView<'a> {
     words: &'a Words,
     site: &'a str,
-    guide: Option<&'static Guide>,
+    guide: &'static Guide,
     systems: Vec<SystemView>,
     /// The newest first.
     roots: Vec<RootView<'a>>,
@@ -87,7 +87,7 @@ impl<'a> TrustView<'a> {
         TrustView {
             words,
             site: &trust.site,
-            guide: system.map(System::guide),
+            guide: guide(system),
             systems: System::ALL
                 .into_iter()
                 .map(|s| SystemView { slug: s.slug(), name: name(s), chosen: Some(s) == system })
@@ -122,7 +122,7 @@ impl<'a> TrustView<'a> {
 
     /// What is downloaded of a root on the reader's system.
     fn main_file(&self, root: &RootView<'_>) -> String {
-        format!("{}.{}", root.file, self.guide.map_or("crt", |guide| guide.kind))
+        format!("{}.{}", root.file, self.guide.kind)
     }
 
     fn command(&self, command: &str, file: impl AsRef<str>) -> String {
