@@ -111,6 +111,8 @@ def test_the_certificate_of_the_test_is_its_own(site: Site, served: Service) -> 
         assert in_chromium_over_https(trusting, f"{served.page}trust") is True
         visit = trusting.visit(f"{served.page}trust/windows")
         assert (visit.state, visit.issues) == ("secure", []), visit
+    with Firefox([site.root]) as firefox:
+        assert in_firefox(firefox, f"{served.page}trust") is True
     with Chromium(options=["--ignore-certificate-errors-spki-list=" + page_key(site)]) as past_the_warning:
         assert in_chromium_over_https(past_the_warning, f"{served.page}trust") is False
 

@@ -179,9 +179,18 @@ mod tests {
             .store(&store)
             .await
             .unwrap();
+        let proof = || PageCertificate::load(folder.path(), Kind::Proof).unwrap();
+        let public = Public::read(&store).await.unwrap();
+        assert!(proof().is_good(&public, &proof().leaf().alt_names()));
         assert!(upkeep.look().await.is_none(), "nothing moves before it is confirmed");
+        // But browsers can prove that they know what is to come.
+        let newest = Public::newest(&store).await.unwrap();
+        let names = proof().leaf().alt_names();
+        assert!(proof().is_good(&newest, &names) && !proof().is_good(&public, &names));
+        let serial = proof().leaf().serial();
         Authority::confirm_next(&store).await.unwrap();
         assert!(upkeep.look().await.is_some());
+        assert_eq!(proof().leaf().serial(), serial, "it is of the right root already");
         let public = Public::read(&store).await.unwrap();
         let names = page_certificate::names(&public, &Policy::default(), None);
         assert!(upkeep.certificate.as_ref().unwrap().is_good(&public, &names));

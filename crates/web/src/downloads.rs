@@ -36,13 +36,13 @@ pub(crate) fn by_name(trust: &Trust, path: &str) -> Option<Download> {
                 "root" => &trust.root,
                 _ => trust.roots().find(|root| name.strip_prefix("root-") == Some(root.tag()))?,
             };
-            let files = Files { root };
+            let (tag, sha256, der) = (root.tag(), root.sha256.as_str(), lines(&root.der));
             match kind {
                 "crt" => ("application/x-x509-ca-cert", root.der.clone()),
                 "pem" => (PEM, root.pem.clone().into_bytes()),
-                "mobileconfig" => ("application/x-apple-aspen-config", files.profile()),
-                "ps1" => ("text/plain; charset=utf-8", files.powershell()),
-                "sh" => ("application/x-sh", files.shell()),
+                "mobileconfig" => ("application/x-apple-aspen-config", rendered(&profile(root))),
+                "ps1" => ("text/plain; charset=utf-8", rendered(&PowerShell { sha256, der })),
+                "sh" => ("application/x-sh", rendered(&Shell { tag, sha256, der })),
                 _ => return None,
             }
         }
@@ -67,31 +67,16 @@ fn pretty(value: &serde_json::Value) -> Vec<u8> {
     format!("{value:#}\n").into_bytes()
 }
 
-struct Files<'a> {
-    root: &'a Root,
-}
-
-impl Files<'_> {
-    /// A configuration profile of Apple's (`com.apple.security.root`). Its identifiers follow from the root, so that a
-    /// second installation takes the place of the first.
-    fn profile(&self) -> Vec<u8> {
-        let sha256 = &self.root.sha256;
-        let profile = Profile {
-            name: self.root.name(),
-            tag: self.root.tag(),
-            der: lines(&self.root.der),
-            profile_uuid: uuid(sha256.get(..32).unwrap_or_default()),
-            payload_uuid: uuid(sha256.get(32..).unwrap_or_default()),
-        };
-        rendered(&profile)
-    }
-
-    fn powershell(&self) -> Vec<u8> {
-        rendered(&PowerShell { sha256: &self.root.sha256, der: lines(&self.root.der) })
-    }
-
-    fn shell(&self) -> Vec<u8> {
-        rendered(&Shell { tag: self.root.tag(), sha256: &self.root.sha256, der: lines(&self.root.der) })
+/// A configuration profile of Apple's (`com.apple.security.root`). Its identifiers follow from the root, so that a second
+/// installation takes the place of the first.
+fn profile(root: &Root) -> Profile<'_> {
+    let (profile, payload) = root.sha256.split_at_checked(32).unwrap_or_default();
+    Profile {
+        name: root.name(),
+        tag: root.tag(),
+        der: lines(&root.der),
+        profile_uuid: uuid(profile),
+        payload_uuid: uuid(payload),
     }
 }
 

@@ -65,6 +65,8 @@ pub(crate) enum Test {
     Away { pages: Vec<String> },
     /// There is no certificate for it.
     Missing,
+    /// There is no trust page over plain HTTP, and so no port for it.
+    Nowhere,
     /// There is one, and not of the newest root.
     OldRoot,
 }
@@ -177,7 +179,8 @@ fn groups(sha256: &str) -> Vec<String> {
 
 impl Test {
     fn new(prover: Option<&Prover>, root: &Root, visitor: &Visitor, port: Option<u16>, plain: bool) -> Test {
-        let (Some(prover), Some(port)) = (prover, port) else { return Test::Missing };
+        let Some(port) = port else { return Test::Nowhere };
+        let Some(prover) = prover else { return Test::Missing };
         if prover.root != root.sha256 {
             return Test::OldRoot;
         }

@@ -150,9 +150,13 @@ async fn nothing_is_promised_that_cannot_be_tested() {
     assert!(page.contains("no certificate under this root") && !page.contains("proof.css"));
     let new = Plain::start(&"b".repeat(64), |page| page.trust.next = Some(sample::root('b'))).await;
     assert!(new.get("/", "nas.lan:8080", WINDOWS).await.contains("/trust/proof.css"));
-    // The site's page has no prover here.
-    let none = Site::start(|_| ()).await.text("/trust/linux").await;
-    assert!(none.contains("no certificate for it yet") && !none.contains("proof.css"));
+    // The site's page has no prover here; and a demonstration no port for one.
+    let none = Site::start(|_| ()).await;
+    let page = none.text("/trust/linux").await;
+    assert!(page.contains("no certificate for it yet") && !page.contains("proof.css"));
+    none.change(|trust| trust.reach.http_port = None);
+    let page = none.text("/trust/linux").await;
+    assert!(!page.contains("cannot run now") && page.contains("The site&#39;s own page tells"));
 }
 
 #[tokio::test]
@@ -284,6 +288,7 @@ async fn every_root_is_shown_and_what_to_do_with_it() {
         trust.throw_away = true;
     });
     let moved = site.text("/trust/windows").await;
+    assert!(moved.contains("printed in the terminal") && !alone.contains("printed in the terminal"));
     for wanted in ["has moved to a new root", "without limits (name constraints)", "throw-away authority"] {
         assert!(moved.contains(wanted), "{wanted}");
     }
