@@ -162,10 +162,14 @@ class Tab:
 
 class Chromium:
     """A browser in a home of its own, which trusts the given roots and else what every Chromium trusts; or in `home`, as
-    that one is."""
+    that one is. `wrapper` is a command that starts the browser."""
 
     def __init__(
-        self, roots: Iterable[Path] = (), home: Path | None = None, options: Iterable[str] = ()
+        self,
+        roots: Iterable[Path] = (),
+        home: Path | None = None,
+        options: Iterable[str] = (),
+        wrapper: Iterable[str | Path] = (),
     ) -> None:
         program = shutil.which("chromium")
         assert program, "chromium is not installed: scripts/setup"
@@ -175,7 +179,7 @@ class Chromium:
             home = Path(self._home.name)
             self._trust(home, roots)
         profile = Path(self._home.name) / "profile"
-        self._browser = Running([program, f"--user-data-dir={profile}", *options, *OPTIONS], home)
+        self._browser = Running([*wrapper, program, f"--user-data-dir={profile}", *options, *OPTIONS], home)
 
         def port() -> str | None:
             ended = self._browser.process.poll()

@@ -29,9 +29,12 @@ PREFERENCES = {
 
 
 class Firefox:
-    """A browser that trusts the given roots and else what every Firefox trusts; or one that finds its profile in `home`."""
+    """A browser that trusts the given roots and else what every Firefox trusts; or one that finds its profile in `home`.
+    `wrapper` is a command that starts the browser."""
 
-    def __init__(self, roots: Iterable[Path] = (), home: Path | None = None) -> None:
+    def __init__(
+        self, roots: Iterable[Path] = (), home: Path | None = None, wrapper: Iterable[str | Path] = ()
+    ) -> None:
         program = shutil.which("firefox-esr")
         assert program, "firefox-esr is not installed: scripts/setup"
         self._home = tempfile.TemporaryDirectory(prefix="firefox-", ignore_cleanup_errors=True)
@@ -44,7 +47,7 @@ class Firefox:
         active = profile / "MarionetteActivePort"
         active.unlink(missing_ok=True)
         options = ("--headless", "--no-remote", "--marionette", "--remote-allow-system-access")
-        self._browser = Running([program, *options, "--profile", profile], home)
+        self._browser = Running([*wrapper, program, *options, "--profile", profile], home)
 
         def port() -> int | None:
             ended = self._browser.process.poll()

@@ -1,8 +1,10 @@
 """The trust page in real browsers: not green before the root is installed, green after; and what it hands out."""
 
 import hashlib
+import json
 import plistlib
 import re
+import shutil
 import subprocess
 import tempfile
 import urllib.request
@@ -103,6 +105,28 @@ def add_stranger(home: Path) -> list[Path]:
         add = ["certutil", "-d", f"sql:{database}", "-A", "-t", "C,,", "-n", "stranger", "-i", root]
         assert run(add, home).returncode == 0
     return databases
+
+
+def test_both_browsers_turn_green_by_the_policies(served: Service, short_home: Path) -> None:
+    """The policy files where the page says that they belong, in an /etc of the browsers' own."""
+    etc = short_home / "etc"
+    shutil.copytree("/etc", etc, symlinks=True, ignore=shutil.ignore_patterns("shadow*", "gshadow*"))
+    wrapper = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', etc)
+
+    def browsers() -> tuple[bool, bool]:
+        with Chromium(wrapper=wrapper) as chromium, Firefox(home=short_home, wrapper=wrapper) as firefox:
+            return in_chromium(chromium, served.trust), in_firefox(firefox, served.trust)
+
+    assert browsers() == (False, False)
+    for folder in ("chromium/policies/managed", "firefox/policies"):
+        (etc / folder).mkdir(parents=True, exist_ok=True)
+    download(served, "chrome-policy.json", etc / "chromium/policies/managed/camlock.json")
+    policies = download(served, "firefox-policies.json", etc / "firefox/policies/policies.json")
+    (name,) = json.loads(policies.read_text())["policies"]["Certificates"]["Install"]
+    certificates = short_home / ".mozilla/certificates"
+    certificates.mkdir()
+    download(served, name.removeprefix("camlock-"), certificates / name)
+    assert browsers() == (True, True)
 
 
 def test_the_certificate_of_the_test_is_its_own(site: Site, served: Service) -> None:
