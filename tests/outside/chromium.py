@@ -161,17 +161,25 @@ class Tab:
 
 
 class Chromium:
-    """A browser in a home of its own, which trusts the given roots and else what every Chromium trusts."""
+    """A browser in a home of its own, which trusts the given roots and else what every Chromium trusts; or in `home`, as
+    that one is. `wrapper` is a command that starts the browser."""
 
-    def __init__(self, roots: Iterable[Path] = ()) -> None:
+    def __init__(
+        self,
+        roots: Iterable[Path] = (),
+        home: Path | None = None,
+        options: Iterable[str] = (),
+        wrapper: Iterable[str | Path] = (),
+    ) -> None:
         program = shutil.which("chromium")
         assert program, "chromium is not installed: scripts/setup"
         # Not a test's own folder: the browser puts a Unix socket here, whose path must be short.
         self._home = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
-        home = Path(self._home.name)
-        self._trust(home, roots)
-        profile = home / "profile"
-        self._browser = Running([program, f"--user-data-dir={profile}", *OPTIONS], home)
+        if not home:
+            home = Path(self._home.name)
+            self._trust(home, roots)
+        profile = Path(self._home.name) / "profile"
+        self._browser = Running([*wrapper, program, f"--user-data-dir={profile}", *options, *OPTIONS], home)
 
         def port() -> str | None:
             ended = self._browser.process.poll()

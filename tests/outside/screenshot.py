@@ -14,6 +14,7 @@ from processes import program, running
 from test_serve import service
 
 SIZES = {"desktop": 1280, "phone": 390}
+SYSTEMS = ("windows", "mac", "iphone", "android", "linux", "firefox", "office")
 MODELS = {"onvif-security": "Shop front", "onvif-device": "Gate", "pem-page": "Yard"}
 
 
@@ -40,7 +41,8 @@ def serve(folder: Path, home: Path) -> None:
     site = Site(home / "site")
     with service(site, "service") as served, Chromium([site.root]) as browser:
         pictures(browser, "empty", served.page, folder)
-        pictures(browser, "trust", served.trust, folder)
+        for system in SYSTEMS:
+            pictures(browser, f"trust-{system}", f"{served.trust}trust/{system}", folder)
         for model, name in MODELS.items():
             with running([program("camera-sim"), model, "--name", name], home / model) as camera:
                 site.secure(camera.first_document(20))

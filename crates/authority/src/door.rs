@@ -3,10 +3,10 @@ use pki::{
     Certificate, Profile, PublicKey, Serial,
     profile::{self, MAX_LEAF_DAYS},
 };
-use store::Intent;
+use store::{AuthorityState, Intent};
 use time::{Duration, OffsetDateTime};
 
-use crate::{Authority, Error, Policy, crl_path};
+use crate::{Authority, Error, Policy, crl_path, unseal};
 
 /// Validity of what Camlock installs and renews itself, days.
 pub const MANAGED_DAYS: i64 = 397;
@@ -61,6 +61,7 @@ impl Authority {
             .intend(&Intent {
                 serial: &serial.to_string(),
                 authority_id: self.id,
+                state: self.state,
                 device_id: order.device_id,
                 profile: order.profile.name(),
                 name: order.common_name,
@@ -88,6 +89,25 @@ impl Authority {
         let (sha256, der) = (certificate.sha256(), certificate.der());
         self.store.record_certificate(&serial.to_string(), &sha256, der).await?;
         Ok(Issued { certificate, issuers: self.public.issuers.clone() })
+    }
+
+    /// The same under the root that computers are to have first: the next one, while there is one. It is for the one
+    /// certificate by which browsers prove that they trust that root; everything else waits until it is confirmed.
+    pub async fn issue_proof(&self, order: &Order<'_>, now: OffsetDateTime) -> Result<Issued, Error> {
+        let site = self.store.site().await?;
+        let Some(row) = site.authorities.iter().find(|a| a.state == AuthorityState::Next) else {
+            return self.issue(order, now).await;
+        };
+        let next = Authority {
+            public: self.public.clone().moved_to(&site, row)?,
+            key: unseal(&self.vault, row)?,
+            id: row.id,
+            state: row.state,
+            policy: self.policy.clone(),
+            vault: self.vault.clone(),
+            store: self.store.clone(),
+        };
+        next.issue(order, now).await
     }
 
     /// The authority's own limits, then the operator's; how many days it may be valid.

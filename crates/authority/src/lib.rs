@@ -48,6 +48,7 @@ pub struct Authority {
     public: Public,
     key: PrivateKey,
     id: i64,
+    state: AuthorityState,
     /// Or what is wrong with it: then nothing is issued, and everything else goes on.
     policy: Result<Policy, Error>,
     vault: Arc<Vault>,
@@ -73,7 +74,7 @@ impl Authority {
         let active = active.ok_or(store::Error::NoAuthority)?;
         let key = unseal(&vault, active)?;
         let store = store.clone();
-        Ok(Authority { public, key, id: active.id, policy, vault, store })
+        Ok(Authority { public, key, id: active.id, state: active.state, policy, vault, store })
     }
 
     /// The same authority as the ledger and the policy file have it now: another process may have moved it on to the
@@ -94,6 +95,11 @@ impl Authority {
             self.store.keep_for_recovery(row.id, &armored).await?;
         }
         Ok(())
+    }
+
+    /// The ledger that it is in.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// What everybody may know of it.

@@ -42,11 +42,7 @@ impl Public {
     pub async fn of(store: &Store, site: &Site) -> Result<Public, Error> {
         let in_state = |state| site.authorities.iter().filter(move |a| a.state == state);
         let active = in_state(AuthorityState::Active).next().ok_or(store::Error::NoAuthority)?;
-        let certificate = stored_certificate(active)?;
-        let (root, issuers) = match active.root_id {
-            None => (certificate, Vec::new()),
-            Some(_) => (root_of(site, active)?, vec![certificate]),
-        };
+        let (root, issuers) = chain_of(site, active)?;
         let next = in_state(AuthorityState::Next).next().map(|a| root_of(site, a)).transpose()?;
         let mut old: Vec<Old> = Vec::new();
         for row in in_state(AuthorityState::Old) {
@@ -73,6 +69,23 @@ impl Public {
             old,
             site: site.name.clone(),
         })
+    }
+
+    /// The same as if the next authority issued already, while there is one: what is issued by
+    /// [`crate::Authority::issue_proof`] is of it.
+    pub async fn newest(store: &Store) -> Result<Public, Error> {
+        let site = store.site().await?;
+        let public = Public::of(store, &site).await?;
+        match site.authorities.iter().find(|a| a.state == AuthorityState::Next) {
+            Some(next) => public.moved_to(&site, next),
+            None => Ok(public),
+        }
+    }
+
+    pub(crate) fn moved_to(self, site: &Site, row: &AuthorityRow) -> Result<Public, Error> {
+        let (root, issuers) = chain_of(site, row)?;
+        let permitted = serde_json::from_str(&row.permitted).map_err(store::Error::from)?;
+        Ok(Public { root, issuers, permitted, constrained: row.constrained, next: None, ..self })
     }
 
     /// A next authority that is as this one.
@@ -109,6 +122,15 @@ impl Public {
     pub fn trusted(&self) -> Vec<Certificate> {
         self.roots().into_iter().chain(self.next.clone()).collect()
     }
+}
+
+/// The root, and the issuers below it.
+fn chain_of(site: &Site, row: &AuthorityRow) -> Result<(Certificate, Vec<Certificate>), Error> {
+    let certificate = stored_certificate(row)?;
+    Ok(match row.root_id {
+        None => (certificate, Vec::new()),
+        Some(_) => (root_of(site, row)?, vec![certificate]),
+    })
 }
 
 pub(crate) fn root_of(site: &Site, row: &AuthorityRow) -> Result<Certificate, Error> {

@@ -9,7 +9,7 @@ use authority::{Authority, Founding, New, Public};
 use domain::slug;
 use pki::{Certificate, KeyKind, Permitted};
 use serde_json::json;
-use store::Store;
+use store::{Proofs, Store};
 use time::OffsetDateTime;
 use vault::RecoveryKey;
 use words::Words;
@@ -18,7 +18,7 @@ use crate::{
     args::{Constraints, Init, RootKey, Trust, TrustAction},
     failure::Failure,
     files, host,
-    page_certificate::{self, PageCertificate},
+    page_certificate::{self, Kind, PageCertificate},
     restore,
     setting::{self, Setting},
     talk::{grouped, print, print_json, say, tell, warn},
@@ -119,7 +119,10 @@ pub async fn found(new: New, directory: &Path, setting: &Setting) -> Result<(Pub
 
 async fn page_certificate(authority: &Authority, directory: &Path) -> Result<(), Failure> {
     let names = page_certificate::names(authority.public(), authority.policy()?, None);
-    PageCertificate::issue(authority, &names).await?.save(directory)
+    for kind in [Kind::Page, Kind::Proof] {
+        PageCertificate::issue(authority, kind, &names).await?.save(directory)?;
+    }
+    Ok(())
 }
 
 async fn is_vacant(directory: &Path) -> bool {
@@ -158,13 +161,25 @@ pub fn kind(key: RootKey) -> KeyKind {
 }
 
 pub async fn show(setting: &Setting) -> Result<bool, Failure> {
-    let public = Public::read(&setting.store().await?).await?;
+    let store = setting.store().await?;
+    let public = Public::read(&store).await?;
+    let proofs = store.proofs(&public.next.as_ref().unwrap_or(&public.root).sha256()).await?;
     if setting.json {
-        print_json(&description(&public));
-    } else {
-        describe(&public);
+        let mut shown = description(&public);
+        shown["proven"] = json!(proofs);
+        print_json(&shown);
+        return Ok(true);
+    }
+    describe(&public);
+    if let Some(proofs) = proofs {
+        print(&format!("  {}", Words::english().say(&proven(&proofs)).text));
     }
     Ok(true)
+}
+
+/// What browsers have proven of the newest root.
+pub fn proven(proofs: &Proofs) -> serde_json::Value {
+    json!({"code": "root-proven", "computers": proofs.computers, "last": proofs.last})
 }
 
 pub async fn trust(trust: &Trust, setting: &Setting) -> Result<bool, Failure> {

@@ -1,7 +1,7 @@
 //! `demo`: the whole loop on simulated cameras.
 
 use std::{
-    net::{Ipv4Addr, TcpListener},
+    net::{IpAddr, Ipv4Addr, TcpListener},
     path::Path,
     sync::Arc,
 };
@@ -10,7 +10,7 @@ use authority::{Authority, Founding, New};
 use camera_sim::{Camera, Model, Options};
 use comfy_table::{Cell, Table, presets::UTF8_FULL_CONDENSED};
 use devices::Credentials;
-use domain::{Finding, KeyTransport, Verdict};
+use domain::{AltName, Finding, KeyTransport, Verdict};
 use fleet::{Fleet, Limits, Order, Outcome};
 use pki::{KeyKind, Permitted, Serial};
 use serde_json::json;
@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use crate::{
     args,
     failure::Failure,
-    page_certificate::PageCertificate,
+    page_certificate::{Kind, PageCertificate},
     secure::{self, Way},
     serve,
     talk::{self, grouped, print, print_json, tell},
@@ -43,7 +43,7 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let names = ["127.0.0.1".parse()?, "camlock.home.arpa".parse()?];
-    let tls = PageCertificate::issue(&authority, &names).await?.tls()?;
+    let tls = PageCertificate::issue(&authority, Kind::Page, &names).await?.tls()?;
     let page_url = (!demo.once).then(|| format!("https://{address}/"));
 
     let credentials = Credentials::new(USER, Zeroizing::new(password.clone()));
@@ -84,8 +84,11 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
         return Ok(all_secure);
     }
 
-    let page = page(&public, &root_file, &shown, &password);
-    let server = web::Server::start(listener, tls, web::router(Shop(page))).await.map_err(failed)?;
+    let page = page(&public, (names.to_vec(), address.port()), &shown, &password);
+    let server =
+        web::Server::start(listener, tls, web::router(Shop { page, words: Arc::new(Words::english()) }))
+            .await
+            .map_err(failed)?;
     if !as_json {
         print(&format!("Cameras  sign in as {USER} with {password} (made for this run)"));
         print(&format!("Page     https://{address}/   (Ctrl-C ends all of it)"));
@@ -100,15 +103,18 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
 
 /// What the page shows stays the same as long as the demonstration runs.
 #[derive(Clone)]
-struct Shop(web::Page);
+struct Shop {
+    page: web::Page,
+    words: Arc<Words>,
+}
 
 impl web::Site for Shop {
     async fn page(&self) -> Result<web::Page, web::Unreadable> {
-        Ok(self.0.clone())
+        Ok(self.page.clone())
     }
 
     async fn trust(&self) -> Result<web::Trust, web::Unreadable> {
-        Ok(self.0.trust.clone())
+        Ok(self.page.trust.clone())
     }
 
     async fn crl(&self, _path: &str) -> Result<Option<web::Crl>, web::Unreadable> {
@@ -116,8 +122,18 @@ impl web::Site for Shop {
     }
 
     async fn health(&self) -> Result<web::Health, web::Unreadable> {
-        Ok(web::Health { locked: self.0.locked })
+        Ok(web::Health { locked: self.page.locked })
     }
+
+    fn words(&self) -> &Words {
+        &self.words
+    }
+
+    fn prover(&self) -> Option<Arc<web::Prover>> {
+        None
+    }
+
+    async fn proven(&self, _root: &str, _address: IpAddr) {}
 }
 
 struct Shown<'a> {
@@ -202,11 +218,17 @@ fn table(shown: &[Shown<'_>]) {
     }
 }
 
-fn page(public: &authority::Public, root: &Path, shown: &[Shown<'_>], password: &str) -> web::Page {
+fn page(
+    public: &authority::Public,
+    (names, https_port): (Vec<AltName>, u16),
+    shown: &[Shown<'_>],
+    password: &str,
+) -> web::Page {
     let words = Words::english();
     let cameras: Vec<_> = shown.iter().map(|s| page_camera(s, &words)).collect();
     let mut trust = serve::trust(public);
-    trust.root.file = Some(root.to_owned());
+    trust.throw_away = true;
+    trust.reach = web::Reach { names, https_port, http_port: None };
     web::Page {
         trust,
         count: web::Count::of(&cameras),

@@ -10,7 +10,8 @@ use words::{Sentence, Words};
 use crate::{
     failure::Failure,
     setting::Setting,
-    talk::{self, print, print_json},
+    talk::{self, print, print_json, warn},
+    upkeep::renew_proof,
 };
 
 /// So many flaws of stored certificates are shown one by one.
@@ -70,6 +71,9 @@ async fn begin_rollover(
 ) -> Result<String, Failure> {
     let next = authority.make_next(authority.public().successor(), now).await?;
     next.store(store).await?;
+    if let Err(failure) = renew_proof(store, authority, None).await {
+        warn(&failure.said);
+    }
     Ok(next.root().subject())
 }
 

@@ -1,7 +1,12 @@
-//! The certificate of Camlock's own page. Key and chain are one file, 0600, outside the vault: so the page is
+//! The certificates of Camlock's own pages. Key and chain are one file, 0600, outside the vault: so the pages are
 //! served while the authority is locked.
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
 
 use authority::{Authority, Days, MANAGED_DAYS, Order, PAGE_NAME, Policy, Public};
 use domain::AltName;
@@ -16,24 +21,46 @@ use zeroize::Zeroizing;
 
 use crate::{failure::Failure, files, host};
 
-const FILE: &str = "page.pem";
+/// Which of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// That of the site's page.
+    Page,
+    /// That by which browsers prove that they trust the newest root, which is in the file, too.
+    Proof,
+}
+
+impl Kind {
+    fn file(self) -> &'static str {
+        match self {
+            Kind::Page => "page.pem",
+            Kind::Proof => "proof.pem",
+        }
+    }
+}
+
 /// More addresses than any machine here has; a limit, because they come from outside.
 const MAX_NAMES: usize = 32;
 
-/// Key and chain of the page.
+/// Key and chain of a page.
 pub struct PageCertificate {
+    kind: Kind,
     pem: Zeroizing<String>,
     leaf: Certificate,
 }
 
 impl PageCertificate {
     /// Issues one for `names`.
-    pub async fn issue(authority: &Authority, names: &[AltName]) -> Result<PageCertificate, Failure> {
+    pub async fn issue(
+        authority: &Authority,
+        kind: Kind,
+        names: &[AltName],
+    ) -> Result<PageCertificate, Failure> {
         let policy = authority.policy()?;
         // Small and quick, unless the policy wants another.
         let kinds = [KeyKind::P256, KeyKind::P384, KeyKind::Rsa2048, KeyKind::Rsa3072, KeyKind::Rsa4096];
-        let kind = kinds.into_iter().find(|kind| policy.takes(Profile::Server, *kind));
-        let key = PrivateKey::generate(kind.unwrap_or(KeyKind::P256))?;
+        let taken = kinds.into_iter().find(|kind| policy.takes(Profile::Server, *kind));
+        let key = PrivateKey::generate(taken.unwrap_or(KeyKind::P256))?;
         let order = Order {
             profile: Profile::Server,
             key: &key.public_key()?,
@@ -43,22 +70,29 @@ impl PageCertificate {
             clock_behind: Duration::ZERO,
             device_id: None,
         };
-        let issued = authority.issue(&order, OffsetDateTime::now_utc()).await?;
-        let pem = package::pem(&key, &issued.certificate, &issued.issuers)?;
-        Ok(PageCertificate { pem, leaf: issued.certificate })
+        let now = OffsetDateTime::now_utc();
+        let issued = match kind {
+            Kind::Page => authority.issue(&order, now).await?,
+            Kind::Proof => authority.issue_proof(&order, now).await?,
+        };
+        let mut pem = package::pem(&key, &issued.certificate, &issued.issuers)?;
+        if kind == Kind::Proof {
+            pem.push_str(&Public::newest(authority.store()).await?.root.to_pem());
+        }
+        Ok(PageCertificate { kind, pem, leaf: issued.certificate })
     }
 
     /// Reads the one of this data directory; `None` where there is none that can be used.
-    pub fn load(directory: &Path) -> Option<PageCertificate> {
-        let pem = Zeroizing::new(std::fs::read_to_string(directory.join(FILE)).ok()?);
+    pub fn load(directory: &Path, kind: Kind) -> Option<PageCertificate> {
+        let pem = Zeroizing::new(std::fs::read_to_string(directory.join(kind.file())).ok()?);
         let leaf = Certificate::read_all(pem.as_bytes()).ok()?.into_iter().next()?;
-        let page = PageCertificate { pem, leaf };
+        let page = PageCertificate { kind, pem, leaf };
         page.tls().is_ok().then_some(page)
     }
 
     /// Writes it into the data directory, over an older one.
     pub fn save(&self, directory: &Path) -> Result<(), Failure> {
-        files::write_over(&directory.join(FILE), self.pem.as_bytes(), 0o600)
+        files::write_over(&directory.join(self.kind.file()), self.pem.as_bytes(), 0o600)
     }
 
     /// What the web server takes.
@@ -95,6 +129,31 @@ impl PageCertificate {
             && names.iter().all(|n| held.contains(n))
             && (now < renew_from(self.leaf.not_before(), self.leaf.not_after())
                 || self.leaf.not_after() == issuer_ends)
+    }
+}
+
+/// The prover of a data directory, read again when its file has changed: commands beside the service write it, too.
+pub struct Provers {
+    directory: PathBuf,
+    held: Mutex<Option<(SystemTime, Arc<web::Prover>)>>,
+}
+
+impl Provers {
+    pub fn new(directory: &Path) -> Provers {
+        Provers { directory: directory.to_owned(), held: Mutex::default() }
+    }
+
+    /// The present one, if there is one that can be used.
+    pub fn current(&self) -> Option<Arc<web::Prover>> {
+        let changed = std::fs::metadata(self.directory.join(Kind::Proof.file())).ok()?.modified().ok()?;
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.as_ref().is_none_or(|(read, _)| *read != changed) {
+            let proof = PageCertificate::load(&self.directory, Kind::Proof)?;
+            let root = Certificate::read_all(proof.pem.as_bytes()).ok()?.pop()?;
+            let prover = web::Prover::new(proof.tls().ok()?, root.sha256(), proof.leaf.alt_names());
+            *held = Some((changed, Arc::new(prover)));
+        }
+        held.as_ref().map(|(_, prover)| prover.clone())
     }
 }
 

@@ -7,11 +7,12 @@ use zeroize::Zeroizing;
 
 use crate::{
     args::{Constraints, Issuer, Rollover},
-    authority_commands::{kind, said, show, two_tier_file},
+    authority_commands::{kind, proven, said, show, two_tier_file},
     failure::Failure,
     files,
     setting::{self, Setting},
     talk::{grouped, print, print_json, say, warn},
+    upkeep::renew_proof,
 };
 
 pub async fn run(rollover: &Rollover, setting: &Setting) -> Result<bool, Failure> {
@@ -19,6 +20,13 @@ pub async fn run(rollover: &Rollover, setting: &Setting) -> Result<bool, Failure
         let store = setting.store().await?;
         store.site().await?;
         if rollover.confirm {
+            let public = Public::read(&store).await?;
+            if let Some(next) = &public.next {
+                match store.proofs(&next.sha256()).await? {
+                    Some(proofs) => say(&proven(&proofs)),
+                    None => say(&json!({"code": "root-unproven"})),
+                }
+            }
             Authority::confirm_next(&store).await?;
             say(&json!({"code": "rollover-confirmed"}));
         } else {
@@ -58,6 +66,10 @@ pub async fn run(rollover: &Rollover, setting: &Setting) -> Result<bool, Failure
             let _ = std::fs::remove_file(file);
         }
         return Err(e.into());
+    }
+    // Before it comes to computers: the service, locked perhaps, finds it in the data directory.
+    if let Err(failure) = renew_proof(&store, &authority, None).await {
+        warn(&failure.said);
     }
     if setting.json {
         let mut shown = json!(next.root().summary());

@@ -19,6 +19,7 @@ use crate::{
     args,
     backup::Schedule,
     failure::Failure,
+    page_certificate::Provers,
     setting::Setting,
     talk::{Level, log},
     upkeep::Upkeep,
@@ -45,16 +46,26 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
     let named = Some(address.ip()).filter(|ip| !ip.is_unspecified());
     let mut upkeep = Upkeep::new(store.clone(), authority, named);
     upkeep.renew_certificate().await?;
+    upkeep.renew_proof().await;
     upkeep.refresh_lists().await;
     let Some(certificate) = &upkeep.certificate else {
         return Err(Failure::usage("page-certificate-missing"));
     };
     let tls = certificate.tls()?;
     let locked = upkeep.authority.is_none();
-    let shown = LiveSite { store: store.clone(), locked, words: Arc::new(Words::english()) };
-    let trust = web::trust_router(shown.clone());
-    let server = Server::start(https, tls, web::router(shown)).await.map_err(cannot_serve)?;
-    let trust = Server::start_plain(http, trust).await.map_err(cannot_serve)?;
+    let shown = LiveSite {
+        store: store.clone(),
+        locked,
+        words: Arc::new(Words::english()),
+        reach: web::Reach {
+            names: certificate.leaf().alt_names(),
+            https_port: address.port(),
+            http_port: http.local_addr().ok().map(|address| address.port()),
+        },
+        provers: Arc::new(Provers::new(&directory)),
+    };
+    let server = Server::start(https, tls, web::router(shown.clone())).await.map_err(cannot_serve)?;
+    let trust = Server::start_trust(http, shown).await.map_err(cannot_serve)?;
     // Whoever reads that it serves may ask it to end at once.
     let stopped = stopped();
     log(
@@ -117,6 +128,8 @@ struct LiveSite {
     store: Store,
     locked: bool,
     words: Arc<Words>,
+    reach: web::Reach,
+    provers: Arc<Provers>,
 }
 
 impl web::Site for LiveSite {
@@ -125,7 +138,7 @@ impl web::Site for LiveSite {
     }
 
     async fn trust(&self) -> Result<web::Trust, web::Unreadable> {
-        Ok(trust(&Public::read(&self.store).await.map_err(unreadable)?))
+        Ok(self.reached(&Public::read(&self.store).await.map_err(unreadable)?))
     }
 
     async fn crl(&self, path: &str) -> Result<Option<web::Crl>, web::Unreadable> {
@@ -138,6 +151,20 @@ impl web::Site for LiveSite {
         self.store.site().await.map_err(|_| web::Unreadable)?;
         Ok(web::Health { locked: self.locked })
     }
+
+    fn words(&self) -> &Words {
+        &self.words
+    }
+
+    fn prover(&self) -> Option<Arc<web::Prover>> {
+        self.provers.current()
+    }
+
+    async fn proven(&self, root: &str, address: IpAddr) {
+        if let Err(e) = self.store.record_proof(root, address, OffsetDateTime::now_utc()).await {
+            log(Level::Error, &e);
+        }
+    }
 }
 
 fn unreadable(e: authority::Error) -> web::Unreadable {
@@ -146,6 +173,10 @@ fn unreadable(e: authority::Error) -> web::Unreadable {
 }
 
 impl LiveSite {
+    fn reached(&self, public: &Public) -> web::Trust {
+        web::Trust { reach: self.reach.clone(), ..trust(public) }
+    }
+
     async fn read(&self) -> Result<web::Page, authority::Error> {
         let now = OffsetDateTime::now_utc();
         let devices = self.store.devices(None).await?;
@@ -155,7 +186,7 @@ impl LiveSite {
             cameras.push(self.camera(device, &self.words, now).await?);
         }
         Ok(web::Page {
-            trust: trust(&Public::read(&self.store).await?),
+            trust: self.reached(&Public::read(&self.store).await?),
             cameras,
             count: web::Count { secure, total: devices.len() },
             locked: self.locked,
@@ -231,6 +262,8 @@ pub fn trust(public: &Public) -> web::Trust {
         root: root(&public.root),
         next: public.next.as_ref().map(root),
         old: public.old_roots().map(root).collect(),
+        reach: web::Reach::default(),
+        throw_away: false,
     }
 }
 
@@ -241,7 +274,6 @@ fn root(root: &Certificate) -> web::Root {
         subject: root.subject(),
         sha256: root.sha256(),
         not_after: root.not_after().date(),
-        file: None,
         constrained: root.has_name_constraints(),
     }
 }

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::{
     failure::Failure,
-    page_certificate::{self, PageCertificate},
+    page_certificate::{self, Kind, PageCertificate},
     talk::{Level, log},
 };
 
@@ -28,7 +28,7 @@ pub struct Upkeep {
 
 impl Upkeep {
     pub fn new(store: Store, authority: Option<Authority>, named: Option<IpAddr>) -> Upkeep {
-        let certificate = PageCertificate::load(store.directory());
+        let certificate = PageCertificate::load(store.directory(), Kind::Page);
         Upkeep { store, authority, named, certificate, complained: false }
     }
 
@@ -46,6 +46,7 @@ impl Upkeep {
             log(Level::Error, &failure.said);
             false
         });
+        self.renew_proof().await;
         self.refresh_lists().await;
         let certificate = self.certificate.as_ref().filter(|_| renewed)?;
         certificate.tls().map_err(|failure| log(Level::Error, &failure.said)).ok()
@@ -103,9 +104,19 @@ impl Upkeep {
         authority: &Authority,
         names: &[domain::AltName],
     ) -> Result<PageCertificate, Failure> {
-        let certificate = PageCertificate::issue(authority, names).await?;
+        let certificate = PageCertificate::issue(authority, Kind::Page, names).await?;
         certificate.save(self.store.directory())?;
         Ok(certificate)
+    }
+
+    /// Sees that there is a certificate by which browsers prove that they trust the newest root. Without one the trust
+    /// page says that it cannot test.
+    pub async fn renew_proof(&self) {
+        if let Some(authority) = &self.authority
+            && let Err(failure) = renew_proof(&self.store, authority, self.named).await
+        {
+            log(Level::Error, &failure.said);
+        }
     }
 
     /// Signs the lists of revoked certificates that are missing or half over.
@@ -117,6 +128,17 @@ impl Upkeep {
             Err(e) => log(Level::Error, &e),
         }
     }
+}
+
+/// Issues the certificate of [`Kind::Proof`] anew if the one that is there does not fit any more.
+pub async fn renew_proof(store: &Store, authority: &Authority, named: Option<IpAddr>) -> Result<(), Failure> {
+    let public = Public::newest(store).await?;
+    let names = page_certificate::names(&public, authority.policy()?, named);
+    let held = PageCertificate::load(store.directory(), Kind::Proof);
+    if held.is_some_and(|held| held.is_good(&public, &names)) {
+        return Ok(());
+    }
+    PageCertificate::issue(authority, Kind::Proof, &names).await?.save(store.directory())
 }
 
 #[cfg(test)]
@@ -157,9 +179,18 @@ mod tests {
             .store(&store)
             .await
             .unwrap();
+        let proof = || PageCertificate::load(folder.path(), Kind::Proof).unwrap();
+        let public = Public::read(&store).await.unwrap();
+        assert!(proof().is_good(&public, &proof().leaf().alt_names()));
         assert!(upkeep.look().await.is_none(), "nothing moves before it is confirmed");
+        // But browsers can prove that they know what is to come.
+        let newest = Public::newest(&store).await.unwrap();
+        let names = proof().leaf().alt_names();
+        assert!(proof().is_good(&newest, &names) && !proof().is_good(&public, &names));
+        let serial = proof().leaf().serial();
         Authority::confirm_next(&store).await.unwrap();
         assert!(upkeep.look().await.is_some());
+        assert_eq!(proof().leaf().serial(), serial, "it is of the right root already");
         let public = Public::read(&store).await.unwrap();
         let names = page_certificate::names(&public, &Policy::default(), None);
         assert!(upkeep.certificate.as_ref().unwrap().is_good(&public, &names));

@@ -13,7 +13,7 @@ use std::{
 
 use common::{Site, text};
 use serde_json::Value;
-use store::{Intent, Store};
+use store::{AuthorityState, Intent, Store};
 use time::OffsetDateTime;
 
 /// A site, and its recovery key in the file `recovery`.
@@ -111,7 +111,7 @@ fn an_empty_machine_has_everything_again() {
     // An authority is never replaced.
     let again = machine.run(&RESTORE);
     assert!(again.status.code() == Some(1) && text(&again).contains("already"), "{again:?}");
-    assert_eq!(machine.json(&["list", "certificates"], 0).as_array().unwrap().len(), 4);
+    assert_eq!(machine.json(&["list", "certificates"], 0).as_array().unwrap().len(), 5);
 }
 
 #[tokio::test]
@@ -148,6 +148,7 @@ async fn a_backup_while_others_write_is_of_one_moment() {
             let intent = Intent {
                 serial: &serial,
                 authority_id: 1,
+                state: AuthorityState::Active,
                 device_id: None,
                 profile: "device",
                 name: None,

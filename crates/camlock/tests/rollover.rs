@@ -231,7 +231,7 @@ fn a_running_service_shows_a_rollover_and_a_new_list_at_once() {
     std::fs::remove_file(site.path("data/policy.toml")).unwrap();
 
     let old = service.get("/root.pem").1;
-    assert!(service.page().contains("One root for every camera"));
+    assert!(service.page().contains("href=\"/root.crt\""));
     let next = site.json(&ROLLOVER, 0)["sha256"].as_str().unwrap().to_owned();
     let crt = format!("/root-{}.crt", &next[..16]);
     assert!(service.page().contains(&crt) && service.page().contains("is moving to a new root"));
@@ -239,7 +239,7 @@ fn a_running_service_shows_a_rollover_and_a_new_list_at_once() {
     let served = Certificate::from_der(&service.get(&crt).1).unwrap();
     assert_eq!(served.sha256(), next);
     site.json(&CANCEL, 0);
-    assert!(service.page().contains("One root for every camera"));
+    assert!(service.page().contains("href=\"/root.crt\""));
     assert!(service.get(&crt).0.starts_with("HTTP/1.1 404"));
 
     let issued = site.json(&["issue", "--name", "Gate", "--ip", "10.0.0.1"], 0);
@@ -257,7 +257,7 @@ fn a_running_service_shows_a_rollover_and_a_new_list_at_once() {
     site.json(&ROLLOVER, 0);
     site.json(&CONFIRM, 0);
     // The one certificate is revoked, so nothing depends on the old root.
-    assert!(service.page().contains("One root for every camera"));
+    assert!(service.page().contains("href=\"/root.crt\""));
     assert_ne!(service.get("/root.pem").1, old);
     assert!(service.get(&path).0.starts_with("HTTP/1.1 200"), "the old root's list stays");
 }
@@ -272,7 +272,7 @@ fn a_mistake_in_the_policy_keeps_an_unlocked_service_from_starting() {
     // A policy that does not allow this machine's own names still leaves a page to serve.
     let policy = "[names]\npermit = [\"10.0.0.0/8\"]\n[profile.server]\nkeys = [\"rsa-2048\"]\n";
     std::fs::write(site.path("data/policy.toml"), policy).unwrap();
-    assert!(Service::start(&site, false).page().contains("One root for every camera"));
+    assert!(Service::start(&site, false).page().contains("href=\"/root.crt\""));
 }
 
 /// A site with two tiers, and its recovery key in `recovery`.

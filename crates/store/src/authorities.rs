@@ -111,18 +111,19 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets the next authority, which has issued nothing.
+    /// Forgets the next authority, and what browsers proved by: it has issued nothing else.
     pub async fn cancel_next(&self) -> Result<(), Error> {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
         if count_next(&mut transaction).await? == 0 {
             return Err(Error::NoRollover);
         }
-        sqlx::query(
+        for forgets in [
+            "DELETE FROM certificate WHERE authority_id IN (SELECT id FROM authority WHERE state = 'next')",
             "DELETE FROM authority_key WHERE authority_id IN (SELECT id FROM authority WHERE state = 'next')",
-        )
-        .execute(&mut *transaction)
-        .await?;
+        ] {
+            sqlx::query(forgets).execute(&mut *transaction).await?;
+        }
         sqlx::query("DELETE FROM authority WHERE state = 'next'").execute(&mut *transaction).await?;
         sqlx::query(
             "DELETE FROM authority WHERE state = 'offline'

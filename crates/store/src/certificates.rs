@@ -3,7 +3,9 @@ use sqlx::{Row, sqlite::SqliteRow};
 use time::OffsetDateTime;
 
 use crate::{
-    Error, Store, pattern,
+    AuthorityState, Error, Store,
+    devices::word,
+    pattern,
     writer::{NewCertificate, NewIntent},
 };
 
@@ -14,6 +16,8 @@ pub struct Intent<'a> {
     pub serial: &'a str,
     /// The authority that will sign.
     pub authority_id: i64,
+    /// What that authority is for: refused if it is for something else by now.
+    pub state: AuthorityState,
     /// The device that it is for, if Camlock installs it.
     pub device_id: Option<i64>,
     /// The profile's name.
@@ -76,6 +80,7 @@ impl Store {
         let intent = NewIntent {
             serial: intent.serial.to_owned(),
             authority_id: intent.authority_id,
+            state: word(&intent.state)?,
             device_id: intent.device_id,
             profile: intent.profile.to_owned(),
             name: intent.name.map(str::to_owned),

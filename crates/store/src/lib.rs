@@ -11,6 +11,7 @@ mod devices;
 mod enrolments;
 mod error;
 mod lease;
+mod proofs;
 mod revocations;
 mod site;
 mod writer;
@@ -32,13 +33,15 @@ pub use devices::{DeviceRow, NewDevice};
 pub use enrolments::{EnrolmentRow, StepRow, StoredStep};
 pub use error::Error;
 pub use lease::Lease;
+pub use proofs::Proofs;
 pub use revocations::Revocation;
 pub use site::{NewSite, Site};
 use writer::{NewCertificate, NewIntent, Writer};
 
 const FILE: &str = "camlock.db";
 /// Each takes a ledger from the version before to its own; none is ever changed.
-const SCHEMA: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const SCHEMA: [&str; 3] =
+    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 
 /// The open ledger. Cheap to clone.

@@ -96,6 +96,7 @@ async fn commit<T: Write>(group: &[T], connection: &mut SqliteConnection) -> Vec
 pub(crate) struct NewIntent {
     pub(crate) serial: String,
     pub(crate) authority_id: i64,
+    pub(crate) state: String,
     pub(crate) device_id: Option<i64>,
     pub(crate) profile: String,
     pub(crate) name: Option<String>,
@@ -123,7 +124,9 @@ impl Write for NewIntent {
                 .push_bind(intent.not_after)
                 .push_bind(now())
                 // Another process may have put another authority in its place meanwhile: then this is NULL.
-                .push("(SELECT id FROM authority WHERE state = 'active' AND id = ")
+                .push("(SELECT id FROM authority WHERE state = ")
+                .push_bind_unseparated(&intent.state)
+                .push_unseparated(" AND id = ")
                 .push_bind_unseparated(intent.authority_id)
                 .push_unseparated(")");
         });

@@ -29,6 +29,7 @@ async fn write(store: &Store, number: usize) {
     let intent = Intent {
         serial: &format!("{number:04x}"),
         authority_id: 1,
+        state: AuthorityState::Active,
         device_id: None,
         profile: "device",
         name: None,

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use domain::{AltName, EnrolmentState, KeyTransport, RevocationReason, Step, StepState, Verdict};
-use store::{AuthorityState, Error, Intent, NewAuthority, NewDevice, NewSite, StepRow, Store};
+use store::{AuthorityState, Error, Intent, NewAuthority, NewDevice, NewSite, Proofs, StepRow, Store};
 use time::{Duration, OffsetDateTime};
 
 async fn ledger() -> (tempfile::TempDir, Store) {
@@ -28,6 +28,7 @@ fn intent<'a>(serial: &'a str, names: &'a [AltName], days: i64) -> Intent<'a> {
     Intent {
         serial,
         authority_id: 1,
+        state: AuthorityState::Active,
         device_id: None,
         profile: "device",
         name: Some("Gate"),
@@ -150,7 +151,16 @@ async fn a_next_authority_waits_and_takes_over_or_goes() {
     assert_eq!(store.add_next("{}", &[next(Next)]).await.unwrap_err(), Error::RolloverUnderWay);
     let waiting = [(Active, None, true), (Offline, None, false), (Next, Some(2), true)];
     assert_eq!(states(&store).await, waiting);
+    // What it issues has to say that it comes from the next one.
+    let names = ["192.168.1.64".parse().unwrap()];
+    let by_next = Intent { authority_id: 3, state: Next, ..intent("99", &names, 30) };
+    for refused in [Intent { state: Active, ..intent("99", &names, 30) }, intent("99", &names, 30)] {
+        let refused = Intent { authority_id: 3, ..refused };
+        assert_eq!(store.intend(&refused).await.unwrap_err(), Error::NotTheIssuer);
+    }
+    store.intend(&by_next).await.unwrap();
     store.cancel_next().await.unwrap();
+    assert!(store.certificate("99").await.unwrap().is_none());
     assert_eq!(states(&store).await, waiting[..1]);
     let other_vault = store.add_next("{\"changed\":1}", &[next(Next)]).await.unwrap_err();
     assert_eq!(other_vault, Error::SecretsChanged);
@@ -158,10 +168,50 @@ async fn a_next_authority_waits_and_takes_over_or_goes() {
     store.add_next("{}", &[next(Next)]).await.unwrap();
     store.confirm_next().await.unwrap();
     assert_eq!(states(&store).await, [(Old, None, true), (Active, None, true)]);
-    let names = ["192.168.1.64".parse().unwrap()];
     let refused = store.intend(&intent("aa", &names, 30)).await.unwrap_err();
     assert_eq!(refused, Error::NotTheIssuer, "an old authority issues no more");
     store.intend(&Intent { authority_id: 2, ..intent("aa", &names, 30) }).await.unwrap();
+}
+
+#[tokio::test]
+async fn proofs_are_counted_by_address_and_never_without_end() {
+    let (directory, store) = ledger().await;
+    let day = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+    let proven = async |store: &Store, root: &str| store.proofs(root).await.unwrap();
+    assert_eq!(proven(&store, "aa").await, None);
+    let file = directory.path().join("data/camlock.db");
+    for (root, address, after) in [
+        ("aa", "192.168.1.7", Duration::ZERO),
+        ("aa", "192.168.1.7", Duration::HOUR),
+        ("aa", "fd00::7", Duration::DAY),
+        ("bb", "192.168.1.7", Duration::ZERO),
+    ] {
+        store.record_proof(root, address.parse().unwrap(), day + after).await.unwrap();
+    }
+    let expected = Proofs { computers: 2, last: day.date() + Duration::DAY };
+    assert_eq!(proven(&store, "aa").await, Some(expected));
+    assert_eq!(proven(&store, "bb").await.unwrap().computers, 1);
+
+    // The same once more on that day touches no file.
+    let written = || std::fs::metadata(file.with_extension("db-wal")).unwrap().len();
+    let before = written();
+    store.record_proof("aa", "fd00::7".parse().unwrap(), day + Duration::DAY).await.unwrap();
+    assert_eq!(written(), before);
+
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let many = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 998)
+                INSERT INTO proof SELECT 'aa', 'made up ' || n, (SELECT max(day) FROM proof) FROM numbers";
+    sqlx::query(many).execute(&pool).await.unwrap();
+    let later = day + Duration::days(2);
+    for address in ["10.0.0.1", "10.0.0.2", "192.168.1.7"] {
+        store.record_proof("aa", address.parse().unwrap(), later).await.unwrap();
+    }
+    // One more is not counted; one that is known still is.
+    assert_eq!(proven(&store, "aa").await, Some(Proofs { computers: 1000, last: later.date() }));
+    // Those of long ago are forgotten.
+    store.record_proof("bb", "10.0.0.1".parse().unwrap(), day + Duration::days(402)).await.unwrap();
+    assert_eq!(proven(&store, "aa").await, Some(Proofs { computers: 1, last: later.date() }));
 }
 
 #[tokio::test]

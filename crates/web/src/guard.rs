@@ -32,6 +32,14 @@ impl Guard {
     pub(crate) fn new(connections: usize, stall: Duration) -> Guard {
         Guard { free: Arc::new(Semaphore::new(connections)), stall }
     }
+
+    /// One too many is closed at once: waiting would only move the queue into our memory.
+    pub(crate) fn admit<S>(&self, stream: S) -> io::Result<Guarded<S>> {
+        match self.free.clone().try_acquire_owned() {
+            Ok(place) => Ok(Guarded { inner: stream, stall: self.stall, waiting: None, _place: place }),
+            Err(_) => Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections")),
+        }
+    }
 }
 
 impl<S> Accept<TcpStream, S> for Guard {
@@ -40,13 +48,7 @@ impl<S> Accept<TcpStream, S> for Guard {
     type Future = Ready<io::Result<(Self::Stream, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        // One too many is closed at once: waiting would only move the queue into our memory.
-        ready(match self.free.clone().try_acquire_owned() {
-            Ok(place) => {
-                Ok((Guarded { inner: stream, stall: self.stall, waiting: None, _place: place }, service))
-            }
-            Err(_) => Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections")),
-        })
+        ready(self.admit(stream).map(|stream| (stream, service)))
     }
 }
 
@@ -57,6 +59,17 @@ pub(crate) struct Guarded<S> {
     /// Runs while the peer takes nothing.
     waiting: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
+}
+
+impl Guarded<TcpStream> {
+    /// The first byte, which stays to be read; an error where the peer sends none.
+    pub(crate) async fn first_byte(&self) -> io::Result<u8> {
+        let mut first = [0];
+        match self.inner.peek(&mut first).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(first[0]),
+        }
+    }
 }
 
 impl<S> Guarded<S> {

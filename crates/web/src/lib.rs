@@ -3,18 +3,24 @@
 //!
 //! The room holds no rule of its own. Whoever starts it is a [`Site`] that gives a [`Page`] of plain values for
 //! each request; [`router`] turns that into a document. Nothing of a request (path, Host, query) reaches a
-//! document, there is no script, and no document asks for anything from elsewhere.
+//! document, there is no script, and no document asks for anything from elsewhere: the trust page asks its own host for
+//! one file more, which only a browser that trusts the root can read.
 //!
 //! [`Server`] puts a router behind TLS, or the trust page on plain HTTP, with a limit on everything that a client
 //! could hold on to.
 
+mod downloads;
 mod guard;
+mod guides;
 mod page;
-mod roots;
+mod proof;
 mod routes;
 mod server;
+mod trust;
 mod view;
+mod visitor;
 
-pub use page::{Camera, Count, Crl, Health, Page, Root, SignIn, Site, StepLine, Trust, Unreadable};
-pub use routes::{router, trust_router};
+pub use page::{Camera, Count, Crl, Health, Page, Reach, Root, SignIn, Site, StepLine, Trust, Unreadable};
+pub use proof::Prover;
+pub use routes::router;
 pub use server::Server;

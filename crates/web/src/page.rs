@@ -1,10 +1,13 @@
 //! What the page shows, as its caller says it.
 
-use std::{future::Future, path::PathBuf};
+use std::{future::Future, net::IpAddr, sync::Arc};
 
-use domain::{KeyTransport, Step, StepState, Verdict};
+use domain::{AltName, KeyTransport, Step, StepState, Verdict};
 use serde::Serialize;
 use time::{Date, OffsetDateTime};
+use words::Words;
+
+use crate::proof::Prover;
 
 /// What is behind the pages, asked anew for each request.
 pub trait Site: Clone + Send + Sync + 'static {
@@ -16,6 +19,12 @@ pub trait Site: Clone + Send + Sync + 'static {
     fn crl(&self, path: &str) -> impl Future<Output = Result<Option<Crl>, Unreadable>> + Send;
     /// How the service is.
     fn health(&self) -> impl Future<Output = Result<Health, Unreadable>> + Send;
+    /// The sentences that are said to people.
+    fn words(&self) -> &Words;
+    /// What a browser proves itself by beside plain HTTP; `None` while there is nothing.
+    fn prover(&self) -> Option<Arc<Prover>>;
+    /// A browser at this address has proven that it trusts the root with this SHA-256.
+    fn proven(&self, root: &str, address: IpAddr) -> impl Future<Output = ()> + Send;
 }
 
 /// The site's data cannot be read.
@@ -74,9 +83,29 @@ pub struct Trust {
     pub next: Option<Root>,
     /// Earlier roots that something still depends on.
     pub old: Vec<Root>,
+    /// How the service is reached.
+    pub reach: Reach,
+    /// Whether the authority belongs to a demonstration, and ends with it.
+    pub throw_away: bool,
+}
+
+/// How browsers reach the service.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    /// The names that the site's page has a certificate for.
+    pub names: Vec<AltName>,
+    /// The port of the site's page.
+    pub https_port: u16,
+    /// The port of the trust page over plain HTTP, if it is served there.
+    pub http_port: Option<u16>,
 }
 
 impl Trust {
+    /// The one that a computer lacks if it was here before.
+    pub(crate) fn newest(&self) -> &Root {
+        self.next.as_ref().unwrap_or(&self.root)
+    }
+
     /// All of them, the newest first.
     pub(crate) fn roots(&self) -> impl Iterator<Item = &Root> {
         self.next.iter().chain([&self.root]).chain(self.old.iter().rev())
@@ -96,14 +125,19 @@ pub struct Root {
     pub sha256: String,
     /// The last day of its validity.
     pub not_after: Date,
-    /// Where the PEM lies on the reader's own computer, for the commands that are shown; `None` if the reader
-    /// has to download it first.
-    pub file: Option<PathBuf>,
     /// Whether the root itself says what it may speak for.
     pub constrained: bool,
 }
 
 impl Root {
+    /// Its name for people.
+    pub(crate) fn name(&self) -> &str {
+        match self.subject.strip_prefix("CN=") {
+            Some(cn) if !cn.contains(['=', '\\']) => cn,
+            _ => &self.subject,
+        }
+    }
+
     /// What tells it from the site's other roots in the names of its files.
     pub(crate) fn tag(&self) -> &str {
         self.sha256.get(..16).unwrap_or(&self.sha256)

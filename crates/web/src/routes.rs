@@ -4,11 +4,11 @@ use askama::Template;
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::Request,
+    extract::{Path, Request},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
         header::{
-            ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+            ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
             REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
         },
     },
@@ -19,8 +19,12 @@ use axum::{
 use time::OffsetDateTime;
 
 use crate::{
-    page::{Crl, Site, Trust, Unreadable},
-    view::{NotFoundView, PageView, TrustView, UnavailableView},
+    downloads::{self, Download},
+    page::{Crl, Site, Unreadable},
+    proof::Proven,
+    trust::TrustView,
+    view::{NotFoundView, PageView, UnavailableView},
+    visitor::{System, Visitor},
 };
 
 /// Sent with every answer, whatever its status.
@@ -28,54 +32,95 @@ use crate::{
 /// No Strict-Transport-Security: from a host name it would force https on *every* port of that name, also on
 /// those of cameras that still speak only HTTP.
 const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
-    (
-        CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'",
-    ),
+    (CONTENT_SECURITY_POLICY, POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (REFERRER_POLICY, "no-referrer"),
     // Unless the answer says otherwise: the page of a demonstration shows a password, no copy of it on the disk.
     (CACHE_CONTROL, "no-store"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (CORP, "same-origin"),
 ];
 
-const HTML: &str = "text/html; charset=utf-8";
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
+const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// The site's page as a router: `/`, `/health`, `/style.css`, `/favicon.svg`, the roots (`/root.crt` and `/root.pem` the one
-/// in use, `/root-<first 16 digits of its SHA-256>.crt` and `.pem` each, `/roots.pem` all) and the lists of revoked
-/// certificates below `/crl/`; anything else is a small 404 page, and any method but GET and HEAD is refused.
+/// The same, and a style from one origin more.
+fn policy(origin: &str) -> String {
+    POLICY.replace("style-src 'self'", &format!("style-src 'self' {origin}"))
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+
+/// The site's page as a router: `/`, `/trust` and `/trust/<system>` (the trust page), `/health`, `/style.css`,
+/// `/favicon.svg`, the roots (`/root.crt` the one in use, `/root-<first 16 digits of its SHA-256>.crt` each, and the same
+/// as `.pem`, `.mobileconfig`, `.ps1` and `.sh`; `/roots.pem`, `/firefox-policies.json` and `/chrome-policy.json` all) and
+/// the lists of revoked certificates below `/crl/`; anything else is a small 404 page, and any method but GET and HEAD is
+/// refused.
 pub fn router<S: Site>(site: S) -> Router {
     let shown = site.clone();
-    common(site).route("/", get(move || page(shown.clone()))).layer(from_fn(guard))
+    common(site, false).route("/", get(move || page(shown.clone()))).layer(from_fn(guard))
 }
 
 /// The trust page as a router, for plain HTTP: it shows the roots and how to introduce them, and nothing else of the
 /// site, since whoever listens reads it and whoever is in between may change it.
-pub fn trust_router<S: Site>(site: S) -> Router {
-    let shown = site.clone();
-    common(site).route("/", get(move || trust_page(shown.clone()))).layer(from_fn(guard))
+pub(crate) fn trust_router<S: Site>(site: S) -> Router {
+    let (shown, proving) = (site.clone(), site.clone());
+    common(site, true)
+        .route("/", get(move |headers| trust_page(shown.clone(), headers, None, true)))
+        .route("/trust/proof.css", get(move |request| proof(proving.clone(), request)))
+        .layer(from_fn(guard))
 }
 
-fn common<S: Site>(site: S) -> Router {
-    let style = Document::inline("text/css; charset=utf-8", include_str!("../assets/style.css"));
+fn common<S: Site>(site: S, plain: bool) -> Router {
+    let style = Document::inline(CSS, include_str!("../assets/style.css"));
     let icon = Document::inline("image/svg+xml", include_str!("../assets/favicon.svg"));
-    let asked = site.clone();
+    let (asked, shown, chosen) = (site.clone(), site.clone(), site.clone());
     Router::new()
         .route("/health", get(move || health(asked.clone())))
         .route("/style.css", get(async || style))
         .route("/favicon.svg", get(async || icon))
+        .route("/trust", get(move |headers| trust_page(shown.clone(), headers, None, plain)))
+        .route(
+            "/trust/{system}",
+            get(move |Path(system), headers| trust_page(chosen.clone(), headers, Some(system), plain)),
+        )
         // The path as it was sent: a name is one of those known here, or nothing.
         .fallback(async move |uri: Uri| answer(by_name(&site, uri.path()).await))
 }
 
 async fn page<S: Site>(site: S) -> Response {
-    answer(site.page().await.map(|page| Some(document(&PageView::new(&page)))))
+    answer(site.page().await.map(|page| Some(document(&PageView::new(&page, site.words())))))
 }
 
-async fn trust_page<S: Site>(site: S) -> Response {
-    answer(site.trust().await.map(|trust| Some(document(&TrustView::new(&trust)))))
+/// The trust page, for the system of this `slug` or else the visitor's.
+async fn trust_page<S: Site>(site: S, headers: HeaderMap, slug: Option<String>, plain: bool) -> Response {
+    let chosen = slug.as_deref().map(System::from_slug);
+    if chosen == Some(None) {
+        return answer(Ok(None));
+    }
+    let page = site.trust().await.map(|trust| {
+        let (prover, visitor) = (site.prover(), Visitor::new(&headers));
+        let view = TrustView::new(&trust, prover.as_deref(), site.words(), &visitor, chosen.flatten(), plain);
+        let mut page = document(&view);
+        let policy = view.origin().and_then(|origin| HeaderValue::try_from(policy(origin)).ok());
+        page.headers.extend(policy.map(|policy| (CONTENT_SECURITY_POLICY, policy)));
+        Some(page)
+    });
+    answer(page)
+}
+
+/// What only a browser that trusts the root comes to read; and where it did, that is told on.
+async fn proof<S: Site>(site: S, request: Request) -> Response {
+    let Some(Some(Proven { root, address })) = request.extensions().get() else { return answer(Ok(None)) };
+    site.proven(root, *address).await;
+    let mut style = Document::inline(CSS, include_str!("../assets/proof.css"));
+    // A page on plain HTTP is of another site in the eyes of Chromium, though of the same host.
+    style.headers.insert(CORP, HeaderValue::from_static("cross-origin"));
+    // The next test is another handshake: the root may be another one by then.
+    style.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    style.into_response()
 }
 
 /// A root or a list of revoked certificates.
@@ -83,28 +128,8 @@ async fn by_name<S: Site>(site: &S, path: &str) -> Result<Option<Document>, Unre
     if path.starts_with("/crl/") {
         return Ok(site.crl(path).await?.map(|crl| list(crl, OffsetDateTime::now_utc())));
     }
-    match path.strip_prefix('/').and_then(|name| name.rsplit_once('.')) {
-        Some((name, kind)) if name.starts_with("root") => Ok(root(&site.trust().await?, name, kind)),
-        _ => Ok(None),
-    }
-}
-
-fn root(trust: &Trust, name: &str, kind: &str) -> Option<Document> {
-    const PEM: &str = "application/x-pem-file";
-    if (name, kind) == ("roots", "pem") {
-        let all: String = trust.roots().map(|root| root.pem.as_str()).collect();
-        return Some(Document::download(PEM, "camlock-roots.pem", all));
-    }
-    let root = match name {
-        "root" => &trust.root,
-        _ => trust.roots().find(|root| name.strip_prefix("root-") == Some(root.tag()))?,
-    };
-    let file = format!("camlock-{name}.{kind}");
-    match kind {
-        "crt" => Some(Document::download("application/x-x509-ca-cert", &file, root.der.clone())),
-        "pem" => Some(Document::download(PEM, &file, root.pem.clone())),
-        _ => None,
-    }
+    let Some(name) = path.strip_prefix('/').filter(|name| downloads::may_be(name)) else { return Ok(None) };
+    Ok(downloads::by_name(&site.trust().await?, name).map(Document::download))
 }
 
 /// Caches may keep a list, since whoever asks for lists asks often; for an hour, so that a new one soon counts.
@@ -160,9 +185,9 @@ impl Document {
         Document { headers, body: body.into() }
     }
 
-    fn download(content_type: &'static str, name: &str, body: impl Into<Bytes>) -> Document {
-        let mut document = Document::inline(content_type, body);
-        if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
+    fn download(file: Download) -> Document {
+        let mut document = Document::inline(file.content_type, file.body);
+        if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{}\"", file.name)) {
             document.headers.insert(CONTENT_DISPOSITION, value);
         }
         document

@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::guard::Guard;
+use crate::{guard::Guard, page::Site, proof::PlainOrTls, routes::trust_router};
 
 /// How long a client may hold on to something.
 #[derive(Clone, Copy)]
@@ -66,9 +66,9 @@ impl Server {
         Server::start_with(listener, tls, router, LIMITS).await
     }
 
-    /// Serves `router` on `listener` over plain HTTP.
-    pub async fn start_plain(listener: TcpListener, router: Router) -> io::Result<Server> {
-        Server::run(listener, Guard::new(LIMITS.connections, LIMITS.stall), router, LIMITS.head, None).await
+    /// Serves the trust page on `listener` over plain HTTP; and over TLS, with the site's prover, what proves trust.
+    pub async fn start_trust<S: Site>(listener: TcpListener, site: S) -> io::Result<Server> {
+        Server::start_trust_with(listener, site, LIMITS).await
     }
 
     /// Shows another certificate to connections that begin from now on.
@@ -76,6 +76,16 @@ impl Server {
         if let Some(config) = &self.tls {
             config.reload_from_config(http1_only(tls));
         }
+    }
+
+    async fn start_trust_with<S: Site>(listener: TcpListener, site: S, limits: Limits) -> io::Result<Server> {
+        let acceptor = PlainOrTls {
+            site: site.clone(),
+            guard: Guard::new(limits.connections, limits.stall),
+            first: limits.head,
+            handshake: limits.handshake,
+        };
+        Server::run(listener, acceptor, trust_router(site), limits.head, None).await
     }
 
     async fn start_with(
@@ -131,7 +141,7 @@ impl Server {
     }
 }
 
-fn http1_only(mut tls: rustls::ServerConfig) -> Arc<rustls::ServerConfig> {
+pub(crate) fn http1_only(mut tls: rustls::ServerConfig) -> Arc<rustls::ServerConfig> {
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(tls)
 }
@@ -144,20 +154,26 @@ impl Drop for Server {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use axum::routing::get;
     use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio_rustls::{TlsConnector, client::TlsStream};
+    use words::Words;
 
     use super::*;
+    use crate::{
+        page::{Crl, Health, Page, Trust, Unreadable},
+        proof::Prover,
+    };
 
     const LONG: Duration = Duration::from_secs(60);
     const SHORT: Duration = Duration::from_millis(50);
     const PATIENT: Limits = Limits { handshake: LONG, head: LONG, stall: LONG, connections: 8 };
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-    /// A server whose one answer is larger than what the sockets between can hold.
-    async fn serve(limits: Limits) -> (Server, TlsConnector) {
+    fn identity() -> (ServerConfig, ClientConfig) {
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -174,10 +190,48 @@ mod tests {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
+        (tls, client)
+    }
+
+    /// A server whose one answer is larger than what the sockets between can hold.
+    async fn serve(limits: Limits) -> (Server, TlsConnector) {
+        let (tls, client) = identity();
         let router = Router::new().route("/", get(async || vec![b'x'; 16 << 20]));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Server::start_with(listener, tls, router, limits).await.unwrap();
         (server, TlsConnector::from(Arc::new(client)))
+    }
+
+    /// A site that has a prover, and else cannot be read.
+    #[derive(Clone)]
+    struct Bare(Arc<Prover>);
+
+    impl Site for Bare {
+        async fn page(&self) -> Result<Page, Unreadable> {
+            Err(Unreadable)
+        }
+
+        async fn trust(&self) -> Result<Trust, Unreadable> {
+            Err(Unreadable)
+        }
+
+        async fn crl(&self, _path: &str) -> Result<Option<Crl>, Unreadable> {
+            Err(Unreadable)
+        }
+
+        async fn health(&self) -> Result<Health, Unreadable> {
+            Err(Unreadable)
+        }
+
+        fn words(&self) -> &Words {
+            unreachable!("nothing is shown")
+        }
+
+        fn prover(&self) -> Option<Arc<Prover>> {
+            Some(self.0.clone())
+        }
+
+        async fn proven(&self, _root: &str, _address: IpAddr) {}
     }
 
     async fn connect(server: &Server, tls: &TlsConnector) -> io::Result<TlsStream<TcpStream>> {
@@ -197,6 +251,23 @@ mod tests {
         let (server, _) = serve(Limits { handshake: SHORT, ..PATIENT }).await;
         let mut tcp = TcpStream::connect(server.address()).await.unwrap();
         assert_eq!(ended(&mut tcp).await, b"");
+    }
+
+    #[tokio::test]
+    async fn beside_plain_http_nobody_waits_for_ever() {
+        let site = Bare(Arc::new(Prover::new(identity().0, String::new(), Vec::new())));
+        // Without a byte; a first byte of TLS alone; and more connections than there may be.
+        for (first, limits) in [
+            (&b""[..], Limits { head: SHORT, ..PATIENT }),
+            (&[22], Limits { handshake: SHORT, ..PATIENT }),
+            (REQUEST, Limits { connections: 0, ..PATIENT }),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let server = Server::start_trust_with(listener, site.clone(), limits).await.unwrap();
+            let mut tcp = TcpStream::connect(server.address()).await.unwrap();
+            tcp.write_all(first).await.unwrap();
+            assert_eq!(ended(&mut tcp).await, b"", "{first:?}");
+        }
     }
 
     #[tokio::test]

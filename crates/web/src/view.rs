@@ -3,12 +3,11 @@
 
 use askama::Template;
 use domain::{KeyTransport, Step, StepState, Verdict};
+use serde_json::json;
 use time::{Date, macros::format_description};
+use words::Words;
 
-use crate::{
-    page::{Camera, Count, Page, SignIn, StepLine, Trust},
-    roots::RootsView,
-};
+use crate::page::{Camera, Count, Page, SignIn, StepLine};
 
 /// The page itself.
 #[derive(Template)]
@@ -23,23 +22,9 @@ pub(crate) struct PageView<'a> {
     all_secure: bool,
     ring: Ring,
     cameras: Vec<CameraView<'a>>,
-    roots: RootsView<'a>,
-}
-
-/// The roots alone, for plain HTTP.
-#[derive(Template)]
-#[template(path = "trust.html")]
-pub(crate) struct TrustView<'a> {
-    site: &'a str,
-    /// The trust page belongs to a real site, never to a demonstration.
-    sign_in: Option<&'a SignIn>,
-    roots: RootsView<'a>,
-}
-
-impl<'a> TrustView<'a> {
-    pub(crate) fn new(trust: &'a Trust) -> TrustView<'a> {
-        TrustView { site: &trust.site, sign_in: None, roots: RootsView::new(trust) }
-    }
+    /// Whether the site moves to a new root.
+    moving: bool,
+    words: &'a Words,
 }
 
 /// What stands where the data cannot be read.
@@ -53,7 +38,7 @@ pub(crate) struct UnavailableView;
 pub(crate) struct NotFoundView;
 
 impl<'a> PageView<'a> {
-    pub(crate) fn new(page: &'a Page) -> PageView<'a> {
+    pub(crate) fn new(page: &'a Page, words: &'a Words) -> PageView<'a> {
         let Count { secure, total } = page.count;
         PageView {
             site: &page.trust.site,
@@ -68,8 +53,13 @@ impl<'a> PageView<'a> {
             all_secure: secure == total && total > 0,
             ring: Ring::new(secure, total),
             cameras: page.cameras.iter().map(CameraView::new).collect(),
-            roots: RootsView::new(&page.trust),
+            moving: page.trust.next.is_some(),
+            words,
         }
+    }
+
+    fn say(&self, code: &str) -> String {
+        self.words.say(&json!({"code": code})).text
     }
 }
 

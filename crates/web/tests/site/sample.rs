@@ -2,13 +2,24 @@
 
 use domain::{KeyTransport, Step, StepState, Verdict};
 use time::macros::date;
-use web::{Camera, Count, Page, Root, SignIn, StepLine, Trust};
+use web::{Camera, Count, Page, Reach, Root, SignIn, StepLine, Trust};
 
 pub(crate) const HOSTILE: &str = r#"Gate <script>alert(1)</script> " onmouseover='x'"#;
 
 pub(crate) fn page(root: Root) -> Page {
     Page {
-        trust: Trust { site: "Demo house".to_owned(), root, next: None, old: Vec::new() },
+        trust: Trust {
+            site: "Demo house".to_owned(),
+            root,
+            next: None,
+            old: Vec::new(),
+            reach: Reach {
+                names: ["127.0.0.1", "192.168.1.5", "nas.lan"].map(|name| name.parse().unwrap()).to_vec(),
+                https_port: 8443,
+                http_port: Some(8080),
+            },
+            throw_away: false,
+        },
         cameras: vec![makes_its_own_key(), takes_a_package(), rolled_back(), by_hand()],
         count: Count { secure: 0, total: 0 },
         locked: false,
@@ -24,7 +35,6 @@ pub(crate) fn root(digit: char) -> Root {
         subject: format!("CN=Camlock Demo house {digit} 2036"),
         sha256: digit.to_string().repeat(64),
         not_after: date!(2046 - 1 - 31),
-        file: None,
         constrained: true,
     }
 }

@@ -1,0 +1,88 @@
+//! How a browser proves that it trusts a root: the port of the trust page answers TLS, too, with a certificate under
+//! that root and of its own. Whoever reads something there has accepted the certificate. It is not the one of the site's
+//! page, since an exception that somebody once made for that one would prove nothing.
+
+use std::{future::Future, io, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+
+use axum::{Extension, middleware::AddExtension};
+use axum_server::accept::Accept;
+use domain::AltName;
+use rustls::ServerConfig;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::either::Either;
+use tower_layer::Layer;
+
+use crate::{
+    guard::{Guard, Guarded},
+    page::Site,
+    server::http1_only,
+};
+
+/// A certificate that a browser accepts only if it trusts a root.
+pub struct Prover {
+    tls: Arc<ServerConfig>,
+    /// SHA-256 of the root, hexadecimal.
+    pub(crate) root: String,
+    /// The names in the certificate.
+    pub(crate) names: Vec<AltName>,
+}
+
+impl Prover {
+    /// Of what serves the certificate, the SHA-256 of its root, and the names in it.
+    pub fn new(tls: ServerConfig, root: String, names: Vec<AltName>) -> Prover {
+        Prover { tls: http1_only(tls), root, names }
+    }
+}
+
+/// What a connection has proven: a request's extension, as an `Option`.
+#[derive(Clone)]
+pub(crate) struct Proven {
+    /// The root that the browser trusts.
+    pub(crate) root: String,
+    /// Where the browser is.
+    pub(crate) address: IpAddr,
+}
+
+/// Lets in who speaks plain HTTP or TLS, by the first byte.
+#[derive(Clone)]
+pub(crate) struct PlainOrTls<S> {
+    pub(crate) site: S,
+    pub(crate) guard: Guard,
+    /// For the first byte.
+    pub(crate) first: Duration,
+    pub(crate) handshake: Duration,
+}
+
+/// What the first byte of a TLS connection is (RFC 8446, section 5.1): a record of the handshake.
+const HANDSHAKE: u8 = 22;
+
+type PlainOrTlsStream = Either<Guarded<TcpStream>, TlsStream<Guarded<TcpStream>>>;
+
+impl<S: Site> PlainOrTls<S> {
+    async fn open(&self, stream: TcpStream) -> io::Result<(PlainOrTlsStream, Option<Proven>)> {
+        let address = stream.peer_addr()?.ip().to_canonical();
+        let stream = self.guard.admit(stream)?;
+        if timeout(self.first, stream.first_byte()).await?? != HANDSHAKE {
+            return Ok((Either::Left(stream), None));
+        }
+        let prover = self.site.prover().ok_or(io::ErrorKind::ConnectionRefused)?;
+        let tls = TlsAcceptor::from(prover.tls.clone()).accept(stream);
+        let stream = timeout(self.handshake, tls).await??;
+        Ok((Either::Right(stream), Some(Proven { root: prover.root.clone(), address })))
+    }
+}
+
+impl<S: Site, V: Send + 'static> Accept<TcpStream, V> for PlainOrTls<S> {
+    type Stream = PlainOrTlsStream;
+    type Service = AddExtension<V, Option<Proven>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
+
+    fn accept(&self, stream: TcpStream, service: V) -> Self::Future {
+        let acceptor = self.clone();
+        Box::pin(async move {
+            let (stream, proven) = acceptor.open(stream).await?;
+            Ok((stream, Extension(proven).layer(service)))
+        })
+    }
+}
