@@ -30,6 +30,7 @@ use crate::{
 /// What a backup holds, by its name in the archive.
 pub const LEDGER: &str = "camlock.db";
 pub const PAGE: &str = "page.pem";
+pub const PROOF: &str = "proof.pem";
 pub const POLICY: &str = "policy.toml";
 pub const ROOT: &str = "root.pem";
 pub const README: &str = "README.txt";
@@ -93,7 +94,7 @@ impl Contents {
                 files.push((format!("{name}{CERTIFICATE}"), text(certificate.to_pem())));
             }
         }
-        for name in [PAGE, POLICY] {
+        for name in [PAGE, PROOF, POLICY] {
             let path = directory.join(name);
             match std::fs::read(&path) {
                 Ok(bytes) => files.push((name.to_owned(), Zeroizing::new(bytes))),

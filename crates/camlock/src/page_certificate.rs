@@ -19,7 +19,11 @@ use rustls::{
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
-use crate::{failure::Failure, files, host};
+use crate::{
+    backup::{PAGE, PROOF},
+    failure::Failure,
+    files, host,
+};
 
 /// Which of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,8 +37,8 @@ pub enum Kind {
 impl Kind {
     fn file(self) -> &'static str {
         match self {
-            Kind::Page => "page.pem",
-            Kind::Proof => "proof.pem",
+            Kind::Page => PAGE,
+            Kind::Proof => PROOF,
         }
     }
 }

@@ -23,7 +23,9 @@ use zeroize::Zeroizing;
 use crate::{
     args,
     authority_commands::{describe, description},
-    backup::{CERTIFICATE, FOLDERS, KEY, KEYS, LEDGER, MAKER_ROOTS, PAGE, POLICY, README, RECIPES, ROOT},
+    backup::{
+        CERTIFICATE, FOLDERS, KEY, KEYS, LEDGER, MAKER_ROOTS, PAGE, POLICY, PROOF, README, RECIPES, ROOT,
+    },
     failure::Failure,
     files,
     setting::{self, Setting},
@@ -33,7 +35,7 @@ use crate::{
 /// Where a backup is unpacked, in the data directory. There after a restore that was killed.
 const FOLDER: &str = "restoring";
 /// What is moved into the data directory, in this order.
-const PLACED: [&str; 5] = [PAGE, POLICY, RECIPES, MAKER_ROOTS, LEDGER];
+const PLACED: [&str; 6] = [PAGE, PROOF, POLICY, RECIPES, MAKER_ROOTS, LEDGER];
 /// The most that a file other than the ledger has, bytes, and the most files.
 const SMALL: u64 = 1 << 20;
 const MAX_FILES: usize = 300;
@@ -91,7 +93,7 @@ async fn must_be_free(directory: &Path) -> Result<(), Failure> {
     }
     let unfinished = must_not_be_unfinished(directory).is_err();
     let log = |end: &str| format!("{LEDGER}-{end}");
-    let taken = [LEDGER, &log("wal"), &log("shm"), PAGE, POLICY, RECIPES, MAKER_ROOTS]
+    let taken = [LEDGER, &log("wal"), &log("shm"), PAGE, PROOF, POLICY, RECIPES, MAKER_ROOTS]
         .map(|name| directory.join(name))
         .into_iter()
         .find(|path| path.symlink_metadata().is_ok() && !(unfinished && is_moved_early(path)));
@@ -102,7 +104,7 @@ async fn must_be_free(directory: &Path) -> Result<(), Failure> {
 }
 
 fn is_moved_early(path: &Path) -> bool {
-    [PAGE, POLICY, RECIPES, MAKER_ROOTS].iter().any(|name| path.ends_with(name))
+    [PAGE, PROOF, POLICY, RECIPES, MAKER_ROOTS].iter().any(|name| path.ends_with(name))
 }
 
 fn recovery_key(restore: &args::Restore, setting: &Setting) -> Result<Zeroizing<String>, Failure> {
@@ -194,7 +196,7 @@ fn is_known(name: &str) -> bool {
 }
 
 fn is_placed(name: &str) -> bool {
-    [PAGE, POLICY, LEDGER].contains(&name)
+    [PAGE, PROOF, POLICY, LEDGER].contains(&name)
         || name.split_once('/').is_some_and(|(folder, file)| {
             let is_of = |(known, ending): &(&str, &str)| {
                 *known == folder && file.strip_suffix(ending).is_some_and(|file| file.ends_with('.'))

@@ -98,7 +98,7 @@ fn an_empty_machine_has_everything_again() {
     for words in [&["authority", "show"][..], &["list", "certificates"], &["vault", "show"]] {
         assert_eq!(shown(&machine, words), shown(&site, words));
     }
-    for name in ["page.pem", "policy.toml", "recipes/form.toml"] {
+    for name in ["page.pem", "proof.pem", "policy.toml", "recipes/form.toml"] {
         let [one, two] = [&site, &machine].map(|s| std::fs::read(s.path("data").join(name)).unwrap());
         assert_eq!(one, two, "{name}");
     }
