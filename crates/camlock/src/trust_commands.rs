@@ -280,7 +280,7 @@ fn table(rows: &[Row], tense: Tense, words: &Words) -> Table {
 /// Colour, sign and code of what a row says.
 fn look(row: &Row, tense: Tense) -> (Color, char, &'static str) {
     let Ok(plan) = &row.plan else { return (Color::DarkYellow, '!', "") };
-    let follows = matches!(row.store.kind, Kind::Java { derived: true });
+    let follows = matches!(row.store.kind, Kind::Java { derived: true }) && plan.acts.is_empty();
     match (tense, &plan.state) {
         (Tense::Will(Wish::Install), State::Absent) if follows => (Color::DarkCyan, '+', "trust-follows"),
         (Tense::Will(Wish::Uninstall), State::Ours) if follows => (Color::DarkCyan, '-', "trust-follows"),

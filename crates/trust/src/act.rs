@@ -116,6 +116,20 @@ impl Act {
     }
 }
 
+/// The removal of a folder, and of so many above it, as far as nothing is left in them once `gone` is gone: an empty
+/// folder says nothing to a browser.
+pub(crate) fn emptied(folder: &Path, levels: usize, mut gone: Vec<PathBuf>) -> Vec<Act> {
+    let mut acts = Vec::new();
+    for folder in folder.ancestors().take(levels) {
+        if !machine::entries(folder).iter().all(|left| gone.contains(left)) {
+            break;
+        }
+        acts.push(Act::RemoveFolder(folder.to_owned()));
+        gone = vec![folder.to_owned()];
+    }
+    acts
+}
+
 impl Tool {
     pub(crate) fn new<W: Into<OsString>>(program: &Path, words: impl IntoIterator<Item = W>) -> Tool {
         let words = words.into_iter().map(Into::into).collect();

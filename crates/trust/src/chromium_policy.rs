@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Act, Problem, Root, State, Wish,
+    act::emptied,
     machine::{entries, read, read_text},
 };
 
@@ -46,15 +47,7 @@ pub(crate) fn plan(folder: &Path, wish: Wish, root: &Root) -> Result<Vec<Act>, P
         return Ok(acts);
     }
     acts.push(Act::RemoveFile(file.clone()));
-    // Folders in which nothing else is say nothing to a browser.
-    let mut gone = file;
-    for folder in folder.ancestors().take(2) {
-        if entries(folder) != [gone] {
-            break;
-        }
-        acts.push(Act::RemoveFolder(folder.to_owned()));
-        gone = folder.to_owned();
-    }
+    acts.extend(emptied(folder, 3, vec![file]));
     Ok(acts)
 }
 

@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use crate::{
     Act, Problem, Root, State, Wish,
-    machine::{entries, read, read_text},
+    act::emptied,
+    machine::{read, read_text},
     pem,
 };
 
@@ -70,9 +71,7 @@ pub(crate) fn plan(policies: &Path, wish: Wish, root: &Root) -> Result<Vec<Act>,
         gone.push(file);
     }
     acts.extend(gone.iter().cloned().map(Act::RemoveFile));
-    if entries(&folder(policies)).iter().all(|left| gone.contains(left)) {
-        acts.push(Act::RemoveFolder(folder(policies)));
-    }
+    acts.extend(emptied(&folder(policies), 2, gone));
     Ok(acts)
 }
 
@@ -129,18 +128,16 @@ fn with(policies: &Path, text: &str, path: &str) -> Result<String, Problem> {
 /// The text without that path, and without the lists and objects that held nothing else.
 fn without(policies: &Path, text: &str, path: &str) -> Result<String, Problem> {
     let (document, object) = parsed(policies, text)?;
-    let inner = object.object_value("policies").and_then(|p| p.object_value("Certificates"));
-    let Some((certificates, install)) = inner.and_then(|c| Some((c.clone(), c.array_value("Install")?))) else {
-        return Ok(text.to_owned());
-    };
-    remove(&install, path);
-    if install.elements().is_empty() {
-        install.remove();
-        if let Some(property) = certificates.get("Install") {
-            property.remove();
+    let held = object.object_value("policies").and_then(|policies| policies.get("Certificates"));
+    let list = held.as_ref().and_then(|held| held.object_value()?.get("Install"));
+    let (Some(certificates), Some(install)) = (held, list) else { return Ok(text.to_owned()) };
+    if let Some(paths) = install.array_value() {
+        remove(&paths, path);
+        if paths.elements().is_empty() {
+            install.remove();
         }
     }
-    if certificates.properties().is_empty() {
+    if certificates.object_value().is_some_and(|object| object.properties().is_empty()) {
         certificates.remove();
     }
     Ok(document.to_string())

@@ -189,8 +189,7 @@ impl Store {
             Kind::Nss => nss::plan(&self.place, wish, root, machine),
             Kind::FirefoxPolicy => firefox_policy::plan(&self.place, wish, root),
             Kind::ChromiumPolicy => chromium_policy::plan(&self.place, wish, root),
-            Kind::Java { derived: true } => Ok(Vec::new()),
-            Kind::Java { derived: false } => java::plan(&self.place, wish, root, machine),
+            Kind::Java { derived } => java::plan(&self.place, derived, wish, root, machine),
             Kind::Windows { machine: of_machine } => windows::plan(of_machine, wish, root, machine),
             Kind::Macos { system } => macos::plan(&self.place, system, wish, root, machine),
         }

@@ -97,10 +97,11 @@ impl Database<'_> {
     /// Removes the root's mark from a copy, and looks whether the root alone is gone.
     fn rehearse(&self, root: &Root) -> Result<(), Problem> {
         let copy = tempfile::tempdir().map_err(|e| Problem::file(self.folder, &e))?;
-        // Certificates alone: the keys are in another file, and are not carried about.
+        let copied = Database { folder: copy.path(), ..*self };
+        copied.tool(&["-N", "--empty-password"]).run()?;
+        // The certificates alone: the keys are in another file, and are not carried about.
         let file = self.folder.join(DATABASE);
         fs::copy(&file, copy.path().join(DATABASE)).map_err(|e| Problem::file(&file, &e))?;
-        let copied = Database { folder: copy.path(), ..*self };
         let before = copied.all()?;
         copied.tool(&["-D", "-n", &uri(&root.mark())]).run()?;
         let after = copied.all()?;
