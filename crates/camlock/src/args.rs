@@ -546,7 +546,9 @@ pub enum TrustAction {
     )]
     Install(TrustChange),
     /// Takes out of them what install put in, and nothing else
-    #[command(after_help = "Example:\n  camlock trust uninstall\n  camlock trust uninstall --ca old-root.pem")]
+    #[command(
+        after_help = "Example:\n  camlock trust uninstall\n  camlock trust uninstall --ca old-root.pem"
+    )]
     Uninstall(TrustChange),
     /// Which trust stores there are, and whether the root is in each
     #[command(after_help = "Example:\n  camlock trust status")]

@@ -142,7 +142,8 @@ async fn chapters(
 async fn changed(wish: Wish, change: &TrustChange, setting: &Setting) -> Result<bool, Failure> {
     let machine = Machine::this();
     let mut chapters =
-        chapters(change.ca.as_deref(), setting, &machine, |store, root| store.plan(wish, root, &machine)).await?;
+        chapters(change.ca.as_deref(), setting, &machine, |store, root| store.plan(wish, root, &machine))
+            .await?;
     let mbedtls = endangered(wish, &chapters).then(|| trust::mbedtls(&machine));
     let idle = chapters.iter().flat_map(|c| &c.rows).all(|row| row.acts().is_empty());
     if !setting.json || change.dry_run {
@@ -197,7 +198,8 @@ fn consent(mbedtls: Option<&Mbedtls>, setting: &Setting) -> Result<bool, Failure
     }
     let agreed = |question: Value| {
         let question = Words::english().say(&question).text;
-        setting::ask_openly(&format!("{question} "), "nothing-done").is_ok_and(|a| a.eq_ignore_ascii_case("y"))
+        setting::ask_openly(&format!("{question} "), "nothing-done")
+            .is_ok_and(|a| a.eq_ignore_ascii_case("y"))
     };
     if !agreed(json!({"code": "ask-trust"})) {
         return Err(Failure::usage("nothing-done"));
@@ -245,7 +247,11 @@ fn show(chapters: &[Chapter], mbedtls: Option<&Mbedtls>, setting: &Setting, tens
         }
         if matches!(tense, Tense::Will(_)) && chapter.rows.iter().any(|row| !row.acts().is_empty()) {
             print("");
-            chapter.rows.iter().flat_map(Row::acts).for_each(|act| print(&format!("  {}", act_text(act, &words))));
+            chapter
+                .rows
+                .iter()
+                .flat_map(Row::acts)
+                .for_each(|act| print(&format!("  {}", act_text(act, &words))));
         }
     }
     if let Some(found) = mbedtls {
@@ -285,7 +291,9 @@ fn look(row: &Row, tense: Tense) -> (Color, char, &'static str) {
         (Tense::Will(Wish::Install), State::Absent) if follows => (Color::DarkCyan, '+', "trust-follows"),
         (Tense::Will(Wish::Uninstall), State::Ours) if follows => (Color::DarkCyan, '-', "trust-follows"),
         (Tense::Will(Wish::Install), _) if !plan.acts.is_empty() => (Color::DarkCyan, '+', "trust-will-add"),
-        (Tense::Will(Wish::Uninstall), _) if !plan.acts.is_empty() => (Color::DarkCyan, '-', "trust-will-remove"),
+        (Tense::Will(Wish::Uninstall), _) if !plan.acts.is_empty() => {
+            (Color::DarkCyan, '-', "trust-will-remove")
+        }
         (Tense::Did(Wish::Install), State::Ours) if row.done => (Color::DarkGreen, '✓', "trust-added"),
         (Tense::Did(Wish::Uninstall), State::Absent) if row.done => (Color::DarkGreen, '✓', "trust-removed"),
         (Tense::Now, State::Absent) => (Color::DarkRed, '✗', "trust-absent"),
@@ -322,7 +330,9 @@ fn act_text(act: &Act, words: &Words) -> String {
         Act::MakeFolder(folder) => json!({"code": "act-make-folder", "file": folder.display().to_string()}),
         Act::WriteFile(file, _) => json!({"code": "act-write", "file": file.display().to_string()}),
         Act::RemoveFile(file) => json!({"code": "act-remove", "file": file.display().to_string()}),
-        Act::RemoveFolder(folder) => json!({"code": "act-remove-folder", "file": folder.display().to_string()}),
+        Act::RemoveFolder(folder) => {
+            json!({"code": "act-remove-folder", "file": folder.display().to_string()})
+        }
         Act::Run(tool, _) => json!({"code": "act-run", "command": tool.to_string()}),
         Act::Rewrite(file, tool) => {
             json!({"code": "act-rewrite", "file": file.display().to_string(), "tool": tool.name()})

@@ -149,7 +149,8 @@ impl Tool {
     pub(crate) fn run(&self) -> Result<String, Problem> {
         let broken = |e: io::Error| Problem::ToolFailed { tool: self.name(), said: e.to_string() };
         let (mut command, _file) = self.command().map_err(broken)?;
-        let (mut output, mut talk) = (tempfile::tempfile().map_err(broken)?, tempfile::tempfile().map_err(broken)?);
+        let (mut output, mut talk) =
+            (tempfile::tempfile().map_err(broken)?, tempfile::tempfile().map_err(broken)?);
         command.stdout(output.try_clone().map_err(broken)?).stderr(talk.try_clone().map_err(broken)?);
         let mut child = command.spawn().map_err(broken)?;
         let deadline = Instant::now() + PATIENCE;
@@ -279,4 +280,43 @@ fn rewrite(file: &Path, tool: &Tool) -> Result<(), Problem> {
     let synced = fs::File::open(copy.path()).and_then(|f| f.sync_all());
     synced.map_err(broken)?;
     copy.into_temp_path().persist(file).map_err(|e| broken(e.error))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_could_be_typed_in_and_is_harmless() {
+        let tool =
+            Tool::new(Path::new("/usr/bin/certutil"), ["-d", "sql:/home/o'neil x", "", "\u{1b}[2J", "$(id)"]);
+        assert_eq!(tool.to_string(), r"certutil -d 'sql:/home/o'\''neil x' '' '?[2J' '$(id)'");
+    }
+
+    #[test]
+    fn what_a_tool_says_is_shortened_to_a_harmless_line() {
+        let said = format!("first\n\tsecond \u{1b}[31m{}", "x".repeat(1000));
+        assert!(shortened(&said).starts_with("first second [31mxxx"));
+        assert_eq!(shortened(&said).chars().count(), 300);
+    }
+
+    #[test]
+    fn what_failed_half_way_is_taken_back_in_reverse() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("old"), "old").unwrap();
+        let acts = [
+            Act::WriteFile(at("old"), b"new".to_vec()),
+            Act::MakeFolder(at("a/b")),
+            Act::WriteFile(at("a/b/file"), b"x".to_vec()),
+            Act::RemoveFile(at("old")),
+            Act::Run(Tool::new(&at("no-such-tool"), [""; 0]), vec![]),
+        ];
+        assert!(matches!(perform(&acts), Err(Problem::ToolFailed { .. })));
+        assert_eq!(fs::read_to_string(at("old")).unwrap(), "old");
+        assert!(!at("a").exists());
+        perform(&acts[..4]).unwrap();
+        assert!(!at("old").exists() && at("a/b/file").exists());
+    }
 }

@@ -20,7 +20,8 @@ pub(crate) fn look(folder: &Path, root: &Root) -> Result<State, Problem> {
     if ours(folder)?.contains(&wanted) {
         return Ok(State::Ours);
     }
-    let holds = |list: &Value| list.as_array().is_some_and(|list| list.iter().any(|one| *one == json!(wanted)));
+    let holds =
+        |list: &Value| list.as_array().is_some_and(|list| list.iter().any(|one| *one == json!(wanted)));
     let other = others(folder).into_iter().find(|(_, list)| holds(list));
     Ok(other.map_or(State::Absent, |(file, _)| State::Foreign { name: file.display().to_string() }))
 }

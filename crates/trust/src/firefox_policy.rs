@@ -32,7 +32,8 @@ pub(crate) fn look(policies: &Path, root: &Root) -> Result<State, Problem> {
     let named = installed.iter().any(|path| *path == file.display().to_string());
     // Of a path that is not absolute Firefox knows the folders.
     let other = installed.iter().filter(|path| **path != file.display().to_string()).find(|path| {
-        Path::new(path).is_absolute() && read(Path::new(path)).ok().flatten().is_some_and(|bytes| is(&bytes, root))
+        Path::new(path).is_absolute()
+            && read(Path::new(path)).ok().flatten().is_some_and(|bytes| is(&bytes, root))
     });
     Ok(match (named, held.is_some(), other) {
         (true, true, _) => State::Ours,
@@ -101,7 +102,8 @@ fn installed(policies: &Path, text: &str) -> Result<Vec<String>, Problem> {
     let document: Value = serde_json::from_str(text).map_err(|e| Problem::odd(policies, e))?;
     let mut value = &document;
     for key in ["policies", "Certificates", "Install"] {
-        let object = value.as_object().ok_or_else(|| Problem::odd(policies, format!("no object around {key}")))?;
+        let object =
+            value.as_object().ok_or_else(|| Problem::odd(policies, format!("no object around {key}")))?;
         match object.get(key) {
             Some(inner) => value = inner,
             None => return Ok(Vec::new()),
@@ -114,7 +116,8 @@ fn installed(policies: &Path, text: &str) -> Result<Vec<String>, Problem> {
 /// The text with one path more.
 fn with(policies: &Path, text: &str, path: &str) -> Result<String, Problem> {
     let (document, ..) = parsed(policies, text)?;
-    let certificates = document.object_value_or_set().object_value_or_set("policies").object_value_or_set("Certificates");
+    let certificates =
+        document.object_value_or_set().object_value_or_set("policies").object_value_or_set("Certificates");
     let install = certificates.array_value_or_set("Install");
     if !installed(policies, text)?.iter().any(|there| there == path) {
         if install.elements().is_empty() {
@@ -144,14 +147,16 @@ fn without(policies: &Path, text: &str, path: &str) -> Result<String, Problem> {
 }
 
 fn remove(install: &CstArray, path: &str) {
-    let is = |node: &CstNode| node.as_string_lit().and_then(|s| s.decoded_value().ok()).as_deref() == Some(path);
+    let is =
+        |node: &CstNode| node.as_string_lit().and_then(|s| s.decoded_value().ok()).as_deref() == Some(path);
     install.elements().into_iter().filter(is).for_each(CstNode::remove);
 }
 
 /// Judged by `installed` first, which reads it as strictly as Firefox does, and not too deep.
 fn parsed(policies: &Path, text: &str) -> Result<(CstRootNode, CstObject), Problem> {
     installed(policies, text)?;
-    let document = CstRootNode::parse(text, &ParseOptions::default()).map_err(|e| Problem::odd(policies, e))?;
+    let document =
+        CstRootNode::parse(text, &ParseOptions::default()).map_err(|e| Problem::odd(policies, e))?;
     let object = document.object_value().ok_or_else(|| Problem::odd(policies, "no object"))?;
     Ok((document, object))
 }

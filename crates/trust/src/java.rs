@@ -11,7 +11,9 @@ pub(crate) fn look(cacerts: &Path, derived: bool, root: &Root, machine: &Machine
     let mut found = State::Absent;
     for (alias, der) in aliases(cacerts, machine)? {
         match (alias == root.mark(), der == root.der) {
-            (true, false) => return Err(Problem::NameTaken { place: cacerts.display().to_string(), name: alias }),
+            (true, false) => {
+                return Err(Problem::NameTaken { place: cacerts.display().to_string(), name: alias });
+            }
             (true, true) => return Ok(State::Ours),
             (false, true) if derived => return Ok(State::Ours),
             (false, true) => found = State::Foreign { name: alias },
@@ -32,7 +34,8 @@ pub(crate) fn plan(
     let tool = match wish {
         Wish::Install if derived => return Ok(Vec::new()),
         Wish::Install => {
-            let words = ["-importcert", "-noprompt", "-alias", &root.mark(), "-storepass", PASSWORD, "-keystore"];
+            let words =
+                ["-importcert", "-noprompt", "-alias", &root.mark(), "-storepass", PASSWORD, "-keystore"];
             Tool::new(&keytool, words).given(Input::Standard(root.pem().into_bytes()))
         }
         Wish::Uninstall => {

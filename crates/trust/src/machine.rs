@@ -86,8 +86,11 @@ impl Machine {
     fn bringing(&self, tool: &str) -> String {
         let release = fs::read_to_string(self.at("/etc/os-release")).unwrap_or_default();
         let value = |line: &str| line.split_once('=').map(|(_, v)| v.trim_matches('"').to_owned());
-        let ids: Vec<String> =
-            release.lines().filter(|l| l.starts_with("ID=") || l.starts_with("ID_LIKE=")).filter_map(value).collect();
+        let ids: Vec<String> = release
+            .lines()
+            .filter(|l| l.starts_with("ID=") || l.starts_with("ID_LIKE="))
+            .filter_map(value)
+            .collect();
         let is = |family: &str| ids.iter().any(|id| id.split(' ').any(|word| word.starts_with(family)));
         let family = PACKAGES.iter().find(|(families, ..)| families.iter().any(|f| is(f)));
         let package = family.and_then(|(_, install, packages)| {
@@ -208,7 +211,8 @@ pub(crate) fn read_text(file: &Path) -> Result<Option<String>, Problem> {
 
 /// The paths in a folder, sorted; none if there is no such folder.
 pub(crate) fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
     paths.sort();
     paths
 }

@@ -37,7 +37,8 @@ pub(crate) fn plan(
     delete.words.push(keychain.into());
     let delete = Act::Run(delete, Vec::new());
     if wish == Wish::Install {
-        let mut add = Tool::new(&security, [&["add-trusted-cert"], domain, &["-r", "trustRoot", "-k"]].concat());
+        let mut add =
+            Tool::new(&security, [&["add-trusted-cert"], domain, &["-r", "trustRoot", "-k"]].concat());
         add.words.push(keychain.into());
         // Without the user's word it is in the keychain already, and not trusted.
         return Ok(vec![Act::Run(add.given(pem), vec![delete])]);

@@ -56,7 +56,8 @@ fn debian(machine: &Machine) -> impl Iterator<Item = String> {
     let status = read_text(&machine.at("/var/lib/dpkg/status")).ok().flatten().unwrap_or_default();
     let asking = |paragraph: &str| {
         let field = |name: &str| paragraph.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(": "));
-        let depends = ["Depends", "Pre-Depends"].into_iter().filter_map(field).flat_map(|d| d.split([' ', ',', '|']));
+        let depends =
+            ["Depends", "Pre-Depends"].into_iter().filter_map(field).flat_map(|d| d.split([' ', ',', '|']));
         let package = field("Package")?;
         (field("Status")?.ends_with(" installed") && asks(package, depends)).then(|| package.to_owned())
     };
@@ -75,7 +76,8 @@ fn arch(machine: &Machine) -> impl Iterator<Item = String> {
 fn rpm(machine: &Machine) -> impl Iterator<Item = String> {
     // Where dpkg rules, an rpm beside it knows nothing.
     let rpm = machine.program("rpm").filter(|_| !machine.at("/var/lib/dpkg/status").exists());
-    let list = rpm.and_then(|rpm| Tool::new(&rpm, ["-qa", "--queryformat", "%{NAME} [%{REQUIRES} ]\\n"]).run().ok());
+    let list =
+        rpm.and_then(|rpm| Tool::new(&rpm, ["-qa", "--queryformat", "%{NAME} [%{REQUIRES} ]\\n"]).run().ok());
     let asking = |line: &str| {
         let (package, requires) = line.split_once(' ')?;
         asks(package, requires.split(' ')).then(|| package.to_owned())

@@ -5,11 +5,7 @@
 
 use std::{collections::BTreeSet, ffi::OsString, fs, path::Path};
 
-use crate::{
-    Act, Machine, Problem, Root, State, Tool, Wish,
-    act::Input,
-    pem,
-};
+use crate::{Act, Machine, Problem, Root, State, Tool, Wish, act::Input, pem};
 
 /// What makes a folder a database of today.
 pub(crate) const DATABASE: &str = "cert9.db";
@@ -115,7 +111,8 @@ impl Database<'_> {
 /// A line of `certutil -L`: the nickname, and the trust for TLS, mail and code. The headings are none.
 fn entry(line: &str) -> Option<(String, String)> {
     let (name, trust) = line.trim_end().rsplit_once(' ')?;
-    let is_trust = trust.matches(',').count() == 2 && trust.chars().all(|c| c == ',' || c.is_ascii_alphabetic());
+    let is_trust =
+        trust.matches(',').count() == 2 && trust.chars().all(|c| c == ',' || c.is_ascii_alphabetic());
     is_trust.then(|| (name.trim_end().to_owned(), trust.to_owned()))
 }
 

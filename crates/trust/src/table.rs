@@ -91,8 +91,11 @@ pub fn stores(machine: &Machine) -> Vec<Store> {
 }
 
 fn linux(machine: &Machine) -> Vec<Store> {
-    let system =
-        Layout::of(machine).map(|layout| Store { kind: Kind::System(layout), reader: "", place: machine.at(layout.anchors) });
+    let system = Layout::of(machine).map(|layout| Store {
+        kind: Kind::System(layout),
+        reader: "",
+        place: machine.at(layout.anchors),
+    });
     system
         .into_iter()
         .chain(chromium_databases(machine))
@@ -183,7 +186,11 @@ fn firefox_profiles(machine: &Machine) -> Vec<Store> {
 /// The profiles that `profiles.ini` knows by their absolute path.
 fn profiles_elsewhere(folder: &Path) -> Vec<PathBuf> {
     let text = read_text(&folder.join("profiles.ini")).ok().flatten().unwrap_or_default();
-    text.lines().filter_map(|line| line.trim().strip_prefix("Path=")).map(PathBuf::from).filter(|p| p.is_absolute()).collect()
+    text.lines()
+        .filter_map(|line| line.trim().strip_prefix("Path="))
+        .map(PathBuf::from)
+        .filter(|p| p.is_absolute())
+        .collect()
 }
 
 /// Firefox reads one file: that in /etc, and only if there is none that beside the program. So a file that is made in
@@ -193,7 +200,8 @@ fn firefox_policies(machine: &Machine) -> Vec<Store> {
     let common = machine.at(FIREFOX_POLICIES);
     let folders: Vec<PathBuf> =
         FIREFOX_FOLDERS.iter().map(|folder| machine.at(folder)).filter(|folder| folder.is_dir()).collect();
-    let beside: Vec<PathBuf> = folders.iter().map(|folder| folder.join("distribution/policies.json")).collect();
+    let beside: Vec<PathBuf> =
+        folders.iter().map(|folder| folder.join("distribution/policies.json")).collect();
     if !common.exists() && beside.iter().any(|file| file.exists()) {
         let snap = |file: &PathBuf| file.starts_with(machine.at("/snap"));
         return beside.into_iter().filter(|file| !snap(file)).map(store).collect();

@@ -35,7 +35,8 @@ pub(crate) fn plan(
 
 /// Whether this process has an administrator's rights: the security identifiers of its integrity level say so.
 pub(crate) fn is_elevated(machine: &Machine) -> bool {
-    let groups = machine.tool("whoami").and_then(|whoami| Tool::new(&whoami, ["/groups", "/fo", "csv", "/nh"]).run());
+    let groups =
+        machine.tool("whoami").and_then(|whoami| Tool::new(&whoami, ["/groups", "/fo", "csv", "/nh"]).run());
     groups.is_ok_and(|groups| ["S-1-16-12288", "S-1-16-16384"].iter().any(|high| groups.contains(high)))
 }
 
@@ -50,5 +51,8 @@ fn listing(of_machine: bool, machine: &Machine) -> Result<Tool, Problem> {
 
 fn thumbprint<'a>(listed: &'a str, root: &Root) -> Option<&'a str> {
     let wanted = STANDARD.encode(&root.der);
-    listed.lines().find_map(|line| line.trim().split_once(' ').filter(|(_, der)| *der == wanted)).map(|(t, _)| t)
+    listed
+        .lines()
+        .find_map(|line| line.trim().split_once(' ').filter(|(_, der)| *der == wanted))
+        .map(|(t, _)| t)
 }

@@ -89,8 +89,15 @@ fn other_policies_keep_their_order_and_their_looks() {
 fn what_is_odd_is_left_alone() {
     let deep = "[".repeat(100_000);
     for text in [
-        "", "[]", "{\"policies\": []}", "{\"policies\": {\"Certificates\": 1}}", "\u{feff}{}",
-        "{\"policies\": {\"Certificates\": {\"Install\": \"/a\"}}}", "{\"policies\": {}} // a comment", "{,}", &deep,
+        "",
+        "[]",
+        "{\"policies\": []}",
+        "{\"policies\": {\"Certificates\": 1}}",
+        "\u{feff}{}",
+        "{\"policies\": {\"Certificates\": {\"Install\": \"/a\"}}}",
+        "{\"policies\": {}} // a comment",
+        "{,}",
+        &deep,
     ] {
         let tree = firefox();
         tree.write(POLICIES, text);
@@ -125,7 +132,10 @@ fn a_root_that_another_hand_named_is_left() {
     tree.write("opt/shop.der", "");
     fs::write(tree.at("opt/shop.der"), root(1).der).unwrap();
     let name = tree.at("opt/shop.der").display().to_string();
-    tree.write(POLICIES, &json!({"policies": {"Certificates": {"Install": [name, "/opt/gone.pem"]}}}).to_string());
+    tree.write(
+        POLICIES,
+        &json!({"policies": {"Certificates": {"Install": [name, "/opt/gone.pem"]}}}).to_string(),
+    );
     let (store, before) = (tree.store("firefox-policy"), tree.contents());
     assert_eq!(tree.install(&store, &root(1)), Ok(State::Foreign { name }));
     assert!(matches!(tree.uninstall(&store, &root(1)), Err(Problem::PutByAnother { .. })));
@@ -155,7 +165,10 @@ fn chromium_gets_a_file_of_its_own() {
     assert_eq!(tree.install(&store, &root(2)), Ok(State::Ours));
     assert_eq!(tree.acts(&store, Wish::Install, &root(1)), []);
     let text = tree.text(&format!("{MANAGED}/camlock.json"));
-    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), json!({"CACertificates": ["MIIBAQ==", "MIICAg=="]}));
+    assert_eq!(
+        serde_json::from_str::<Value>(&text).unwrap(),
+        json!({"CACertificates": ["MIIBAQ==", "MIICAg=="]})
+    );
 
     assert_eq!(tree.uninstall(&store, &root(1)), Ok(State::Absent));
     assert_eq!(store.look(&root(2), &tree.machine), Ok(State::Ours), "the other root stays");
@@ -166,7 +179,10 @@ fn chromium_gets_a_file_of_its_own() {
 #[test]
 fn a_list_that_another_file_sets_is_not_taken_away() {
     let tree = Tree::new(Os::Linux, &[MANAGED], &["chromium"]);
-    tree.write(&format!("{MANAGED}/company.json"), r#"{"CACertificates": ["MIIJCQ=="], "ShowHomeButton": true}"#);
+    tree.write(
+        &format!("{MANAGED}/company.json"),
+        r#"{"CACertificates": ["MIIJCQ=="], "ShowHomeButton": true}"#,
+    );
     tree.write(&format!("{MANAGED}/broken.json"), "{");
     let (store, before) = (tree.store("chromium-policy"), tree.contents());
     let file = tree.at(MANAGED).join("company.json").display().to_string();

@@ -11,7 +11,12 @@ use trust::{Os, Problem, State, Wish, mbedtls};
 const LAYOUTS: [(&str, &str, &str, &str); 4] = [
     ("etc/pki/ca-trust/source/anchors", "etc/pki/ca-trust/extracted/pem", "update-ca-trust extract", "pem"),
     ("usr/local/share/ca-certificates", "etc/ssl/certs", "update-ca-certificates ", "crt"),
-    ("etc/ca-certificates/trust-source/anchors", "etc/ca-certificates/extracted", "trust extract-compat", "crt"),
+    (
+        "etc/ca-certificates/trust-source/anchors",
+        "etc/ca-certificates/extracted",
+        "trust extract-compat",
+        "crt",
+    ),
     ("usr/share/pki/trust/anchors", "var/lib/ca-certificates", "update-ca-certificates ", "pem"),
 ];
 
