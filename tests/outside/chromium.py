@@ -161,16 +161,20 @@ class Tab:
 
 
 class Chromium:
-    """A browser in a home of its own, which trusts the given roots and else what every Chromium trusts."""
+    """A browser in a home of its own, which trusts the given roots and else what every Chromium trusts.
 
-    def __init__(self, roots: Iterable[Path] = ()) -> None:
+    Or one in the `home` of a user, which trusts what it finds there.
+    """
+
+    def __init__(self, roots: Iterable[Path] = (), home: Path | None = None) -> None:
         program = shutil.which("chromium")
         assert program, "chromium is not installed: scripts/setup"
         # Not a test's own folder: the browser puts a Unix socket here, whose path must be short.
         self._home = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
-        home = Path(self._home.name)
-        self._trust(home, roots)
-        profile = home / "profile"
+        profile = Path(self._home.name) / "profile"
+        if home is None:
+            home = Path(self._home.name)
+            self._trust(home, roots)
         self._browser = Running([program, f"--user-data-dir={profile}", *OPTIONS], home)
 
         def port() -> str | None:

@@ -178,6 +178,10 @@ async fn changed(wish: Wish, change: &TrustChange, setting: &Setting) -> Result<
     if done {
         say(&json!({"code": "restart-browsers"}));
     }
+    let policy = |row: &Row| row.done && row.store.kind == Kind::FirefoxPolicy;
+    if wish == Wish::Uninstall && chapters.iter().flat_map(|c| &c.rows).any(policy) {
+        say(&json!({"code": "firefox-keeps"}));
+    }
     Ok(chapters.iter().flat_map(|c| &c.rows).all(|row| row.holds(wish)))
 }
 
@@ -312,7 +316,7 @@ fn reader(store: &Store, words: &Words) -> String {
         Kind::FirefoxPolicy | Kind::ChromiumPolicy => {
             words.say(&json!({"code": "reader-policy", "program": store.reader})).text
         }
-        Kind::Nss | Kind::Java { .. } => store.reader.to_owned(),
+        Kind::Nss { .. } | Kind::Java { .. } => store.reader.to_owned(),
     }
 }
 

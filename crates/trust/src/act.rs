@@ -157,7 +157,10 @@ impl Tool {
         let status = loop {
             match child.try_wait().map_err(broken)? {
                 Some(status) => break status,
-                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+                // certutil asks for a password again and again, also where nobody hears it.
+                None if Instant::now() < deadline && !is_endless(&talk) && !is_endless(&output) => {
+                    thread::sleep(Duration::from_millis(5));
+                }
                 None => {
                     let _ = child.kill();
                     let _ = child.wait();
@@ -212,6 +215,10 @@ impl fmt::Display for Tool {
         }
         Ok(())
     }
+}
+
+fn is_endless(file: &fs::File) -> bool {
+    file.metadata().is_ok_and(|meta| meta.len() > LARGEST_OUTPUT)
 }
 
 fn text(file: &mut fs::File) -> io::Result<String> {

@@ -68,7 +68,10 @@ pub enum Kind {
     /// The system's, made of a folder of certificates by a tool.
     System(&'static system::Layout),
     /// An NSS database: Chromium and its relatives on Linux, Firefox everywhere.
-    Nss,
+    Nss {
+        /// A profile of Firefox, which keeps in it what a policy told it to trust.
+        firefox: bool,
+    },
     /// Firefox's `policies.json`.
     FirefoxPolicy,
     /// The folder of managed policies of Chromium and its relatives.
@@ -95,7 +98,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::System(_) => "system",
-            Kind::Nss => "nss",
+            Kind::Nss { .. } => "nss",
             Kind::FirefoxPolicy => "firefox-policy",
             Kind::ChromiumPolicy => "chromium-policy",
             Kind::Java { .. } => "java",
@@ -155,7 +158,7 @@ impl Store {
     pub fn look(&self, root: &Root, machine: &Machine) -> Result<State, Problem> {
         match self.kind {
             Kind::System(layout) => system::look(layout, root, machine),
-            Kind::Nss => nss::look(&self.place, root, machine),
+            Kind::Nss { firefox } => nss::look(&self.place, firefox, root, machine),
             Kind::FirefoxPolicy => firefox_policy::look(&self.place, root),
             Kind::ChromiumPolicy => chromium_policy::look(&self.place, root),
             Kind::Java { derived } => java::look(&self.place, derived, root, machine),
@@ -186,7 +189,7 @@ impl Store {
     fn acts(&self, wish: Wish, root: &Root, machine: &Machine) -> Result<Vec<Act>, Problem> {
         match self.kind {
             Kind::System(layout) => system::plan(layout, wish, root, machine),
-            Kind::Nss => nss::plan(&self.place, wish, root, machine),
+            Kind::Nss { firefox } => nss::plan(&self.place, firefox, wish, root, machine),
             Kind::FirefoxPolicy => firefox_policy::plan(&self.place, wish, root),
             Kind::ChromiumPolicy => chromium_policy::plan(&self.place, wish, root),
             Kind::Java { derived } => java::plan(&self.place, derived, wish, root, machine),

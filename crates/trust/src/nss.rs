@@ -10,40 +10,44 @@ use crate::{Act, Machine, Problem, Root, State, Tool, Wish, act::Input, pem};
 /// What makes a folder a database of today.
 pub(crate) const DATABASE: &str = "cert9.db";
 
-pub(crate) fn look(folder: &Path, root: &Root, machine: &Machine) -> Result<State, Problem> {
+/// What certutil tells of the trust of what Firefox imported because a policy named it, which stays in the profile when
+/// the policy is gone. A certutil older than Firefox does not see that trust, and tells none.
+const BY_POLICY: [&str; 2] = ["CT,CT,", ",,"];
+
+pub(crate) fn look(folder: &Path, firefox: bool, root: &Root, machine: &Machine) -> Result<State, Problem> {
     if !folder.join(DATABASE).exists() {
         return Ok(State::Absent);
     }
-    let database = Database { folder, certutil: &machine.tool("certutil")? };
-    let names = database.names()?;
-    let holds = |name: &str| Ok::<bool, Problem>(database.certificates(name)?.contains(&root.der));
     let place = || folder.display().to_string();
-    if let Some((name, trust)) = names.iter().find(|(name, _)| *name == root.mark()) {
-        return match holds(name)? {
-            true if trusts(trust) => Ok(State::Ours),
-            true => Ok(State::Partial),
-            false => Err(Problem::NameTaken { place: place(), name: name.clone() }),
-        };
-    }
-    for (name, trust) in &names {
-        if holds(name)? {
-            return match trusts(trust) {
-                true => Ok(State::Foreign { name: name.clone() }),
-                false => Err(Problem::WithoutTrust { place: place(), name: name.clone() }),
-            };
-        }
-    }
-    Ok(State::Absent)
+    Ok(match (Database { folder, certutil: &machine.tool("certutil")? }).find(root)? {
+        None => State::Absent,
+        Some((name, trust)) if name == root.mark() => match trusts(&trust) {
+            true => State::Ours,
+            false => State::Partial,
+        },
+        Some((_, trust)) if firefox && BY_POLICY.contains(&trust.as_str()) => State::Ours,
+        Some((name, trust)) if trusts(&trust) => State::Foreign { name },
+        Some((name, _)) => return Err(Problem::WithoutTrust { place: place(), name }),
+    })
 }
 
-pub(crate) fn plan(folder: &Path, wish: Wish, root: &Root, machine: &Machine) -> Result<Vec<Act>, Problem> {
+pub(crate) fn plan(
+    folder: &Path,
+    firefox: bool,
+    wish: Wish,
+    root: &Root,
+    machine: &Machine,
+) -> Result<Vec<Act>, Problem> {
     machine.must_own_home()?;
     let database = Database { folder, certutil: &machine.tool("certutil")? };
-    let (mark, name) = (root.mark(), uri(&root.mark()));
-    let remove = database.tool(&["-D", "-n", &name]);
+    let mark = root.mark();
     if wish == Wish::Uninstall {
-        database.rehearse(root)?;
-        return Ok(vec![Act::Run(remove, Vec::new())]);
+        let found = database
+            .find(root)?
+            .filter(|(name, trust)| *name == mark || firefox && BY_POLICY.contains(&trust.as_str()));
+        let Some((name, _)) = found else { return Ok(Vec::new()) };
+        database.rehearse(&name, root)?;
+        return Ok(vec![Act::Run(database.removal(&name), Vec::new())]);
     }
     let mut acts = Vec::new();
     if !folder.join(DATABASE).exists() {
@@ -54,7 +58,7 @@ pub(crate) fn plan(folder: &Path, wish: Wish, root: &Root, machine: &Machine) ->
     // would ask on the terminal.
     let add = database.tool(&["-A", "-t", "C,,", "-n", &mark, "-a", "-f", "/dev/null"]);
     let add = add.given(Input::Standard(root.pem().into_bytes()));
-    acts.push(Act::Run(add, vec![Act::Run(remove, Vec::new())]));
+    acts.push(Act::Run(add, vec![Act::Run(database.removal(&mark), Vec::new())]));
     Ok(acts)
 }
 
@@ -69,6 +73,26 @@ impl Database<'_> {
         sql.push(self.folder);
         let place = [OsString::from("-d"), sql];
         Tool::new(self.certutil, place.into_iter().chain(words.iter().map(OsString::from)))
+    }
+
+    fn removal(&self, name: &str) -> Tool {
+        self.tool(&["-D", "-n", &uri(name)])
+    }
+
+    /// Nickname and trust of the root, if it is in it.
+    fn find(&self, root: &Root) -> Result<Option<(String, String)>, Problem> {
+        let (mut names, mark) = (self.names()?, root.mark());
+        // The mark first: other names of the same subject show the root, too.
+        names.sort_by_key(|(name, _)| *name != mark);
+        for (name, trust) in names {
+            if self.certificates(&name)?.contains(&root.der) {
+                return Ok(Some((name, trust)));
+            }
+            if name == mark {
+                return Err(Problem::NameTaken { place: self.folder.display().to_string(), name });
+            }
+        }
+        Ok(None)
     }
 
     /// The nicknames with their trust.
@@ -90,8 +114,8 @@ impl Database<'_> {
         Ok(all)
     }
 
-    /// Removes the root's mark from a copy, and looks whether the root alone is gone.
-    fn rehearse(&self, root: &Root) -> Result<(), Problem> {
+    /// Removes a nickname from a copy, and looks whether the root alone is gone.
+    fn rehearse(&self, name: &str, root: &Root) -> Result<(), Problem> {
         let copy = tempfile::tempdir().map_err(|e| Problem::file(self.folder, &e))?;
         let copied = Database { folder: copy.path(), ..*self };
         copied.tool(&["-N", "--empty-password"]).run()?;
@@ -99,11 +123,13 @@ impl Database<'_> {
         let file = self.folder.join(DATABASE);
         fs::copy(&file, copy.path().join(DATABASE)).map_err(|e| Problem::file(&file, &e))?;
         let before = copied.all()?;
-        copied.tool(&["-D", "-n", &uri(&root.mark())]).run()?;
+        copied.removal(name).run()?;
         let after = copied.all()?;
         match before.difference(&after).eq([&root.der]) {
             true => Ok(()),
-            false => Err(Problem::NameTaken { place: self.folder.display().to_string(), name: root.mark() }),
+            false => {
+                Err(Problem::NameTaken { place: self.folder.display().to_string(), name: name.to_owned() })
+            }
         }
     }
 }

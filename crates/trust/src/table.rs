@@ -135,12 +135,16 @@ fn chromium_databases(machine: &Machine) -> Vec<Store> {
     let place = database(home, &data);
     // One database for all of them; where it is there, somebody reads it.
     if let Some(reader) = here.first().copied().or_else(|| place.is_dir().then_some("Chromium")) {
-        stores.push(Store { kind: Kind::Nss, reader, place });
+        stores.push(Store { kind: Kind::Nss { firefox: false }, reader, place });
     }
     for (reader, folder, data) in CHROMIUM_HOMES {
         let home = home.join(folder);
         if home.is_dir() {
-            stores.push(Store { kind: Kind::Nss, reader, place: database(&home, &home.join(data)) });
+            stores.push(Store {
+                kind: Kind::Nss { firefox: false },
+                reader,
+                place: database(&home, &home.join(data)),
+            });
         }
     }
     stores
@@ -176,7 +180,7 @@ fn firefox_profiles(machine: &Machine) -> Vec<Store> {
     for (reader, folder) in places {
         for profile in entries(&folder).into_iter().chain(profiles_elsewhere(&folder)) {
             if profile.join(nss::DATABASE).is_file() && stores.iter().all(|store| store.place != profile) {
-                stores.push(Store { kind: Kind::Nss, reader, place: profile });
+                stores.push(Store { kind: Kind::Nss { firefox: true }, reader, place: profile });
             }
         }
     }

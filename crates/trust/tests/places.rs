@@ -12,7 +12,7 @@ use trust::{Act, Kind, Os, Problem, State, Wish};
 /// Reader and place, below the tree, of the NSS databases.
 fn databases(tree: &Tree) -> Vec<(&'static str, String)> {
     let below = |place: &PathBuf| place.strip_prefix(&tree.machine.files).unwrap().display().to_string();
-    let stores = tree.stores().into_iter().filter(|store| store.kind == Kind::Nss);
+    let stores = tree.stores().into_iter().filter(|store| matches!(store.kind, Kind::Nss { .. }));
     stores.map(|store| (store.reader, below(&store.place))).collect()
 }
 

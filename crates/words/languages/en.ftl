@@ -626,6 +626,7 @@ trust-consent = Without a terminal nobody can be asked whether this may be done.
     .fix = If that is what you want, say so: --yes. To see it first: --dry-run.
 nothing-to-do = There is nothing to do.
 restart-browsers = Browsers and programs that are open see it when they are started again.
+firefox-keeps = A Firefox that was opened meanwhile keeps the root in its profile. Every user of this computer who has one: camlock trust uninstall, with Firefox closed.
 as-root = For the stores that only root may change: { $command }
 mbedtls-found = The root limits itself to the house's names and addresses, and mbedTLS cannot read such a root: given the system's store with it, mbedTLS trusts no certificate at all any more. On this computer there is { $libraries }. { $count ->
         [0] No installed package asks for it.
