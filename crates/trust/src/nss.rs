@@ -51,7 +51,9 @@ pub(crate) fn plan(
     }
     let mut acts = Vec::new();
     if !folder.join(DATABASE).exists() {
-        acts.push(Act::MakeFolder(folder.to_owned()));
+        if !folder.is_dir() {
+            acts.push(Act::MakeFolder(folder.to_owned()));
+        }
         acts.push(Act::Run(database.tool(&["-N", "--empty-password"]), Vec::new()));
     }
     // A database with a password of its own takes the certificate, then refuses to trust it. Without the file certutil
