@@ -141,7 +141,10 @@ fn entry(line: &str) -> Option<(String, String)> {
     let (name, trust) = line.trim_end().rsplit_once(' ')?;
     let is_trust =
         trust.matches(',').count() == 2 && trust.chars().all(|c| c == ',' || c.is_ascii_alphabetic());
-    is_trust.then(|| (name.trim_end().to_owned(), trust.to_owned()))
+    // A nickname with a colon is shown with the token's name before it.
+    let name = name.trim_end();
+    let name = name.strip_prefix("NSS Certificate DB:").unwrap_or(name);
+    is_trust.then(|| (name.to_owned(), trust.to_owned()))
 }
 
 /// Whether servers below it are trusted.
@@ -169,9 +172,10 @@ Certificate Nickname                                         Trust Attributes
 a b  c                                                       C,,  
 CN=\u{e9} x,y,z                                                 ,,   
 -n                                                           CT,c,Cu
+NSS Certificate DB:a: b                                      C,,  
 ";
         let read: Vec<_> = listing.lines().filter_map(entry).collect();
-        let expected = [("a b  c", "C,,"), ("CN=\u{e9} x,y,z", ",,"), ("-n", "CT,c,Cu")];
+        let expected = [("a b  c", "C,,"), ("CN=\u{e9} x,y,z", ",,"), ("-n", "CT,c,Cu"), ("a: b", "C,,")];
         assert_eq!(read, expected.map(|(name, trust)| (name.to_owned(), trust.to_owned())));
         assert!(trusts("CT,,") && !trusts(",C,") && !trusts("c,,"));
     }

@@ -15,8 +15,8 @@ pub struct Layout {
     pub(crate) anchors: &'static str,
     /// How their files end; others are passed over.
     suffix: &'static str,
-    /// The tool, and its words.
-    tool: (&'static str, &'static [&'static str]),
+    /// The tool; its words when a file has come, and when one has gone.
+    tool: (&'static str, &'static [&'static str], &'static [&'static str]),
     /// What it makes, in PEM.
     bundle: &'static str,
     /// What it, or a hook of it, makes for Java.
@@ -29,7 +29,7 @@ static LAYOUTS: [Layout; 4] = [
     Layout {
         anchors: "/etc/pki/ca-trust/source/anchors",
         suffix: "pem",
-        tool: ("update-ca-trust", &["extract"]),
+        tool: ("update-ca-trust", &["extract"], &["extract"]),
         bundle: "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
         java: "/etc/pki/ca-trust/extracted/java/cacerts",
     },
@@ -37,7 +37,8 @@ static LAYOUTS: [Layout; 4] = [
     Layout {
         anchors: "/usr/local/share/ca-certificates",
         suffix: "crt",
-        tool: ("update-ca-certificates", &[]),
+        // Otherwise the links to a file that has gone stay.
+        tool: ("update-ca-certificates", &[], &["--fresh"]),
         bundle: "/etc/ssl/certs/ca-certificates.crt",
         java: "/etc/ssl/certs/java/cacerts",
     },
@@ -45,7 +46,7 @@ static LAYOUTS: [Layout; 4] = [
     Layout {
         anchors: "/etc/ca-certificates/trust-source/anchors",
         suffix: "crt",
-        tool: ("trust", &["extract-compat"]),
+        tool: ("trust", &["extract-compat"], &["extract-compat"]),
         bundle: "/etc/ca-certificates/extracted/tls-ca-bundle.pem",
         java: "/etc/ssl/certs/java/cacerts",
     },
@@ -53,7 +54,7 @@ static LAYOUTS: [Layout; 4] = [
     Layout {
         anchors: "/usr/share/pki/trust/anchors",
         suffix: "pem",
-        tool: ("update-ca-certificates", &[]),
+        tool: ("update-ca-certificates", &[], &[]),
         bundle: "/var/lib/ca-certificates/ca-bundle.pem",
         java: "/var/lib/ca-certificates/java-cacerts",
     },
@@ -98,11 +99,10 @@ pub(crate) fn look(layout: &Layout, root: &Root, machine: &Machine) -> Result<St
 
 pub(crate) fn plan(layout: &Layout, wish: Wish, root: &Root, machine: &Machine) -> Result<Vec<Act>, Problem> {
     let anchor = layout.anchor(root, machine);
-    let (name, words) = layout.tool;
-    let update = Act::Run(Tool::new(&machine.tool(name)?, words), Vec::new());
-    let change = match wish {
-        Wish::Install => Act::WriteFile(anchor, root.pem().into_bytes()),
-        Wish::Uninstall => Act::RemoveFile(anchor),
+    let (name, come, gone) = layout.tool;
+    let (change, words) = match wish {
+        Wish::Install => (Act::WriteFile(anchor, root.pem().into_bytes()), come),
+        Wish::Uninstall => (Act::RemoveFile(anchor), gone),
     };
-    Ok(vec![change, update])
+    Ok(vec![change, Act::Run(Tool::new(&machine.tool(name)?, words), Vec::new())])
 }
