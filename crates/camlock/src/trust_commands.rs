@@ -148,9 +148,9 @@ async fn changed(wish: Wish, change: &TrustChange, setting: &Setting) -> Result<
     let idle = chapters.iter().flat_map(|c| &c.rows).all(|row| row.acts().is_empty());
     if !setting.json || change.dry_run {
         show(&chapters, mbedtls.as_ref(), setting, Tense::Will(wish));
-        tell_as_root(&chapters, wish, change, setting);
     }
     if change.dry_run {
+        tell_as_root(&chapters, wish, change, setting);
         return Ok(true);
     }
     if idle {
@@ -159,6 +159,7 @@ async fn changed(wish: Wish, change: &TrustChange, setting: &Setting) -> Result<
         } else {
             say(&json!({"code": "nothing-to-do"}));
         }
+        tell_as_root(&chapters, wish, change, setting);
         return Ok(chapters.iter().flat_map(|c| &c.rows).all(|row| row.holds(wish)));
     }
     let with_system = consent(mbedtls.as_ref(), setting)?;

@@ -632,7 +632,7 @@ mbedtls-found = The root limits itself to the house's names and addresses, and m
         [0] No installed package asks for it.
        *[other] Packages that ask for it: { $packages }.
     }
-    .fix = Find out whether they read the system's store. Browsers need it not: their own stores do.
+    .fix = Find out whether they read the system's store. Browsers do not need it: their own stores will do.
 mbedtls-not-found = No mbedTLS was found on this computer; it could not read a root with name constraints, and would lose the system's whole store by it. Programs that have it built in, and containers, cannot be seen from here.
 needs-root = Only root may change this store.
 home-of-another = { $home } belongs to another user; what root put there would be root's, and closed to that user's browser.
