@@ -1,8 +1,8 @@
 """`camlock trust`: install, padlock, uninstall, error again, in the real browsers and programs, with the real tools.
 
-Each test has a computer of its own (own_computer.py), whose files are layers above this machine's. What needs no root is
-done as the user 1000 of that computer, who can reach the databases of his own browsers and nothing else: so the policies
-of root cannot be what the browser trusts.
+Each test has a computer of its own (own_computer.py), whose files are layers above this machine's. What needs no root
+is done as the user 1000 of that computer, who can reach the databases of his own browsers and nothing else: so the
+policies of root cannot be what the browser trusts.
 """
 
 import hashlib
@@ -230,8 +230,8 @@ def programs_say(url: str, home: Path) -> dict[str, str]:
     said = {}
     for name, command in commands.items():
         done = run(command, home, seconds=120)
-        lines = (done.stdout.strip() or done.stderr.strip() or "nothing").splitlines()
-        said[name] = "untrusted" if re.search("(?i)unable to (get|find)|unable to find valid", " ".join(lines + [done.stderr])) else lines[-1]
+        refused = re.search("(?i)unable to (get local issuer|find valid certification)", done.stdout + done.stderr)
+        said[name] = "untrusted" if refused else done.stdout.strip() or done.stderr
     return said
 
 
