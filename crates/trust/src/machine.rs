@@ -78,12 +78,15 @@ impl Machine {
 
     /// A tool that must be there.
     pub(crate) fn tool(&self, name: &str) -> Result<PathBuf, Problem> {
-        let missing = || Problem::ToolMissing { tool: name.to_owned(), install: self.bringing(name) };
-        self.program(name).ok_or_else(missing)
+        let tool = name.to_owned();
+        self.program(name).ok_or_else(|| match self.bringing(name) {
+            Some(install) => Problem::ToolMissing { tool, install },
+            None => Problem::ToolAbsent { tool },
+        })
     }
 
-    /// The command that installs a tool on this distribution; empty where it is not known.
-    fn bringing(&self, tool: &str) -> String {
+    /// The command that installs a tool on this distribution, where it is known.
+    fn bringing(&self, tool: &str) -> Option<String> {
         let release = fs::read_to_string(self.at("/etc/os-release")).unwrap_or_default();
         let value = |line: &str| line.split_once('=').map(|(_, v)| v.trim_matches('"').to_owned());
         let ids: Vec<String> = release
@@ -92,11 +95,9 @@ impl Machine {
             .filter_map(value)
             .collect();
         let is = |family: &str| ids.iter().any(|id| id.split(' ').any(|word| word.starts_with(family)));
-        let family = PACKAGES.iter().find(|(families, ..)| families.iter().any(|f| is(f)));
-        let package = family.and_then(|(_, install, packages)| {
-            Some((install, packages.iter().find(|(of, _)| *of == tool)?.1))
-        });
-        package.map(|(install, package)| format!("{install} {package}")).unwrap_or_default()
+        let (_, install, packages) = PACKAGES.iter().find(|(families, ..)| families.iter().any(|f| is(f)))?;
+        let (_, package) = packages.iter().find(|(of, _)| *of == tool)?;
+        Some(format!("{install} {package}"))
     }
 
     /// Whether this process may change what is at a place, or make it.

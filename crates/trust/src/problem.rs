@@ -14,9 +14,12 @@ pub enum Problem {
     /// The home is another user's: what root made in it would be root's, and the browser's no more.
     #[error("{home} belongs to another user")]
     HomeOfAnother { home: String },
-    /// The tool that changes the store is not installed; `install` is the command that brings it, or empty.
+    /// The tool that changes the store is not installed; `install` is the command that brings it.
     #[error("{tool} is missing")]
     ToolMissing { tool: String, install: String },
+    /// The same, where nothing is known of the distribution.
+    #[error("{tool} is missing")]
+    ToolAbsent { tool: String },
     /// The tool ended with an error; `said` is what it wrote.
     #[error("{tool} failed: {said}")]
     ToolFailed { tool: String, said: String },

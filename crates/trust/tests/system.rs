@@ -132,13 +132,15 @@ fn a_missing_tool_is_named_with_what_brings_it() {
         ("ID=debian\n", "apt install ca-certificates"),
         ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", "apt install ca-certificates"),
         ("ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n", "zypper install ca-certificates"),
-        ("ID=unheard-of\n", ""),
     ] {
         let tree = Tree::new(Os::Linux, &[LAYOUTS[1].0], &[]);
         tree.write("etc/os-release", release);
         let missing = Problem::ToolMissing { tool: "update-ca-certificates".into(), install: install.into() };
         assert_eq!(tree.install(&tree.store("system"), &root(1)), Err(missing), "{release}");
     }
+    let tree = Tree::new(Os::Linux, &[LAYOUTS[1].0], &[]);
+    let absent = Problem::ToolAbsent { tool: "update-ca-certificates".into() };
+    assert_eq!(tree.install(&tree.store("system"), &root(1)), Err(absent));
 }
 
 #[test]

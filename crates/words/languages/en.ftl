@@ -638,10 +638,9 @@ needs-root = Only root may change this store.
 home-of-another = { $home } belongs to another user; what root put there would be root's, and closed to that user's browser.
     .fix = Run it as that user, for the browsers of that user.
 tool-missing = The program { $tool }, which changes this store, is not installed.
-    .fix = { $install ->
-        [""] Install it (in most distributions a package of the name nss-tools has certutil).
-       *[other] { $install }
-    }
+    .fix = Install it: { $install }
+tool-absent = The program { $tool }, which changes this store, is not installed.
+    .fix = Install it; certutil is in a package of the name nss-tools in most distributions, keytool in Java's.
 tool-failed = { $tool } failed: { $said }
     .fix = What it had done in this store was taken back. If it asks for a password of the database (Firefox's primary password): trust the root in the browser's own settings, or for all users as root.
 tool-hangs = { $tool } did not end within { $seconds } seconds, and was stopped.
