@@ -23,10 +23,14 @@ fn trust(site: &Site, words: &[&str]) -> Command {
     command
 }
 
+/// What is in the home, but for the ledger, whose engine has files of its own for a while.
 fn files(site: &Site) -> BTreeMap<PathBuf, Vec<u8>> {
     let (mut all, mut folders) = (BTreeMap::new(), vec![site.path(".")]);
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            if path.ends_with("data") {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path.clone());
             }
