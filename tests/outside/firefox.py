@@ -1,4 +1,7 @@
-"""Real Firefox ESR, headless, in a home of its own, driven by Marionette: frames of JSON over TCP."""
+"""Real Firefox ESR, headless, in a home of its own, driven by Marionette: frames of JSON over TCP.
+
+What Firefox says of a page is taken from Firefox: the code on its error page, as the page itself reads it.
+"""
 
 import json
 import shutil
@@ -12,7 +15,7 @@ from typing import Any, Self
 
 from processes import Running, run, wait_for
 
-PREFERENCES = {
+PREFERENCES: dict[str, Any] = {
     "marionette.port": 0,
     # No name leads anywhere: whatever a page asks of the world beyond this computer fails at once.
     "network.proxy.type": 1,
@@ -20,20 +23,44 @@ PREFERENCES = {
     "network.proxy.http_port": 9,
     "network.proxy.ssl": "127.0.0.1",
     "network.proxy.ssl_port": 9,
-    "network.proxy.no_proxies_on": "127.0.0.1, localhost",
+    "network.captive-portal-service.enabled": False,
+    "network.connectivity-service.enabled": False,
+    "network.dns.disablePrefetch": True,
+    "app.update.enabled": False,
     "browser.aboutwelcome.enabled": False,
+    "browser.safebrowsing.malware.enabled": False,
+    "browser.safebrowsing.phishing.enabled": False,
     "browser.shell.checkDefaultBrowser": False,
+    "browser.startup.homepage_override.mstone": "ignore",
+    "browser.startup.page": 0,
     "datareporting.policy.dataSubmissionEnabled": False,
+    "services.settings.server": "data:,",
     "toolkit.telemetry.enabled": False,
+    # A plain http page in place of a broken https one would hide the error.
+    "dom.security.https_first": False,
+    "security.OCSP.enabled": 0,
 }
+
+# The code on the error page, for certificates and for everything else that breaks.
+READ_CODE = """
+    const read = name => { try { return document[name]().errorCodeString } catch (e) { return null } };
+    return [document.documentURI, read("getFailedCertSecurityInfo") || read("getNetErrorInfo")];
+"""
 
 
 class Firefox:
-    """A browser that trusts the given roots and else what every Firefox trusts; or one that finds its profile in `home`.
-    `wrapper` is a command that starts the browser."""
+    """A browser in a home of its own, which trusts the given roots and else what every Firefox trusts; or in `home`, with the
+    profile that is there (~/.mozilla/firefox/test.default).
+
+    `names` lead to this computer, and no others anywhere; `wrapper` is a command that starts the browser.
+    """
 
     def __init__(
-        self, roots: Iterable[Path] = (), home: Path | None = None, wrapper: Iterable[str | Path] = ()
+        self,
+        roots: Iterable[Path] = (),
+        names: Iterable[str] = (),
+        home: Path | None = None,
+        wrapper: Iterable[str | Path] = (),
     ) -> None:
         program = shutil.which("firefox-esr")
         assert program, "firefox-esr is not installed: scripts/setup"
@@ -41,26 +68,32 @@ class Firefox:
         home = home or Path(self._home.name)
         profile = home / ".mozilla/firefox/test.default"
         profile.mkdir(parents=True, exist_ok=True)
-        lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in PREFERENCES.items()]
+        here = list(names)
+        preferences = {
+            **PREFERENCES,
+            "network.dns.localDomains": ",".join(here),
+            "network.proxy.no_proxies_on": ", ".join(["127.0.0.1", "[::1]", "localhost", *here]),
+        }
+        lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items()]
         (profile / "user.js").write_text("".join(lines))
         self._trust(home, profile, roots)
-        active = profile / "MarionetteActivePort"
-        active.unlink(missing_ok=True)
+        listening = profile / "MarionetteActivePort"
+        listening.unlink(missing_ok=True)
         options = ("--headless", "--no-remote", "--marionette", "--remote-allow-system-access")
         self._browser = Running([*wrapper, program, *options, "--profile", profile], home)
 
         def port() -> int | None:
             ended = self._browser.process.poll()
             assert ended is None, f"firefox ended with {ended}: {self._browser.said()}"
-            text = active.read_text() if active.exists() else ""
+            text = listening.read_text() if listening.exists() else ""
             return int(text) if text else None
 
         try:
             address = ("127.0.0.1", wait_for("the browser", 60, port))
             self._socket = socket.create_connection(address, timeout=60)
+            self._stream = self._socket.makefile("rb")
             self._number = 0
-            self._buffer = b""
-            self._receive()
+            self._receive()  # its greeting
             self._call("WebDriver:NewSession", capabilities={"alwaysMatch": {"acceptInsecureCerts": False}})
         except BaseException:
             self.close()
@@ -75,16 +108,15 @@ class Firefox:
 
     def _receive(self) -> Any:
         """One frame: the length in digits, a colon, and so many bytes of JSON."""
-        while True:
-            length, colon, rest = self._buffer.partition(b":")
-            if colon and len(rest) >= int(length):
-                self._buffer = rest[int(length) :]
-                return json.loads(rest[: int(length)])
-            read = self._socket.recv(65_536)
-            assert read, f"firefox ended: {self._browser.said()}"
-            self._buffer += read
+        length = b""
+        while not length.endswith(b":"):
+            byte = self._stream.read(1)
+            assert byte, f"firefox ended: {self._browser.said()}"
+            length += byte
+        return json.loads(self._stream.read(int(length[:-1])))
 
     def _send(self, method: str, parameters: dict[str, Any]) -> tuple[dict[str, Any] | None, Any]:
+        """A method's error, if there is one, and its result."""
         self._number += 1
         message = json.dumps([0, self._number, method, parameters]).encode()
         self._socket.sendall(b"%d:%s" % (len(message), message))
@@ -98,14 +130,15 @@ class Firefox:
         return result
 
     def visit(self, url: str) -> str | None:
-        """Goes to an address; the code of the error page, such as SEC_ERROR_UNKNOWN_ISSUER, or nothing if the page came."""
+        """Goes to an address; the code on the error page, such as SEC_ERROR_UNKNOWN_ISSUER, or none: the page came."""
         error, _ = self._send("WebDriver:Navigate", {"url": url})
         if error is None:
             return None
-        code = "return document.getFailedCertSecurityInfo().errorCodeString"
-        self._call("Marionette:SetContext", value="content")
-        failed, result = self._send("WebDriver:ExecuteScript", {"script": code, "args": [], "sandbox": "system"})
-        return error["message"] if failed else str(result["value"])
+        script = {"script": READ_CODE, "args": [], "sandbox": "system"}
+        page, code = self._call("WebDriver:ExecuteScript", **script)["value"]
+        assert page.startswith(("about:certerror", "about:neterror")), f"{url}: {error}; it shows {page}"
+        assert code, f"{url}: {page} has no code; {error}"
+        return str(code)
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""

@@ -20,7 +20,7 @@ pub struct Args {
     /// A file whose first line is the passphrase (or the recovery key); a key file does, too
     #[arg(long, global = true, env = "CAMLOCK_PASSPHRASE_FILE", value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
-    /// Yes to what would be asked: nothing more is added by init, and secure may overwrite a certificate for good
+    /// Yes to what would be asked: nothing more is added by init, secure may overwrite a certificate for good, trust goes on
     #[arg(long, global = true)]
     pub yes: bool,
     /// One JSON document on standard output
@@ -81,7 +81,7 @@ pub enum Command {
     )]
     Serve(Serve),
     /// The root, for browsers
-    #[command(after_help = "Example:\n  camlock trust export --out root.pem")]
+    #[command(after_help = "Example:\n  camlock trust install\n  camlock trust export --out root.pem")]
     Trust(Trust),
     /// What opens the authority: passphrase, recovery key, key file
     #[command(after_help = "Example:\n  camlock vault show\n  camlock vault passphrase")]
@@ -560,6 +560,34 @@ pub enum TrustAction {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Puts the root into the trust stores of this computer: the system's, the browsers', Java's
+    #[command(
+        after_help = "Example:\n  camlock trust install --dry-run\n  camlock trust install --ca root.pem\n\nAs a user it changes the browsers of this user, as root those of all, the system's store and Java's."
+    )]
+    Install(TrustChange),
+    /// Takes out of them what install put in, and nothing else
+    #[command(
+        after_help = "Example:\n  camlock trust uninstall\n  camlock trust uninstall --ca old-root.pem"
+    )]
+    Uninstall(TrustChange),
+    /// Which trust stores there are, and whether the root is in each
+    #[command(after_help = "Example:\n  camlock trust status")]
+    Status {
+        /// The root (PEM or DER) [default: the authority's]
+        #[arg(long, value_name = "FILE")]
+        ca: Option<PathBuf>,
+    },
+}
+
+/// `trust install`, `trust uninstall`
+#[derive(Debug, clap::Args)]
+pub struct TrustChange {
+    /// The root (PEM or DER) [default: the authority's]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Only show what would be done
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `vault`

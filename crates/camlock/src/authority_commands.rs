@@ -1,4 +1,4 @@
-//! `init`, `authority show`, `trust export`.
+//! `init`, `authority show`.
 
 use std::{
     io::IsTerminal,
@@ -15,13 +15,13 @@ use vault::RecoveryKey;
 use words::Words;
 
 use crate::{
-    args::{Constraints, Init, RootKey, Trust, TrustAction},
+    args::{Constraints, Init, RootKey},
     failure::Failure,
     files, host,
     page_certificate::{self, Kind, PageCertificate},
     restore,
     setting::{self, Setting},
-    talk::{grouped, print, print_json, say, tell, warn},
+    talk::{grouped, print, print_json, warn},
     vault_commands,
 };
 
@@ -180,35 +180,6 @@ pub async fn show(setting: &Setting) -> Result<bool, Failure> {
 /// What browsers have proven of the newest root.
 pub fn proven(proofs: &Proofs) -> serde_json::Value {
     json!({"code": "root-proven", "computers": proofs.computers, "last": proofs.last})
-}
-
-pub async fn trust(trust: &Trust, setting: &Setting) -> Result<bool, Failure> {
-    let TrustAction::Export { out } = &trust.action;
-    let public = Public::read(&setting.store().await?).await?;
-    let roots = public.trusted();
-    let pem: String = roots.iter().map(Certificate::to_pem).collect();
-    let file = match out {
-        Some(file) if !files::is_standard(file) => {
-            files::write_new(file, pem.as_bytes(), 0o644)?;
-            say(&json!({"code": "root-written", "file": file.display().to_string()}));
-            for root in &roots {
-                tell(&format!("SHA-256 {}  {}", grouped(&root.sha256()), root.subject()));
-            }
-            vec![file.display().to_string()]
-        }
-        _ if setting.json => Vec::new(),
-        _ => {
-            print(pem.trim_end());
-            return Ok(true);
-        }
-    };
-    if setting.json {
-        let mut shown = description(&public);
-        shown["pem"] = json!(pem);
-        shown["files"] = json!(file);
-        print_json(&shown);
-    }
-    Ok(true)
 }
 
 pub fn description(public: &Public) -> serde_json::Value {

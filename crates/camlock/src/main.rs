@@ -23,6 +23,7 @@ mod serve;
 mod setting;
 mod talk;
 mod targets;
+mod trust_commands;
 mod upkeep;
 mod vault_commands;
 
@@ -60,7 +61,7 @@ async fn run(args: Args) -> Result<bool, Failure> {
         },
         Command::Revoke(revoke) => revoke::run(&revoke, &setting).await,
         Command::Doctor => doctor::run(&setting).await,
-        Command::Trust(trust) => authority_commands::trust(&trust, &setting).await,
+        Command::Trust(trust) => trust_commands::run(&trust, &setting).await,
         Command::Check(check) => check::run(&check, &setting).await,
         Command::Find(find) => find::run(&find, &setting).await,
         Command::Secure(secure) => secure::run(&secure, &setting).await,

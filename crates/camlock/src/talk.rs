@@ -109,11 +109,16 @@ fn look(verdict: Verdict) -> (&'static str, Color, &'static str) {
     }
 }
 
-/// A verdict in a table, with a line below it or none. The table colours the cell itself: it would count the escape
-/// codes of a painted text as letters.
+/// A verdict in a table, with a line below it or none.
 pub fn verdict_cell(verdict: Verdict, below: &str) -> Cell {
     let (_, color, text) = look(verdict);
-    let cell = Cell::new(format!("{text}\n{below}").trim_end());
+    cell(color, format!("{text}\n{below}").trim_end())
+}
+
+/// A coloured text in a table. The table colours the cell itself: it would count the escape codes of a painted text as
+/// letters.
+pub fn cell(color: Color, text: &str) -> Cell {
+    let cell = Cell::new(text);
     if has_colour(&std::io::stdout()) { cell.fg(color) } else { cell }
 }
 

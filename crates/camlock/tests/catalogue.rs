@@ -124,6 +124,7 @@ fn every_code_has_a_sentence() {
         codes::<authority::ImportError>(),
         codes::<authority::Mistake>(),
         codes::<fleet::Said>(),
+        codes::<trust::Problem>(),
         // Enums that pass on the errors of others list no codes; these are their own.
         [
             "busy",
@@ -164,6 +165,15 @@ fn every_code_has_a_sentence() {
             "already-revoked",
             "serving",
             "serving-locked",
+            "trust-absent",
+            "trust-added",
+            "trust-follows",
+            "trust-foreign",
+            "trust-ours",
+            "trust-partial",
+            "trust-removed",
+            "trust-will-add",
+            "trust-will-remove",
         ]
         .map(str::to_owned)
         .to_vec(),

@@ -729,3 +729,65 @@ trust-section = Let your browser trust the cameras
 trust-section-why = A browser trusts the cameras' certificates once it knows the root that signed them. This is done once on each computer and phone, not for each camera.
 trust-section-moving = This site is moving to a new root. Computers that trust the present one need the new one, too.
 trust-section-open = Show me the three steps
+
+## The root in this computer's trust stores
+
+no-trust-stores = No trust store was found on this computer.
+    .fix = Install the system's package ca-certificates, or a browser; or trust the root by hand: camlock trust export.
+reader-system = curl, Python, Go and others
+reader-computer = browsers and other programs
+reader-policy = { $program }, every user
+trust-absent = not in it
+trust-ours = trusted
+trust-foreign = trusted, put there by another hand
+trust-partial = half there
+trust-follows = follows the system's
+trust-will-add = will be added
+trust-will-remove = will be removed
+trust-added = added
+trust-removed = removed
+act-make-folder = make { $file }
+act-write = write { $file }
+act-remove = remove { $file }
+act-remove-folder = remove { $file }, which is then empty
+act-run = run { $command }
+act-rewrite = change { $file } by { $tool }, on a copy that then takes its place
+ask-trust = Do this? [y/N]
+ask-mbedtls = Change the system's store in spite of the software with mbedTLS? (n: all the rest is done) [y/N]
+trust-consent = Without a terminal nobody can be asked whether this may be done. Nothing was done.
+    .fix = If that is what you want, say so: --yes. To see it first: --dry-run.
+nothing-to-do = There is nothing to do.
+restart-browsers = Browsers and programs that are open see it when they are started again.
+firefox-keeps = A Firefox that was opened meanwhile keeps the root in its profile. Every user of this computer who has one: camlock trust uninstall, with Firefox closed.
+as-root = For the stores that only root may change: { $command }
+mbedtls-found = The root limits itself to the house's names and addresses, and mbedTLS cannot read such a root: given the system's store with it, mbedTLS trusts no certificate at all any more. On this computer there is { $libraries }. { $count ->
+        [0] No installed package asks for it.
+       *[other] Packages that ask for it: { $packages }.
+    }
+    .fix = Find out whether they read the system's store. Browsers do not need it: their own stores will do.
+mbedtls-not-found = No mbedTLS was found on this computer; it could not read a root with name constraints, and would lose the system's whole store by it. Programs that have it built in, and containers, cannot be seen from here.
+needs-root = Only root may change this store.
+home-of-another = { $home } belongs to another user; what root put there would be root's, and closed to that user's browser.
+    .fix = Run it as that user, for the browsers of that user.
+tool-missing = The program { $tool }, which changes this store, is not installed.
+    .fix = Install it: { $install }
+tool-absent = The program { $tool }, which changes this store, is not installed.
+    .fix = Install it; certutil is in a package of the name nss-tools in most distributions, keytool in Java's.
+tool-failed = { $tool } failed: { $said }
+    .fix = What it had done in this store was taken back. If it asks for a password of the database (Firefox's primary password): trust the root in the browser's own settings, or for all users as root.
+tool-hangs = { $tool } did not end within { $seconds } seconds, and was stopped.
+    .fix = Close the programs that use this store, and try again.
+store-file = { $file } cannot be read or written: { $reason }.
+    .fix = Check who owns it and that the disk is not full; then try again.
+odd-file = { $file } is not what its program reads ({ $detail }). It was left as it is.
+    .fix = Repair or remove it, then try again.
+name-taken = { $name } in { $place } is another certificate, or cannot be told from one. It was left as it is.
+    .fix = Remove it by hand if it is not needed, then try again.
+put-by-another = The root is in { $place } as { $name }, and Camlock did not put it there. It was left.
+    .fix = Remove it by hand if it should not be trusted.
+without-trust = The root is in { $place } as { $name }, and its trust was taken away by hand. It was left so.
+    .fix = Trust it in the browser's own settings if that was a mistake.
+policy-taken = { $file } sets the browser's list of certificates already, and the browser takes one list. It was left as it is.
+    .fix = Add the root to that file by hand (CACertificates, base64), or let each user install it.
+not-taken = Every tool said that all is well, and { $place } is not as it should be.
+    .fix = Look at it by hand, and tell us.
