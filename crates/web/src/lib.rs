@@ -5,6 +5,8 @@
 //! each request; [`router`] turns that into a document. Nothing of a request (path, Host, query) reaches a
 //! document, there is no script, and no document asks for anything from elsewhere.
 //!
+//! [`Sweep`] writes what `camlock check` saw as one file, for no server.
+//!
 //! [`Server`] puts a router behind TLS, or the trust page on plain HTTP, with a limit on everything that a client
 //! could hold on to.
 
@@ -13,8 +15,10 @@ mod page;
 mod roots;
 mod routes;
 mod server;
+mod sweep;
 mod view;
 
 pub use page::{Camera, Count, Crl, Health, Page, Root, SignIn, Site, StepLine, Trust, Unreadable};
 pub use routes::{router, trust_router};
 pub use server::Server;
+pub use sweep::{Sweep, SweptCertificate, SweptFinding, SweptPage};

@@ -1,0 +1,261 @@
+//! The report of a sweep: one file with everything in it, to be looked at, sent on and printed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
+
+use askama::Template;
+use domain::{Severity, Verdict};
+use time::{Date, Month, OffsetDateTime, macros::format_description};
+
+use crate::view::{DateView, Ring};
+
+/// What many targets showed. All text in it is shown as text, whatever it holds.
+#[derive(Debug)]
+pub struct Sweep {
+    /// When it was looked.
+    pub at: OffsetDateTime,
+    /// The roots that the browser's computer trusts.
+    pub roots: Vec<String>,
+    /// The targets.
+    pub pages: Vec<SweptPage>,
+    /// Addresses of ranges at which no page is.
+    pub silent: usize,
+    /// So many targets were left out, since it was stopped.
+    pub left_out: usize,
+}
+
+/// What one target showed.
+#[derive(Debug)]
+pub struct SweptPage {
+    /// As the operator wrote it.
+    pub target: String,
+    /// The one word.
+    pub verdict: Verdict,
+    /// The error page of each browser, if it would show one.
+    pub errors: Vec<(&'static str, &'static str)>,
+    /// What was seen, the weightiest first.
+    pub findings: Vec<SweptFinding>,
+    /// The certificate, if one was served.
+    pub certificate: Option<SweptCertificate>,
+}
+
+/// One thing that was seen.
+#[derive(Debug)]
+pub struct SweptFinding {
+    /// Its code.
+    pub code: String,
+    /// How much it weighs.
+    pub severity: Severity,
+    /// What it is.
+    pub text: String,
+    /// What to do about it.
+    pub fix: Option<String>,
+}
+
+/// What people want to know of a certificate.
+#[derive(Debug)]
+pub struct SweptCertificate {
+    /// The names that it is for.
+    pub names: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// Its last second.
+    pub not_after: OffsetDateTime,
+    /// Kind of key, and version of TLS.
+    pub technique: String,
+}
+
+impl Sweep {
+    /// Writes the document.
+    pub fn write(&self, to: &mut impl io::Write) -> io::Result<()> {
+        SweepView::new(self).write_into(to)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "sweep.html")]
+struct SweepView<'a> {
+    sweep: &'a Sweep,
+    style: &'static str,
+    headline: String,
+    made: DateView,
+    clock: String,
+    ring: Ring,
+    all_secure: bool,
+    tiles: Vec<Tile>,
+    reasons: Vec<Reason<'a>>,
+    columns: Vec<Column>,
+    rows: Vec<Row<'a>>,
+}
+
+impl<'a> SweepView<'a> {
+    fn new(sweep: &'a Sweep) -> SweepView<'a> {
+        let total = sweep.pages.len();
+        let of = |verdict| sweep.pages.iter().filter(|page| page.verdict == verdict).count();
+        let secure = of(Verdict::Secure);
+        let mut pages: Vec<&SweptPage> = sweep.pages.iter().collect();
+        // What wants doing comes first.
+        pages.sort_by_key(|page| Badge::of(page.verdict).place);
+        SweepView {
+            sweep,
+            style: concat!(include_str!("../assets/style.css"), include_str!("../assets/sweep.css")),
+            headline: match (secure, total) {
+                (_, 0) => "No web page was found".to_owned(),
+                (1, 1) => "The page is secure".to_owned(),
+                (secure, total) if secure == total => format!("All {total} pages are secure"),
+                (secure, total) => format!("{secure} of {total} pages are secure"),
+            },
+            made: DateView::new(sweep.at.date()),
+            clock: sweep.at.format(format_description!("[hour]:[minute] UTC")).unwrap_or_default(),
+            ring: Ring::new(secure, total),
+            all_secure: secure == total,
+            tiles: [Verdict::Secure, Verdict::NotSecure, Verdict::Unreachable]
+                .into_iter()
+                .map(|verdict| Tile {
+                    badge: Badge::of(verdict),
+                    count: of(verdict),
+                    share: share(of(verdict), total),
+                })
+                .collect(),
+            reasons: reasons(&sweep.pages),
+            columns: columns(&sweep.pages, sweep.at),
+            rows: pages.into_iter().map(Row::new).collect(),
+        }
+    }
+}
+
+/// Percent of all, as a length in a picture.
+fn share(count: usize, all: usize) -> String {
+    format!("{:.2}", 100.0 * count as f64 / all.max(1) as f64)
+}
+
+struct Badge {
+    class: &'static str,
+    icon: &'static str,
+    word: &'static str,
+    place: u8,
+}
+
+impl Badge {
+    fn of(verdict: Verdict) -> Badge {
+        let (place, class, icon, word) = match verdict {
+            Verdict::NotSecure => (0, "bad", "warning", "not secure"),
+            Verdict::Unreachable => (1, "gone", "gone", "unreachable"),
+            Verdict::Secure => (2, "good", "lock", "secure"),
+        };
+        Badge { class, icon, word, place }
+    }
+}
+
+struct Tile {
+    badge: Badge,
+    count: usize,
+    share: String,
+}
+
+/// A kind of finding, and how many targets have it.
+struct Reason<'a> {
+    label: String,
+    class: &'static str,
+    count: usize,
+    share: String,
+    /// What to do, if that is the same for all of them.
+    fix: Option<&'a str>,
+}
+
+/// The weightiest kinds first, and of equals the most frequent.
+fn reasons(pages: &[SweptPage]) -> Vec<Reason<'_>> {
+    let mut kinds: BTreeMap<(Severity, &str), (usize, BTreeSet<Option<&str>>)> = BTreeMap::new();
+    for finding in pages.iter().flat_map(|page| &page.findings) {
+        if finding.severity != Severity::Info {
+            let (count, fixes) = kinds.entry((finding.severity, &finding.code)).or_default();
+            *count += 1;
+            // One more than one tells that they differ.
+            if fixes.len() < 2 {
+                fixes.insert(finding.fix.as_deref());
+            }
+        }
+    }
+    let most = kinds.values().map(|(count, _)| *count).max().unwrap_or_default();
+    let mut reasons: Vec<_> = kinds.into_iter().collect();
+    reasons.sort_by_key(|((severity, _), (count, _))| (*severity, usize::MAX - count));
+    let reasons = reasons.into_iter();
+    reasons
+        .map(|((severity, code), (count, fixes))| Reason {
+            label: code.replace('-', " "),
+            class: class(severity),
+            count,
+            share: share(count, most),
+            fix: fixes.first().filter(|_| fixes.len() == 1).copied().flatten(),
+        })
+        .collect()
+}
+
+fn class(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "bad",
+        Severity::Warning => "warn",
+        Severity::Info => "info",
+    }
+}
+
+/// A month in which certificates end.
+struct Column {
+    label: String,
+    /// Said by a browser that reads aloud.
+    title: String,
+    class: &'static str,
+    count: usize,
+    height: String,
+}
+
+/// What has ended, what ends in each of twelve months, and what ends later.
+fn columns(pages: &[SweptPage], now: OffsetDateTime) -> Vec<Column> {
+    const MONTHS: usize = 12;
+    let month = |date: Date| date.year() * 12 + i32::from(u8::from(date.month())) - 1;
+    let first = month(now.date());
+    let mut counts = [0; MONTHS + 2];
+    for certificate in pages.iter().filter_map(|page| page.certificate.as_ref()) {
+        let place = match certificate.not_after < now {
+            true => 0,
+            false => usize::try_from(month(certificate.not_after.date()) - first).unwrap_or(MONTHS) + 1,
+        };
+        counts[place.min(MONTHS + 1)] += 1;
+    }
+    let most = counts.into_iter().max().unwrap_or_default();
+    let column = |(place, count): (usize, usize)| {
+        let number = first + place as i32 - 1;
+        let name = Month::January.nth_next(number.rem_euclid(12) as u8).to_string();
+        let (label, title, class) = match place {
+            0 => ("ended".to_owned(), "have ended".to_owned(), "bad"),
+            13 => ("later".to_owned(), "end later".to_owned(), "good"),
+            _ => {
+                let year = number.div_euclid(12);
+                let class = if place <= 2 { "warn" } else { "good" };
+                (name.chars().take(3).collect(), format!("end in {name} {year}"), class)
+            }
+        };
+        Column { label, title, class, count, height: share(count, most) }
+    };
+    counts.into_iter().enumerate().map(column).collect()
+}
+
+struct Row<'a> {
+    page: &'a SweptPage,
+    badge: Badge,
+    findings: Vec<(&'static str, &'a SweptFinding)>,
+    until: Option<DateView>,
+}
+
+impl<'a> Row<'a> {
+    fn new(page: &'a SweptPage) -> Row<'a> {
+        Row {
+            page,
+            badge: Badge::of(page.verdict),
+            findings: page.findings.iter().map(|finding| (class(finding.severity), finding)).collect(),
+            until: page.certificate.as_ref().map(|c| DateView::new(c.not_after.date())),
+        }
+    }
+}
