@@ -184,13 +184,23 @@ fn reasons(pages: &[SweptPage]) -> Vec<Reason<'_>> {
     let reasons = reasons.into_iter();
     reasons
         .map(|((severity, code), (count, fixes))| Reason {
-            label: code.replace('-', " "),
+            label: label(code),
             class: class(severity),
             count,
             share: share(count, most),
             fix: fixes.first().filter(|_| fixes.len() == 1).copied().flatten(),
         })
         .collect()
+}
+
+/// A code as words.
+fn label(code: &str) -> String {
+    let word = |word: &str| match word {
+        "http" | "tls" => word.to_uppercase(),
+        "apple" => "Apple".to_owned(),
+        word => word.to_owned(),
+    };
+    code.split('-').map(word).collect::<Vec<_>>().join(" ")
 }
 
 fn class(severity: Severity) -> &'static str {
@@ -257,5 +267,77 @@ impl<'a> Row<'a> {
             findings: page.findings.iter().map(|finding| (class(finding.severity), finding)).collect(),
             until: page.certificate.as_ref().map(|c| DateView::new(c.not_after.date())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn page(
+        verdict: Verdict,
+        not_after: Option<OffsetDateTime>,
+        findings: &[(&str, Severity, &str)],
+    ) -> SweptPage {
+        SweptPage {
+            target: "gate.lan".into(),
+            verdict,
+            errors: Vec::new(),
+            findings: findings
+                .iter()
+                .map(|(code, severity, fix)| SweptFinding {
+                    code: (*code).into(),
+                    severity: *severity,
+                    text: String::new(),
+                    fix: Some((*fix).into()),
+                })
+                .collect(),
+            certificate: not_after.map(|not_after| SweptCertificate {
+                names: String::new(),
+                issuer: String::new(),
+                not_after,
+                technique: String::new(),
+            }),
+        }
+    }
+
+    #[test]
+    fn certificates_are_counted_in_the_month_of_their_end() {
+        let now = datetime!(2026-11-29 12:00 UTC);
+        let ends = [
+            datetime!(2026-11-29 11:59 UTC),
+            datetime!(2026-11-30 23:59:59 UTC),
+            datetime!(2026-12-01 0:00 UTC),
+            datetime!(2027-10-31 0:00 UTC),
+            datetime!(2027-11-01 0:00 UTC),
+            datetime!(9999-12-31 23:59:59 UTC),
+        ];
+        let pages = ends.map(|end| page(Verdict::Secure, Some(end), &[]));
+        let columns = columns(&pages, now);
+        let counts: Vec<usize> = columns.iter().map(|column| column.count).collect();
+        assert_eq!(counts, [1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
+        let labels: Vec<&str> = columns.iter().map(|column| column.label.as_str()).collect();
+        assert_eq!((labels[1], labels[2], labels[3], labels[12]), ("Nov", "Dec", "Jan", "Oct"));
+        assert_eq!(columns[12].title, "end in October 2027");
+        assert_eq!(columns[13].height, "100.00");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_weight_and_number() {
+        use Severity::{Error, Info, Warning};
+        let pages = [
+            page(Verdict::NotSecure, None, &[("wrong-name", Error, "to a"), ("http-open", Warning, "off")]),
+            page(Verdict::NotSecure, None, &[("wrong-name", Error, "to b"), ("http-open", Warning, "off")]),
+            page(Verdict::NotSecure, None, &[("expired", Error, "renew"), ("restarts", Info, "")]),
+            page(Verdict::Secure, None, &[("http-open", Warning, "off")]),
+        ];
+        let reasons = reasons(&pages);
+        let told: Vec<_> = reasons.iter().map(|r| (r.label.as_str(), r.count, r.fix)).collect();
+        let expected =
+            [("wrong name", 2, None), ("expired", 1, Some("renew")), ("HTTP open", 3, Some("off"))];
+        assert_eq!(told, expected);
+        assert_eq!(reasons[2].share, "100.00");
     }
 }
