@@ -107,8 +107,10 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.with_key("rate", rate).with_key("left", left).progress_chars("━━─"));
         }
-        // Also while nothing answers, so that the time left goes down.
-        bar.enable_steady_tick(Duration::from_millis(200));
+        if !bar.is_hidden() {
+            // Also while nothing answers.
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
         Progress { bar, secure: 0, not_secure: 0 }
     }
 

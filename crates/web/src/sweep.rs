@@ -1,9 +1,6 @@
 //! The report of a sweep: one file with everything in it, to be looked at, sent on and printed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-};
+use std::{cmp::Reverse, collections::BTreeMap, io};
 
 use askama::Template;
 use domain::{Severity, Verdict};
@@ -167,28 +164,24 @@ struct Reason<'a> {
 
 /// The weightiest kinds first, and of equals the most frequent.
 fn reasons(pages: &[SweptPage]) -> Vec<Reason<'_>> {
-    let mut kinds: BTreeMap<(Severity, &str), (usize, BTreeSet<Option<&str>>)> = BTreeMap::new();
+    // Of each kind what to do, once for each finding.
+    let mut kinds: BTreeMap<(Severity, &str), Vec<Option<&str>>> = BTreeMap::new();
     for finding in pages.iter().flat_map(|page| &page.findings) {
         if finding.severity != Severity::Info {
-            let (count, fixes) = kinds.entry((finding.severity, &finding.code)).or_default();
-            *count += 1;
-            // One more than one tells that they differ.
-            if fixes.len() < 2 {
-                fixes.insert(finding.fix.as_deref());
-            }
+            kinds.entry((finding.severity, &finding.code)).or_default().push(finding.fix.as_deref());
         }
     }
-    let most = kinds.values().map(|(count, _)| *count).max().unwrap_or_default();
-    let mut reasons: Vec<_> = kinds.into_iter().collect();
-    reasons.sort_by_key(|((severity, _), (count, _))| (*severity, usize::MAX - count));
-    let reasons = reasons.into_iter();
-    reasons
-        .map(|((severity, code), (count, fixes))| Reason {
+    let most = kinds.values().map(Vec::len).max().unwrap_or_default();
+    let mut kinds: Vec<_> = kinds.into_iter().collect();
+    kinds.sort_by_key(|((severity, _), fixes)| (*severity, Reverse(fixes.len())));
+    let kinds = kinds.into_iter();
+    kinds
+        .map(|((severity, code), fixes)| Reason {
             label: label(code),
             class: class(severity),
-            count,
-            share: share(count, most),
-            fix: fixes.first().filter(|_| fixes.len() == 1).copied().flatten(),
+            count: fixes.len(),
+            share: share(fixes.len(), most),
+            fix: fixes.first().filter(|first| fixes.iter().all(|fix| fix == *first)).copied().flatten(),
         })
         .collect()
 }
