@@ -6,7 +6,7 @@ mod common;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -202,12 +202,8 @@ fn ctrl_c_ends_it_with_what_was_seen() {
     let hangs = server("127.0.0.1", |_| std::thread::sleep(common::PATIENCE));
     let (first, second) = (format!("127.0.0.1:{}", closed()), format!("127.0.0.1:{hangs}"));
     let html = site.path("report.html");
-    let mut child =
-        Command::from(site.command(&["check", &first, &second, "--json", "--html", html.to_str().unwrap()]))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+    let words = ["check", &first, &second, "--json", "--html", html.to_str().unwrap()];
+    let mut child = site.command(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     // The first one is told while the second one is waited for.
     let begun = [lines.next().unwrap(), lines.next().unwrap()].concat();
