@@ -89,12 +89,18 @@ pub enum Named {
 /// Reads `192.168.1.0/24`, `192.168.1.10-192.168.1.50` (or shorter, `192.168.1.10-50`), or a target.
 pub fn named(text: &str) -> Result<Named, Failure> {
     let too_large = || Failure { exit: 2, ..Failure::refused("range-too-large", "range", text) };
-    if let Some((first, last)) = ends(text) {
-        let addresses = u32::from(first)..=u32::from(last);
+    // A host name may have a hyphen, too, but not behind a whole address.
+    if let Some((first, last)) = text.split_once('-')
+        && let Ok(first) = first.trim().parse::<Ipv4Addr>()
+    {
+        let last = end_of(first, last.trim())
+            .ok_or_else(|| InvalidTarget::InvalidTarget { target: text.chars().take(80).collect() })?;
         return match last.to_bits().checked_sub(first.to_bits()) {
             None => Err(Failure { exit: 2, ..Failure::refused("range-backwards", "range", text) }),
             Some(more) if more as usize >= RANGE_MAX => Err(too_large()),
-            Some(_) => Ok(Named::Range(addresses.map(Ipv4Addr::from).collect())),
+            Some(_) => {
+                Ok(Named::Range((first.to_bits()..=last.to_bits()).map(Ipv4Addr::from_bits).collect()))
+            }
         };
     }
     match text.parse::<Ipv4Net>() {
@@ -106,14 +112,11 @@ pub fn named(text: &str) -> Result<Named, Failure> {
     }
 }
 
-/// The ends of a range written with a hyphen. A host name may have one too, but not behind an address.
-fn ends(text: &str) -> Option<(Ipv4Addr, Ipv4Addr)> {
-    let (first, last) = text.split_once('-')?;
-    let first: Ipv4Addr = first.trim().parse().ok()?;
+/// The last address of a range, or its last number alone.
+fn end_of(first: Ipv4Addr, last: &str) -> Option<Ipv4Addr> {
     let [a, b, c, _] = first.octets();
-    let last = last.trim();
-    let last = last.parse().ok().or_else(|| last.parse().ok().map(|d: u8| Ipv4Addr::new(a, b, c, d)))?;
-    Some((first, last))
+    let in_same = |number: u8| Ipv4Addr::new(a, b, c, number);
+    last.parse().ok().or_else(|| last.parse().ok().map(in_same))
 }
 
 #[cfg(test)]
