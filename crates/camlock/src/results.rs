@@ -23,6 +23,9 @@ use crate::{
 /// Up to so many targets are told at length; of more there is a table.
 const FEW: usize = 8;
 
+/// The least that a table needs to be read.
+const WIDTH_MIN: u16 = 60;
+
 const CSV_COLUMNS: [&str; 16] = [
     "target",
     "verdict",
@@ -246,8 +249,11 @@ fn show(report: &Report, words: &Words) {
 
 fn table() -> Table {
     let mut table = Table::new();
-    // To the width of the terminal, if there is one.
-    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(UTF8_FULL_CONDENSED);
+    // To the width of the terminal, if there is one; some say that theirs is nothing.
+    if table.width().is_some_and(|width| width >= WIDTH_MIN) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
     table.set_header(["Target", "Verdict", "Why", "Valid until"]);
     table
 }

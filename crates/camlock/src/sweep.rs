@@ -101,9 +101,11 @@ impl Progress {
             let _ = write!(to, "{:.0}/s", state.per_sec());
         };
         let left = |state: &ProgressState, to: &mut dyn std::fmt::Write| {
-            let _ = write!(to, "{:#}", HumanDuration(state.eta()));
+            if state.pos() > 0 {
+                let _ = write!(to, "{:#} left", HumanDuration(state.eta()));
+            }
         };
-        let template = "{bar:24.green/black.bright} {pos} of {len}  {rate}  {left} left  {msg}";
+        let template = "{bar:24.green/black.bright} {pos} of {len}  {rate}  {left}  {msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.with_key("rate", rate).with_key("left", left).progress_chars("━━─"));
         }
