@@ -73,7 +73,7 @@ fn files_allowed() -> usize {
     #[cfg(unix)]
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     #[cfg(not(unix))]
-    let limit = None;
+    let limit: Option<u64> = None;
     limit.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(OTHER_FILES))
 }
 
