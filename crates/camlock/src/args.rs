@@ -298,7 +298,7 @@ pub struct Check {
     /// Writes a table for spreadsheets; - is standard output
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
-    /// Writes a report with pictures, one page for any browser and to be printed
+    /// Writes a report with pictures, one page for any browser and to be printed; - is standard output
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// The root (PEM or DER) that the browser's computer trusts [default: the authority's]

@@ -61,7 +61,7 @@ enum Form {
     },
     AtLength,
     Table(Box<Table>),
-    /// CSV does.
+    /// What would go to a file.
     Nothing,
 }
 
@@ -88,19 +88,15 @@ struct Html {
 impl Results {
     /// For so many targets. Files that cannot be written are told before anything is looked at.
     pub fn new(check: &Check, json: bool, count: usize, options: &Options) -> Result<Results, Failure> {
-        let csv_printed = check.csv.as_deref() == Some(Path::new("-"));
-        let form = match (json, csv_printed) {
-            (true, true) => return Err(Failure::usage("check-one-output")),
-            (true, false) => Form::Json { is_first: true },
-            (false, true) => Form::Nothing,
-            (false, false) if count <= FEW => Form::AtLength,
-            (false, false) => Form::Table(Box::new(table())),
+        let files = [&check.csv, &check.html].into_iter().flatten();
+        let form = match (json, files.filter(|file| is_standard_output(file)).count()) {
+            (true, 0) => Form::Json { is_first: true },
+            (false, 0) if count <= FEW => Form::AtLength,
+            (false, 0) => Form::Table(Box::new(table())),
+            (false, 1) => Form::Nothing,
+            _ => return Err(Failure::usage("check-one-output")),
         };
-        let mut csv = match &check.csv {
-            Some(_) if csv_printed => Some(Out::new(Box::new(io::stdout()), Path::new("-"))),
-            Some(file) => Some(Out::create(file)?),
-            None => None,
-        };
+        let mut csv = check.csv.as_deref().map(Out::create).transpose()?;
         if let Some(csv) = &mut csv {
             csv.row(CSV_COLUMNS.map(str::to_owned))?;
         }
@@ -188,15 +184,12 @@ impl Results {
 }
 
 impl Out {
-    fn new(to: Box<dyn Write + Send>, file: &Path) -> Out {
-        Out { to: BufWriter::new(to), file: file.to_owned() }
-    }
-
     fn create(file: &Path) -> Result<Out, Failure> {
-        match File::create(file) {
-            Ok(to) => Ok(Out::new(Box::new(to), file)),
-            Err(e) => Err(Failure::file("file-unwritable", file, &e)),
-        }
+        let to: Box<dyn Write + Send> = match is_standard_output(file) {
+            true => Box::new(io::stdout()),
+            false => Box::new(File::create(file).map_err(|e| Failure::file("file-unwritable", file, &e))?),
+        };
+        Ok(Out { to: BufWriter::new(to), file: file.to_owned() })
     }
 
     fn row(&mut self, cells: impl IntoIterator<Item = String>) -> Result<(), Failure> {
@@ -215,6 +208,10 @@ impl Out {
     fn failure(&self, reason: &io::Error) -> Failure {
         Failure::file("file-unwritable", &self.file, reason)
     }
+}
+
+fn is_standard_output(file: &Path) -> bool {
+    file == Path::new("-")
 }
 
 fn as_json(report: &Report, words: &Words) -> serde_json::Value {

@@ -160,7 +160,10 @@ fn standard_output_takes_one_form() {
     let output = site.run(&["check", &target, "--csv", "-"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(printed(&output).starts_with("\"target\","), "{output:?}");
-    assert_eq!(site.run(&["check", &target, "--csv", "-", "--json"]).status.code(), Some(2));
+    assert!(printed(&site.run(&["check", &target, "--html", "-"])).starts_with("<!doctype html>"));
+    for more in ["--json", "--html=-"] {
+        assert_eq!(site.run(&["check", &target, "--csv", "-", more]).status.code(), Some(2));
+    }
     // Told before anything is looked at.
     let nowhere = site.run(&["check", &target, "--html", "no-such-folder/report.html"]);
     assert_eq!((nowhere.status.code(), &*nowhere.stdout), (Some(3), &b""[..]));
