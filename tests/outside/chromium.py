@@ -154,6 +154,11 @@ class Tab:
         picture = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         file.write_bytes(base64.b64decode(picture["data"]))
 
+    def print_to(self, file: Path) -> None:
+        """The page on paper, as PDF."""
+        printed = self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=False)
+        file.write_bytes(base64.b64decode(printed["data"]))
+
     def close(self) -> None:
         """The tab closes itself."""
         self.call("Page.close")

@@ -12,6 +12,7 @@ from chromium import Chromium
 from conftest import Site
 from processes import program, running
 from test_serve import service
+from test_sweep import report
 
 SIZES = {"desktop": 1280, "phone": 390}
 SYSTEMS = ("windows", "mac", "iphone", "android", "linux", "firefox", "office")
@@ -55,12 +56,25 @@ def serve(folder: Path, home: Path) -> None:
         pictures(browser, "moved", served.trust, folder)
 
 
+def sweep(folder: Path, home: Path) -> None:
+    """The report of a check of many pages, on screens and on paper."""
+    home.mkdir()
+    url = report(home, 60, "127.0.4.0/25").as_uri()
+    with Chromium() as browser:
+        pictures(browser, "sweep", url, folder)
+        tab = browser.tab()
+        tab.visit(url)
+        tab.print_to(folder / "sweep.pdf")
+        tab.close()
+
+
 def main(folder: Path) -> None:
     """All of them."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         demo(folder, Path(home) / "demo")
         serve(folder, Path(home))
+        sweep(folder, Path(home) / "sweep")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  camlock authority show")]
     Authority(Authority),
     /// What a browser would say of a device
-    #[command(after_help = "Example:\n  camlock check 192.168.1.64 https://gate.lan:8443/")]
+    #[command(after_help = CHECK_HELP)]
     Check(Check),
     /// The devices on the network, which driver speaks to each, and what a browser says; no password is needed
     #[command(
@@ -272,12 +272,36 @@ pub struct Issuer {
     pub key: RootKey,
 }
 
+const CHECK_HELP: &str = "\
+Example:
+  camlock check 192.168.1.64 https://gate.lan:8443/
+  camlock check 192.168.1.0/24 192.168.2.10-192.168.2.50
+  camlock check --all --html report.html
+  camlock check --list cameras.csv --csv results.csv
+
+--list takes host[:port] or a URL on each line; of a CSV (comma, semicolon or tab) the first column; - is standard input.
+
+Many targets are looked at at once, as many as the limit on open files allows. An address of a range without a web page \
+is counted and not shown, but in JSON. Ctrl-C ends it with what was seen so far.";
+
 /// `check`
 #[derive(Debug, clap::Args)]
 pub struct Check {
-    /// Addresses, host names or URLs
-    #[arg(required = true, value_name = "TARGET")]
+    /// Addresses, host names, URLs, or ranges of addresses
+    #[arg(required_unless_present_any = ["all", "list"], value_name = "TARGET")]
     pub targets: Vec<String>,
+    /// Every known device
+    #[arg(long)]
+    pub all: bool,
+    /// A file with a target on each line, or in the first column of a CSV
+    #[arg(long, value_name = "FILE")]
+    pub list: Option<PathBuf>,
+    /// Writes a table for spreadsheets; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Writes a report with pictures, one page for any browser and to be printed; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// The root (PEM or DER) that the browser's computer trusts [default: the authority's]
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,

@@ -1,37 +1,83 @@
 //! `check`: what a browser would say.
 
 use authority::Public;
-use domain::{AltName, Report, Target};
+use domain::{AltName, Scheme, Target};
 use inspect::Options;
 use pki::Certificate;
 use serde_json::json;
-use store::Store;
+use store::{DeviceRow, Store};
 use time::OffsetDateTime;
-use words::Words;
 
 use crate::{
     args::Check,
     failure::Failure,
+    results::Results,
+    secure::at,
     setting::Setting,
-    talk::{self, paint, print, print_json},
+    sweep, talk,
+    targets::{self, Named},
 };
 
+/// Targets of one run: a bound on memory, of which each takes up to 2 kB.
+const TARGETS_MAX: usize = 1 << 17;
+
 pub async fn run(check: &Check, setting: &Setting) -> Result<bool, Failure> {
-    let targets = check.targets.iter().map(|t| t.parse()).collect::<Result<Vec<Target>, _>>()?;
+    let asked = asked(check, setting).await?;
     let mut options = Options::trusting(roots(check, setting).await?, OffsetDateTime::now_utc());
     options.name = check.name.as_deref().map(str::parse::<AltName>).transpose()?;
-    let words = Words::english();
-    let mut reports = Vec::new();
-    for target in &targets {
-        reports.push(inspect::check(target, &options).await);
+    let mut results = Results::new(check, setting.json, asked.len(), &options)?;
+    let (targets, is_swept): (Vec<Target>, Vec<bool>) = asked.into_iter().unzip();
+    let sweeping = async move {
+        let count = targets.len();
+        let seen =
+            sweep::run(&targets, options, |index, report| results.add(report, is_swept[index])).await?;
+        results.end(count - seen)?;
+        if seen < count {
+            talk::warn(&json!({"code": "check-stopped", "seen": seen, "count": count}));
+        }
+        Ok(seen == count && results.all_secure())
+    };
+    // Among the threads that look, or the end of each look would wake another one.
+    tokio::spawn(sweeping).await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))
+}
+
+/// The targets in the order in which they were named, and of each whether it is only an address of a range.
+async fn asked(check: &Check, setting: &Setting) -> Result<Vec<(Target, bool)>, Failure> {
+    let mut asked = Vec::new();
+    let too_many = || {
+        let said = json!({"code": "too-many-targets", "limit": TARGETS_MAX});
+        Failure { said, exit: 2 }
+    };
+    for text in &check.targets {
+        match targets::named(text)? {
+            Named::Range(addresses) => asked.extend(addresses.into_iter().map(|address| {
+                let host = AltName::Ip(address.into());
+                (Target { text: address.to_string(), host, port: None, scheme: None }, true)
+            })),
+            Named::One(target) => asked.push((target, false)),
+        }
+        if asked.len() > TARGETS_MAX {
+            return Err(too_many());
+        }
     }
-    if setting.json {
-        let shown: Vec<_> = reports.iter().map(|r| as_json(r, &words)).collect();
-        print_json(&shown);
-    } else {
-        reports.iter().for_each(|r| show(r, &words));
+    if let Some(file) = &check.list {
+        asked.extend(targets::read_list(file)?.into_iter().map(|target| (target, false)));
     }
-    Ok(reports.iter().all(|r| r.verdict == domain::Verdict::Secure))
+    if check.all {
+        let devices = setting.store().await?.devices(None).await?;
+        asked.extend(devices.iter().map(|device| (page_of(device), false)));
+    }
+    if asked.len() > TARGETS_MAX { Err(too_many()) } else { Ok(asked) }
+}
+
+/// The page of a device: its https page if it is known to have one; on the usual ports, both.
+fn page_of(device: &DeviceRow) -> Target {
+    let port = match device.https_port {
+        Some(port) if port == Scheme::Https.default_port() => Scheme::Http.default_port(),
+        Some(port) => port,
+        None => device.port,
+    };
+    at(&device.host, port)
 }
 
 async fn roots(check: &Check, setting: &Setting) -> Result<Vec<Certificate>, Failure> {
@@ -49,34 +95,5 @@ pub async fn roots_of(store: Option<&Store>) -> Vec<Certificate> {
     match store {
         Some(store) => Public::read(store).await.map(|p| p.roots()).unwrap_or_default(),
         None => Vec::new(),
-    }
-}
-
-fn as_json(report: &Report, words: &Words) -> serde_json::Value {
-    json!({
-        "target": report.target,
-        "verdict": report.verdict,
-        "chromium": report.chromium,
-        "firefox": report.firefox,
-        "findings": talk::findings(&report.findings, words),
-        "certificate": report.certificate,
-        "tls": report.tls,
-    })
-}
-
-fn show(report: &Report, words: &Words) {
-    print(&format!("{}  {}", paint("1", &report.target), talk::verdict(report.verdict)));
-    for finding in &report.findings {
-        talk::finding(finding.severity(), &words.say(finding));
-    }
-    for (browser, page) in [("Chromium", report.chromium), ("Firefox", report.firefox)] {
-        if let Some(page) = page {
-            print(&format!("  {browser} shows {page}"));
-        }
-    }
-    if let Some(certificate) = &report.certificate {
-        let tls = report.tls.unwrap_or_default();
-        print(&format!("  {} from {}, {tls}", certificate.sans.join(", "), certificate.issuer));
-        print(&format!("  valid until {}", certificate.not_after.date()));
     }
 }

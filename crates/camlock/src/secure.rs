@@ -185,7 +185,7 @@ fn user(secure: &Secure) -> Result<String, Failure> {
 }
 
 /// A device of the ledger as a target: where both usual ports may answer, by its host alone.
-fn at(host: &AltName, port: u16) -> Target {
+pub fn at(host: &AltName, port: u16) -> Target {
     let port = Some(port).filter(|port| *port != Scheme::Http.default_port());
     let target = Target { text: String::new(), host: host.clone(), port, scheme: None };
     let text = match port {
@@ -269,11 +269,12 @@ struct Crowd {
 
 /// Every Ctrl-C from its making on.
 #[cfg(unix)]
-type Interrupts = tokio::signal::unix::Signal;
+pub type Interrupts = tokio::signal::unix::Signal;
 #[cfg(windows)]
-type Interrupts = tokio::signal::windows::CtrlC;
+pub type Interrupts = tokio::signal::windows::CtrlC;
 
-fn interrupts() -> Result<Interrupts, Failure> {
+/// Listens for Ctrl-C.
+pub fn interrupts() -> Result<Interrupts, Failure> {
     #[cfg(unix)]
     let interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
     #[cfg(windows)]

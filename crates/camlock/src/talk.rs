@@ -73,6 +73,19 @@ pub fn print(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// Text that may come from outside, without anything that would change how it is shown.
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if pki::is_invisible(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// The result as one JSON document.
 pub fn print_json(value: &impl Serialize) {
     print(&serde_json::to_string_pretty(value).unwrap_or_default());
@@ -139,9 +152,9 @@ pub fn finding(severity: Severity, sentence: &Sentence) {
         Severity::Warning => paint("33", "!"),
         Severity::Info => paint("36", "i"),
     };
-    print(&format!("  {sign} {} {}", sentence.text, paint("2", &format!("({})", sentence.code))));
+    print(&format!("  {sign} {} {}", visible(&sentence.text), paint("2", &format!("({})", sentence.code))));
     if let Some(fix) = &sentence.fix {
-        print(&format!("    {} {fix}", paint("2", "→")));
+        print(&format!("    {} {}", paint("2", "→"), visible(fix)));
     }
 }
 

@@ -1,7 +1,12 @@
 //! The devices that a command is for, where a file lists them: a line for each, as on the command line
-//! (`192.168.1.64`, `gate.lan:8080`, `[fe80::1]:80`, a URL), and of a CSV the first column.
+//! (`192.168.1.64`, `gate.lan:8080`, `[fe80::1]:80`, a URL), and of a CSV the first column. And ranges of addresses.
 
-use std::{fs::File, io::Read, net::Ipv4Addr, path::Path};
+use std::{
+    fs::File,
+    io::{Read, stdin},
+    net::Ipv4Addr,
+    path::Path,
+};
 
 use domain::{InvalidTarget, Target};
 use ipnet::Ipv4Net;
@@ -28,13 +33,18 @@ const HEADERS: [&str; 11] = [
     "url",
 ];
 
-/// The targets that `file` lists, in its order. A file that cannot be read, is larger than 1 MB or lists nothing is
+/// The targets that `file` (`-`: standard input) lists, in its order. A file that cannot be read, is larger than 1 MB or lists nothing is
 /// wrong use; so is a line that is no target, and the failure names its number.
 pub fn read_list(file: &Path) -> Result<Vec<Target>, Failure> {
     let name = file.display().to_string();
     let unreadable = |e: std::io::Error| Failure::file("file-unreadable", file, &e);
     let mut bytes = Vec::new();
-    File::open(file).and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    let mut read = |from: &mut dyn Read| from.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    match file.to_str() {
+        Some("-") => read(&mut stdin()),
+        _ => File::open(file).and_then(|mut file| read(&mut file)),
+    }
+    .map_err(unreadable)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Failure { said: json!({"code": "list-too-large", "file": name}), exit: 2 });
     }
@@ -76,9 +86,23 @@ pub enum Named {
     One(Target),
 }
 
-/// Reads `192.168.1.0/24`, or a target.
+/// Reads `192.168.1.0/24`, `192.168.1.10-192.168.1.50` (or shorter, `192.168.1.10-50`), or a target.
 pub fn named(text: &str) -> Result<Named, Failure> {
     let too_large = || Failure { exit: 2, ..Failure::refused("range-too-large", "range", text) };
+    // A host name may have a hyphen, too, but not behind a whole address.
+    if let Some((first, last)) = text.split_once('-')
+        && let Ok(first) = first.trim().parse::<Ipv4Addr>()
+    {
+        let last = end_of(first, last.trim())
+            .ok_or_else(|| InvalidTarget::InvalidTarget { target: text.chars().take(80).collect() })?;
+        return match last.to_bits().checked_sub(first.to_bits()) {
+            None => Err(Failure { exit: 2, ..Failure::refused("range-backwards", "range", text) }),
+            Some(more) if more as usize >= RANGE_MAX => Err(too_large()),
+            Some(_) => {
+                Ok(Named::Range((first.to_bits()..=last.to_bits()).map(Ipv4Addr::from_bits).collect()))
+            }
+        };
+    }
     match text.parse::<Ipv4Net>() {
         Ok(net) if 1_usize << (32 - net.prefix_len()) > RANGE_MAX => Err(too_large()),
         Ok(net) => Ok(Named::Range(net.hosts().collect())),
@@ -86,6 +110,13 @@ pub fn named(text: &str) -> Result<Named, Failure> {
         Err(_) if text.parse::<ipnet::Ipv6Net>().is_ok() => Err(too_large()),
         Err(_) => Ok(Named::One(text.parse()?)),
     }
+}
+
+/// The last address of a range, or its last number alone.
+fn end_of(first: Ipv4Addr, last: &str) -> Option<Ipv4Addr> {
+    let [a, b, c, _] = first.octets();
+    let in_same = |number: u8| Ipv4Addr::new(a, b, c, number);
+    last.parse().ok().or_else(|| last.parse().ok().map(in_same))
 }
 
 #[cfg(test)]
@@ -144,10 +175,24 @@ mod tests {
         assert_eq!(count("192.168.1.0/24"), Some(254));
         assert_eq!(count("192.168.1.64/32"), Some(1));
         assert_eq!(count("10.0.0.0/16"), Some(65_534));
-        for large in ["10.0.0.0/15", "0.0.0.0/0", "fd00::/64"] {
-            assert_eq!(named(large).err().map(|e| e.exit), Some(2), "{large}");
+        assert_eq!(count("192.168.1.10-192.168.2.9"), Some(256));
+        assert_eq!(count("192.168.1.10-50"), Some(41));
+        assert_eq!(count("192.168.1.10 - 192.168.1.10"), Some(1));
+        assert_eq!(count("10.0.0.0-10.0.255.255"), Some(65_536));
+        for bad in [
+            "10.0.0.0/15",
+            "0.0.0.0/0",
+            "fd00::/64",
+            "10.0.0.0-10.1.0.0",
+            "0.0.0.0-255.255.255.255",
+            "10.0.0.9-8",
+        ] {
+            assert_eq!(named(bad).err().map(|e| e.exit), Some(2), "{bad}");
         }
         assert!(matches!(named("gate.lan:8443"), Ok(Named::One(_))));
-        assert!(named("1.2.3.4/33").is_err());
+        assert!(matches!(named("10-0-0-1.lan"), Ok(Named::One(_))));
+        for bad in ["1.2.3.4/33", "1.2.3.4-256", "1.2.3.4-", "1.2.3.4-x"] {
+            assert!(named(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -61,6 +61,22 @@ fn colours_are_for_a_terminal_that_wants_them() {
     assert_eq!(run(&["init"], "TERM_OF_NO_MEANING"), (false, false));
 }
 
+#[test]
+fn how_far_a_sweep_is_stands_on_the_terminal() {
+    let site = Site::new();
+    let (mut person, program) = terminal();
+    let mut command = site.command(&["check", "127.9.9.0/28"]);
+    let output = command.env("TERM", "xterm").stderr(Stdio::from(program)).output().unwrap();
+    drop(command);
+    let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(more @ 1..) = person.read(&mut buffer) {
+        shown.extend_from_slice(&buffer[..more]);
+    }
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(["of 14", "/s"].iter().all(|part| shown.contains(part)), "{shown}");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("/s"), "{output:?}");
+}
+
 /// Escape codes have no width.
 #[test]
 fn a_coloured_table_keeps_its_shape() {

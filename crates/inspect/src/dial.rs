@@ -2,15 +2,16 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, OnceLock},
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
 use domain::{AltName, Scheme, Target};
 use pki::Certificate;
 use rustls::{
-    AlertDescription, ClientConfig, DigitallySignedStruct, Error as TlsError, PeerIncompatible,
-    ProtocolVersion, SignatureScheme,
+    AlertDescription, CipherSuite, ClientConfig, DigitallySignedStruct, Error as TlsError, NamedGroup,
+    PeerIncompatible, ProtocolVersion, SignatureScheme,
     client::{
         Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -130,12 +131,11 @@ pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
             Err(_) => return broken("the host name cannot be sent in a handshake"),
         },
     };
-    let witness = Arc::new(Witness::default());
-    let config = match client_config(witness.clone()) {
-        Ok(config) => config,
+    let config = match &*CONFIG {
+        Ok(config) => config.clone(),
         Err(e) => return broken(&e.to_string()),
     };
-    match timeout(options.answer, TlsConnector::from(Arc::new(config)).connect(name, stream)).await {
+    match timeout(options.answer, TlsConnector::from(config).connect(name, stream)).await {
         Err(_) => Tls::Silent(options.answer.as_secs()),
         Ok(Err(e)) => {
             let mut failure = tls_failure(&e);
@@ -147,13 +147,14 @@ pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
             failure
         }
         Ok(Ok(stream)) => {
-            let version = match stream.get_ref().1.protocol_version() {
+            let session = stream.get_ref().1;
+            let version = match session.protocol_version() {
                 Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
                 _ => "TLSv1.2",
             };
-            match witness.chain.lock() {
-                Ok(mut chain) if !chain.is_empty() => {
-                    Tls::Served { chain: std::mem::take(&mut *chain), version }
+            match session.peer_certificates() {
+                Some(chain @ [_, ..]) => {
+                    Tls::Served { chain: chain.iter().map(|c| c.to_vec()).collect(), version }
                 }
                 _ => broken("no certificate was sent"),
             }
@@ -207,10 +208,12 @@ fn sends_to_https(answer: &[u8]) -> bool {
 }
 
 pub(crate) async fn connect(target: &Target, port: u16, patience: Duration) -> Result<TcpStream, Refusal> {
-    let host = target.dial_host();
-    let addresses = match timeout(patience, tokio::net::lookup_host((host.as_str(), port))).await {
-        Ok(Ok(addresses)) => addresses.collect::<Vec<_>>(),
-        _ => return Err(Refusal::NameNotFound),
+    let addresses = match &target.host {
+        AltName::Ip(ip) => vec![SocketAddr::new(*ip, port)],
+        AltName::Dns(name) => match timeout(patience, tokio::net::lookup_host((name.as_str(), port))).await {
+            Ok(Ok(addresses)) => addresses.collect(),
+            _ => return Err(Refusal::NameNotFound),
+        },
     };
     match timeout(patience, TcpStream::connect(addresses.as_slice())).await {
         Ok(Ok(stream)) => Ok(stream),
@@ -236,41 +239,42 @@ fn tls_failure(e: &io::Error) -> Tls {
     Tls::Failed { how, reason: e.to_string(), old: None }
 }
 
-fn client_config(witness: Arc<Witness>) -> Result<ClientConfig, TlsError> {
-    let mut config = ClientConfig::builder_with_provider(provider())
+/// One for all handshakes: to make it costs more than to use it.
+static CONFIG: LazyLock<Result<Arc<ClientConfig>, TlsError>> = LazyLock::new(|| {
+    let mut config = ClientConfig::builder_with_provider(PROVIDER.clone())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(witness)
+        .with_custom_certificate_verifier(Arc::new(Witness))
         .with_no_client_auth();
     // A resumed session would show no certificate.
     config.resumption = Resumption::disabled();
-    Ok(config)
-}
+    Ok(Arc::new(config))
+});
 
-fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider())).clone()
-}
+static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+    let mut provider = aws_lc_rs::default_provider();
+    // Of the groups, the first is tried and the others are offered. What protects the session for decades to come costs
+    // most, and nothing is sent through this one.
+    provider.kx_groups.sort_by_key(|group| group.name() == NamedGroup::X25519MLKEM768);
+    // Browsers, too, would rather have this one.
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    Arc::new(provider)
+});
 
-/// Notes the chain and accepts it, whatever it is; that the server has the key to it is still demanded, unless
-/// the key is of a kind that browsers take and the library does not.
-#[derive(Debug, Default)]
-struct Witness {
-    chain: Mutex<Vec<Vec<u8>>>,
-}
+/// Accepts every certificate: it is judged later. That the server has the key to it is still demanded, unless the key is
+/// of a kind that browsers take and the library does not.
+#[derive(Debug)]
+struct Witness;
 
 impl ServerCertVerifier for Witness {
     fn verify_server_cert(
         &self,
-        leaf: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
+        _leaf: &CertificateDer<'_>,
+        _others: &[CertificateDer<'_>],
         _name: &ServerName<'_>,
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
-        if let Ok(mut chain) = self.chain.lock() {
-            *chain = std::iter::once(leaf).chain(others).map(|c| c.to_vec()).collect();
-        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -280,7 +284,7 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &provider().signature_verification_algorithms;
+        let algorithms = &PROVIDER.signature_verification_algorithms;
         proof(certificate, verify_tls12_signature(message, certificate, signature, algorithms))
     }
 
@@ -290,12 +294,12 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &provider().signature_verification_algorithms;
+        let algorithms = &PROVIDER.signature_verification_algorithms;
         proof(certificate, verify_tls13_signature(message, certificate, signature, algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
+        PROVIDER.signature_verification_algorithms.supported_schemes()
     }
 }
 

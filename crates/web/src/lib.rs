@@ -6,6 +6,8 @@
 //! document, there is no script, and no document asks for anything from elsewhere: the trust page asks its own host for
 //! one file more, which only a browser that trusts the root can read.
 //!
+//! [`Sweep`] writes what `camlock check` saw as one file, for no server.
+//!
 //! [`Server`] puts a router behind TLS, or the trust page on plain HTTP, with a limit on everything that a client
 //! could hold on to.
 
@@ -16,6 +18,7 @@ mod page;
 mod proof;
 mod routes;
 mod server;
+mod sweep;
 mod trust;
 mod view;
 mod visitor;
@@ -24,3 +27,4 @@ pub use page::{Camera, Count, Crl, Health, Page, Reach, Root, SignIn, Site, Step
 pub use proof::Prover;
 pub use routes::router;
 pub use server::Server;
+pub use sweep::{Sweep, SweptCertificate, SweptFinding, SweptPage};

@@ -64,16 +64,16 @@ impl<'a> PageView<'a> {
 }
 
 /// The ring of the headline: one arc for each camera, as values of `stroke-dasharray`.
-struct Ring {
-    length: usize,
+pub(crate) struct Ring {
+    pub(crate) length: usize,
     /// Degrees that bring the last gap to the top.
-    turn: f64,
-    all: String,
-    secure: String,
+    pub(crate) turn: f64,
+    pub(crate) all: String,
+    pub(crate) secure: String,
 }
 
 impl Ring {
-    fn new(secure: usize, total: usize) -> Ring {
+    pub(crate) fn new(secure: usize, total: usize) -> Ring {
         let length = total.max(1);
         // So many arcs that the gaps would eat them: one arc is drawn instead.
         let (arc, gap) = if (2..=24).contains(&length) { (0.9, 0.1) } else { (1.0, 0.0) };

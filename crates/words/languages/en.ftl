@@ -541,6 +541,20 @@ file-exists = { $file } is there already and was not touched.
     .fix = Name another file.
 range-too-large = { $range } has more than 65,536 addresses, or is one of IPv6, whose ranges are too large to ask.
     .fix = Name smaller ranges, such as 192.168.1.0/24, or the addresses.
+range-backwards = The range { $range } ends before it begins.
+too-many-targets = These are more than { $limit } targets.
+    .fix = Look at them in several runs.
+check-stopped = Stopped: { $seen } of { $count } targets were looked at.
+check-counts = { $count ->
+        [one] 1 target
+       *[other] { $count } targets
+    }: { $secure } secure, { $not_secure } not secure, { $unreachable } unreachable.
+check-silent = { $count ->
+        [one] 1 address of the ranges has no web page.
+       *[other] { $count } addresses of the ranges have no web page.
+    }
+check-one-output = Standard output takes one form: --json, --csv - or --html -.
+    .fix = Give the others a file.
 multicast-silent = No camera answered to multicast. Some are set not to, and networks with several segments do not pass it on.
     .fix = Name the range in which the cameras are, and each address is asked: camlock find 192.168.1.0/24
 no-network = This computer has no network in which devices could be found.
