@@ -1,0 +1,34 @@
+"""Looks for combinations of faults of which `camlock check` predicts something else than browsers show, and prints them.
+
+    cargo build && .venv/bin/python tests/outside/search_verdicts.py --count 300 --seed 7
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from verdict_faults import FAULTS
+from verdicts import Faults, disagreements
+
+# A server that breaks off shows no certificate.
+COMBINED = [fault for fault in FAULTS if not fault.startswith(("alert-", "speaks-", "closes", "resets", "garbage", "tls-1.0", "tls-1.1"))]
+
+
+def main() -> int:
+    """Exit code 1 if there were disagreements."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=100, help="how many combinations")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="the same seed, the same ones")
+    options = parser.parse_args()
+    chance = random.Random(options.seed)
+    cases: list[Faults] = [tuple(chance.sample(COMBINED, chance.choice((2, 2, 3, 4)))) for _ in range(options.count)]
+    with tempfile.TemporaryDirectory() as folder:
+        found = disagreements(cases, Path(folder))
+    print(f"seed {options.seed}: {len(found)} of {len(cases)} combinations differ", *found, sep="\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
