@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 import threading
+import warnings
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +27,9 @@ def context(plan: Plan, served: Served, folder: Path) -> ssl.SSLContext:
     file.write_bytes(b"".join([key, *chain]))
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.set_ciphers(plan.ciphers)
-    made.minimum_version, made.maximum_version = (ssl.TLSVersion[name] for name in plan.versions)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # old versions are what some servers are about
+        made.minimum_version, made.maximum_version = (ssl.TLSVersion[name] for name in plan.versions)
     made.load_cert_chain(file)
     return made
 
