@@ -89,6 +89,16 @@ PAIRS = """
     trusted-itself expired
     trusted-itself wrong-address
     trusted-itself empty-subject-not-critical
+    untrusted-root-sent root-without-constraints root-excludes-all-ip
+    untrusted-root-sent root-permits-other-ip
+    root-permits-dns-only wildcard-second
+    root-permits-dns-only wildcard-of-one-label
+    root-permits-dns-only address-as-dns
+    mail-name-only cross-signed-ended unknown-critical
+    key-agreement-only expired
+    key-agreement-only client-only
+    key-agreement-only untrusted
+    key-agreement-only wrong-address
 """
 
 CASES: list[Faults] = [(fault,) for fault in FAULTS] + [tuple(line.split()) for line in PAIRS.split("\n") if line.strip()]

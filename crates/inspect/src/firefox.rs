@@ -3,7 +3,7 @@
 
 use domain::AltName;
 use time::OffsetDateTime;
-use x509_cert::ext::pkix::{KeyUsage, NameConstraints, name::GeneralName};
+use x509_cert::ext::pkix::{NameConstraints, name::GeneralName};
 
 use crate::{
     chromium::names_of,
@@ -16,6 +16,7 @@ const UNKNOWN_ISSUER: &str = "SEC_ERROR_UNKNOWN_ISSUER";
 const UNKNOWN_CRITICAL: &str = "SEC_ERROR_UNKNOWN_CRITICAL_EXTENSION";
 const BAD_SIGNATURE: &str = "SEC_ERROR_BAD_SIGNATURE";
 const SIGNATURE_DISABLED: &str = "SEC_ERROR_CERT_SIGNATURE_ALGORITHM_DISABLED";
+const INADEQUATE_USAGE: &str = "SEC_ERROR_INADEQUATE_KEY_USAGE";
 const EXPIRED: &str = "SEC_ERROR_EXPIRED_CERTIFICATE";
 const NOT_YET_VALID: &str = "MOZILLA_PKIX_ERROR_NOT_YET_VALID_CERTIFICATE";
 const BAD_DOMAIN: &str = "SSL_ERROR_BAD_CERT_DOMAIN";
@@ -82,6 +83,11 @@ impl<'a> Search<'a> {
         let Some(last) = path.last().copied() else { return Ok(()) };
         let mut result = None;
         for issuer in self.pool.issuers_of(last) {
+            // A sent root that nobody trusts is not tried.
+            let is_stranger = issuer.is_self_issued() && issuer.check_signature(issuer).is_ok();
+            if is_stranger && !self.pool.is_root(issuer) {
+                continue;
+            }
             self.steps += 1;
             if self.steps > STEPS_MAX {
                 return Err(UNKNOWN_ISSUER);
@@ -103,6 +109,12 @@ impl<'a> Search<'a> {
         }
         if path.iter().any(|p| p.subject == issuer.subject && p.public_key == issuer.public_key) {
             return Err(UNKNOWN_ISSUER);
+        }
+        if let Some(constraints) = &issuer.name_constraints
+            && names::name_domains(constraints)
+            && path.iter().any(|c| c.names.iter().any(is_malformed_domain))
+        {
+            return Err("SEC_ERROR_BAD_DER");
         }
         if let Some(constraints) = &issuer.name_constraints
             && path.iter().enumerate().any(|(n, c)| outside(constraints, c, n == 0))
@@ -142,16 +154,20 @@ impl<'a> Search<'a> {
         if certificate.certificate.issuer().is_empty() {
             return Err("MOZILLA_PKIX_ERROR_EMPTY_ISSUER_NAME");
         }
-        let may_not_be_used = |usage: &KeyUsage| {
-            if is_leaf {
-                !(usage.digital_signature() || usage.key_encipherment() || usage.key_agreement())
-            } else {
-                !usage.key_cert_sign()
-            }
-        };
-        if certificate.usage.as_ref().is_some_and(may_not_be_used) {
-            return Err("SEC_ERROR_INADEQUATE_KEY_USAGE");
+        let later = self.later_faults(certificate, is_root, depth);
+        match &certificate.usage {
+            None => later,
+            Some(usage) if !is_leaf && usage.key_cert_sign() => later,
+            Some(usage) if is_leaf && (usage.digital_signature() || usage.key_encipherment()) => later,
+            // Looked at last, when it is this or nothing.
+            Some(usage) if is_leaf && usage.key_agreement() => later.map_err(|_| INADEQUATE_USAGE),
+            Some(_) => Err(INADEQUATE_USAGE),
         }
+    }
+
+    /// Those that come after the key usage.
+    fn later_faults(&self, certificate: &Facts, is_root: bool, depth: usize) -> Result<(), &'static str> {
+        let is_leaf = depth == 1;
         let below = depth.saturating_sub(2);
         match &certificate.constraints {
             Some(constraints) if is_leaf && constraints.ca => {
@@ -178,6 +194,14 @@ impl<'a> Search<'a> {
         } else {
             Ok(())
         }
+    }
+}
+
+fn is_malformed_domain(name: &GeneralName) -> bool {
+    let GeneralName::DnsName(name) = name else { return false };
+    match name.as_str().strip_prefix("*.") {
+        Some(behind) => AltName::dns(behind).is_err() || !behind.contains('.'),
+        None => AltName::dns(name.as_str()).is_err(),
     }
 }
 

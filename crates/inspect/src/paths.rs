@@ -1,5 +1,7 @@
 //! The ways that lead from a served certificate to a trusted root.
 
+use std::cmp::Reverse;
+
 use crate::facts::Facts;
 
 /// Bounds that no honest chain reaches: names in circles would have ways without end.
@@ -27,7 +29,7 @@ impl<'a> Pool<'a> {
         self.roots.iter().any(|root| root.certificate == certificate.certificate)
     }
 
-    /// Those whose subject is the issuer of this one, roots first.
+    /// Those whose subject is the issuer of this one: roots first, then the newest, as Chromium tries them.
     pub(crate) fn issuers_of(&self, certificate: &Facts) -> Vec<&'a Facts> {
         let is_issuer = |other: &&Facts| other.subject == certificate.issuer;
         let mut found: Vec<&Facts> = self.roots.iter().filter(is_issuer).collect();
@@ -36,6 +38,10 @@ impl<'a> Pool<'a> {
                 found.push(other);
             }
         }
+        found.sort_by_key(|f| {
+            let certificate = &f.certificate;
+            (!self.is_root(f), Reverse(certificate.not_before()), Reverse(certificate.not_after()))
+        });
         found
     }
 
