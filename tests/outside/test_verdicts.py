@@ -5,8 +5,9 @@ A line of `PAIRS` is what the browsers made of two faults at once; `search_verdi
 
 from pathlib import Path
 
+from tls_servers import Servers
 from verdict_faults import FAULTS
-from verdicts import Faults, disagreements
+from verdicts import Faults, disagreements, report_of, start
 
 # Where two faults compete, and for what a search found.
 PAIRS = """
@@ -109,3 +110,39 @@ def test_camlock_predicts_what_browsers_show(tmp_path: Path) -> None:
     assert len(CASES) > 250 and len(set(CASES)) == len(CASES)
     different = disagreements(CASES, tmp_path)
     assert not different, f"{len(different)} of {len(CASES)}\n" + "\n".join(different)
+
+
+# What a finding is called, for what no browser minds and for what is easily taken for something else.
+FINDINGS = {
+    "ten-years": "too-long-for-apple",
+    "expires-soon": "expiring",
+    "no-purposes": "no-purpose-for-apple",
+    "rsa-1024": "weak-key",
+    "root-rsa-1024": "weak-issuer-key",
+    "cn-outside-constraints": "common-name-outside",
+    "no-key-identifiers": "against-standard",
+    "critical-names": "against-standard",
+    "rsa-key-exchange": "old-cipher",
+    "ecdhe-cbc": "old-cipher",
+    "issuer-missing-elsewhere": "missing-intermediate",
+    "untrusted-root-sent": "unknown-issuer",
+    "namesake": "invalid-certificate",
+    "issuer-client-only": "issuer-not-for-servers",
+    "root-not-yet": "computer-clock",
+    "ecdhe-cbc-sha256": "no-common-cipher",
+    "tls-1.1": "tls-too-old",
+    "speaks-ssh": "not-tls",
+    "resets": "handshake-failed",
+}
+
+
+def test_each_reason_has_its_finding(tmp_path: Path) -> None:
+    """Warnings beside a page that opens, and errors told apart."""
+    with Servers(tmp_path) as servers:
+        for number, (fault, code) in enumerate(FINDINGS.items()):
+            faults = (fault, "not-yet") if code == "computer-clock" else (fault,)
+            report = report_of(start(servers, tmp_path, number, faults), tmp_path)
+            assert code in [finding["code"] for finding in report["findings"]], f"{fault}: {report}"
+            # Every sentence has its arguments: what the catalogue lacks is shown as it is.
+            texts = [finding["text"] + (finding["fix"] or "") for finding in report["findings"]]
+            assert not any("{" in text for text in texts), texts

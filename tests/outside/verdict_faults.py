@@ -3,10 +3,16 @@
 import dataclasses
 from collections.abc import Callable
 
-from certificate_maker import ANY, CLIENT, SERVER, Made, Plan, Spec, an_authority, make
+from certificate_maker import ANY, CLIENT, SERVER, Made, Plan, an_authority, element, make, sequence
 
 DAY = 86400
 Change = Callable[[Plan], None]
+# authorityInfoAccess: the issuer's certificate can be had where nothing answers.
+ACCESS = (
+    "1.3.6.1.5.5.7.1.1",
+    False,
+    sequence(sequence(b"\x06\x08\x2b\x06\x01\x05\x05\x07\x30\x02", element(0x86, b"http://127.0.0.1:1/issuer.cer"))),
+)
 UNKNOWN = ("1.3.6.1.4.1.55738.1", True, b"\x05\x00")
 
 
@@ -328,6 +334,7 @@ FAULTS: dict[str, Change] = {
     # Chains.
     "issuer": issuer(),
     "issuer-missing": send(lambda plan, sent, root: sent[:1]),
+    "issuer-missing-elsewhere": every(leaf(more=[ACCESS]), send(lambda plan, sent, root: sent[:1])),
     "root-sent": send(lambda plan, sent, root: [*sent, root]),
     "root-sent-first": send(lambda plan, sent, root: [sent[0], root, *sent[1:]]),
     "leaf-twice": send(lambda plan, sent, root: [sent[0], *sent]),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from certificate_maker import Plan
 from chromium import Chromium
@@ -79,8 +80,8 @@ def names_of(trials: Sequence[Trial]) -> list[str]:
     return sorted({trial.plan.host for trial in trials if trial.is_named})
 
 
-def of_camlock(trial: Trial, folder: Path) -> Pages:
-    """What `camlock check` predicts."""
+def report_of(trial: Trial, folder: Path) -> dict[str, Any]:
+    """What `camlock check` says; its own words fit each other."""
     bundle = folder / "roots.pem"
     bundle.write_text("".join(ssl.DER_cert_to_PEM_cert(root.read_bytes()) for root in trial.roots))
     host = trial.plan.host
@@ -90,12 +91,18 @@ def of_camlock(trial: Trial, folder: Path) -> Pages:
         words += ["--ca", str(bundle)]
     done = run([program("camlock"), *words], folder)
     assert done.returncode in (0, 1), f"{trial.faults}: {done.stderr}"
-    [report] = json.loads(done.stdout)
-    pages = Pages(report["chromium"], report["firefox"])
-    is_secure = pages == Pages(None, None)
+    report: dict[str, Any] = json.loads(done.stdout)[0]
+    is_secure = report["chromium"] is report["firefox"] is None
     assert (report["verdict"] == "secure") == is_secure == (done.returncode == 0), f"{trial.faults}: {report}"
-    assert is_secure or any(f["severity"] == "error" for f in report["findings"]), f"{trial.faults}: {report}"
-    return pages
+    has_error = any(finding["severity"] == "error" for finding in report["findings"])
+    assert is_secure != has_error, f"{trial.faults}: {report}"
+    return report
+
+
+def of_camlock(trial: Trial, folder: Path) -> Pages:
+    """What `camlock check` predicts."""
+    report = report_of(trial, folder)
+    return Pages(report["chromium"], report["firefox"])
 
 
 def disagreements(cases: Iterable[Faults], folder: Path) -> list[str]:

@@ -51,6 +51,8 @@ pub enum Finding {
     Expired { not_after: Date },
     /// The certificate has not begun.
     NotYetValid { not_before: Date },
+    /// Nothing on the way to the root has begun: it is this computer's clock that is wrong.
+    ComputerClock { today: Date },
     /// An issuer's certificate is past its end or has not begun.
     IssuerNotValid { issuer: String },
     /// The certificate is for other names.

@@ -203,6 +203,9 @@ fn advice(pool: Pool<'_>, leaf: &Facts, options: &Options) -> Vec<Finding> {
     let trusted = pool.paths(leaf).into_iter().find(|path| path.is_anchored);
     // For what is not trusted it does not matter yet.
     let Some(path) = trusted else { return found };
+    if path.certificates.iter().all(|c| options.now < c.certificate.not_before()) {
+        found.push(Finding::ComputerClock { today: options.now.date() });
+    }
     if leaf.purposes.is_none() {
         found.push(Finding::NoPurposeForApple);
     }
