@@ -96,6 +96,10 @@ PAIRS = """
     root-permits-dns-only wildcard-of-one-label
     root-permits-dns-only address-as-dns
     mail-name-only cross-signed-ended unknown-critical
+    cross-signed root-path-length-exceeded
+    cross-signed issuer-unknown-critical
+    root-permits-dirname empty-subject
+    two-namesakes root-version-1
     key-agreement-only expired
     key-agreement-only client-only
     key-agreement-only untrusted

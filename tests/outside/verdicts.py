@@ -99,9 +99,12 @@ def report_of(trial: Trial, folder: Path) -> dict[str, Any]:
     return report
 
 
-def of_camlock(trial: Trial, folder: Path) -> Pages:
-    """What `camlock check` predicts."""
-    report = report_of(trial, folder)
+def of_camlock(trial: Trial, folder: Path) -> Pages | str:
+    """What `camlock check` predicts, or what is wrong with its answer."""
+    try:
+        report = report_of(trial, folder)
+    except AssertionError as e:
+        return str(e)
     return Pages(report["chromium"], report["firefox"])
 
 

@@ -17,7 +17,7 @@ pub enum Rule {
     /// The signature is not by the issuer's key.
     WrongSignature,
     /// An issuer that is not marked as an authority.
-    NoAuthority,
+    IssuerIsNoAuthority,
     /// An issuer whose key usage leaves out keyCertSign.
     MayNotCertify,
     /// More authorities below one than its path length allows.
@@ -67,7 +67,7 @@ pub enum Rule {
     /// A key that can be computed from its public half.
     KeyTooShort { key: String },
     /// More than six authorities between root and leaf: Firefox goes no further.
-    LongChain,
+    TooManyIssuers,
     /// A root that excludes a directoryName: Firefox takes it to exclude everybody.
     ExcludedDirectoryName,
     /// A server's certificate that is trusted itself, and says that it is no authority.
@@ -87,14 +87,14 @@ impl Rule {
                 | Rule::UnknownCritical
                 | Rule::OldSignature
                 | Rule::WrongSignature
-                | Rule::NoAuthority
+                | Rule::IssuerIsNoAuthority
                 | Rule::MayNotCertify
                 | Rule::PathTooLong
                 | Rule::ServerIsAuthority
                 | Rule::MayNotSign
                 | Rule::EmptySubject
                 | Rule::KeyTooShort { .. }
-                | Rule::LongChain
+                | Rule::TooManyIssuers
                 | Rule::ExcludedDirectoryName
                 | Rule::RootWithoutAuthority
                 | Rule::UnknownKey { .. }

@@ -14,6 +14,8 @@ use crate::{
 /// The faults of a way, as far as they have pages of their own.
 #[derive(Clone, Copy, Default, PartialEq)]
 struct Faults {
+    /// It ends at no root.
+    is_adrift: bool,
     /// Nothing takes the place of this one.
     unreadable: bool,
     authority: bool,
@@ -31,8 +33,10 @@ pub(crate) fn page(
     now: OffsetDateTime,
 ) -> Option<&'static str> {
     let found: Vec<Faults> = pool.paths(leaf).iter().map(|path| faults(path, now)).collect();
-    let mut faults =
-        found.iter().find(|f| **f == Faults::default()).or(found.first()).copied().unwrap_or_default();
+    let good = found.iter().find(|faults| **faults == Faults::default());
+    // Else one that ends at a root.
+    let best = good.or_else(|| found.iter().find(|f| !f.is_adrift)).or(found.first());
+    let mut faults = best.copied().unwrap_or_default();
     faults.unreadable |= is_unreadable(leaf);
     let wrong_name = !leaf.is_for(name);
     faults.other &= !(faults.authority || faults.weak || faults.date);
@@ -62,7 +66,7 @@ fn names_oid() -> x509_cert::der::oid::ObjectIdentifier {
 fn faults(path: &Path<'_>, now: OffsetDateTime) -> Faults {
     // It looks no further.
     if !path.is_anchored {
-        return Faults { authority: true, ..Faults::default() };
+        return Faults { is_adrift: true, authority: true, ..Faults::default() };
     }
     let mut faults = Faults::default();
     for certificate in &path.certificates {
@@ -110,8 +114,8 @@ pub(crate) fn may_not_issue(issuer: &Facts, is_root: bool) -> bool {
     is_none || issuer.may_not(x509_cert::ext::pkix::KeyUsage::key_cert_sign)
 }
 
-/// All that name constraints are about: subjectAltNames, and the subject.
-pub(crate) fn names_of(certificate: &Facts) -> Vec<GeneralName> {
+/// All that name constraints are about: subjectAltNames, and a subject that is not empty.
+fn names_of(certificate: &Facts) -> Vec<GeneralName> {
     let mut names = certificate.names.clone();
     if !certificate.subject_name().is_empty() {
         names.push(GeneralName::DirectoryName(certificate.subject_name().clone()));

@@ -6,7 +6,6 @@ use time::OffsetDateTime;
 use x509_cert::ext::pkix::{NameConstraints, name::GeneralName};
 
 use crate::{
-    chromium::names_of,
     facts::{BadSignature, Facts, Key, SERVER_AUTH},
     names,
     paths::Pool,
@@ -195,6 +194,13 @@ impl<'a> Search<'a> {
             Ok(())
         }
     }
+}
+
+/// All that name constraints are about: subjectAltNames, and the subject. An empty one, too, is outside of what others
+/// are permitted.
+pub(crate) fn names_of(certificate: &Facts) -> Vec<GeneralName> {
+    let subject = GeneralName::DirectoryName(certificate.subject_name().clone());
+    certificate.names.iter().cloned().chain([subject]).collect()
 }
 
 fn is_malformed_domain(name: &GeneralName) -> bool {

@@ -1,6 +1,6 @@
 //! The strict verdict on a chain: every rule of RFC 5280 that it breaks, whether browsers mind or not.
 
-use domain::{AltName, Finding, Rule};
+use domain::{AltName, Finding, Rule, Severity};
 use pki::Certificate;
 use time::OffsetDateTime;
 use x509_cert::{
@@ -12,7 +12,7 @@ use x509_cert::{
 };
 
 use crate::{
-    chromium::{self, names_of},
+    chromium,
     facts::{BadSignature, Facts, Key, SERVER_AUTH},
     firefox, names,
     paths::{Path, Pool},
@@ -52,7 +52,10 @@ pub(crate) fn chain(
     let paths = pool.paths(leaf);
     let best = paths.iter().filter(|path| is_short(path)).map(|path| (path, of_path(path, now)));
     // The way with the fewest faults is the one to talk about, if need be one that leads nowhere.
-    let best = best.min_by_key(|(path, found)| (!found.is_empty(), !path.is_anchored, found.len()));
+    let best = best.min_by_key(|(path, found)| {
+        let errors = found.iter().filter(|f| f.severity() == Severity::Error).count();
+        (errors > 0, !path.is_anchored, errors, found.len())
+    });
     let mut found = match best {
         Some((_, found)) => found,
         None => vec![Finding::UnknownIssuer { issuer: leaf.certificate.issuer() }],
@@ -154,7 +157,7 @@ fn of_path(path: &Path<'_>, now: OffsetDateTime) -> Vec<Finding> {
         }
         if n > 0 {
             found.extend(of_issuer(certificate, now));
-            rules.extend(authority_rules(certificate, &path.certificates[..n], path.is_anchored));
+            rules.extend(authority_rules(certificate, &path.certificates[..n], path));
         }
         found.extend(rules.into_iter().map(|rule| broken(certificate, rule)));
     }
@@ -163,7 +166,7 @@ fn of_path(path: &Path<'_>, now: OffsetDateTime) -> Vec<Finding> {
             found.push(broken(leaf, Rule::RootWithoutAuthority));
         }
         [leaf, issuers @ ..] if path.is_anchored && issuers.len() > firefox::ISSUERS_MAX + 1 => {
-            found.push(broken(leaf, Rule::LongChain));
+            found.push(broken(leaf, Rule::TooManyIssuers));
         }
         _ => {}
     }
@@ -176,7 +179,7 @@ fn of_path(path: &Path<'_>, now: OffsetDateTime) -> Vec<Finding> {
         let Some(constraints) = &issuer.name_constraints else { continue };
         // Those that issued to themselves are free, so that a key can be changed (RFC 5280, section 4.2.1.10).
         let bound = below.iter().enumerate().filter(|(n, c)| *n == 0 || !c.is_self_issued());
-        for (_, certificate) in bound.filter(|(_, c)| names::violate(constraints, &names_of(c))) {
+        for (_, certificate) in bound.filter(|(_, c)| names::violate(constraints, &firefox::names_of(c))) {
             found.push(Finding::OutsideConstraints { names: certificate.certificate.summary().sans });
         }
     }
@@ -212,11 +215,13 @@ fn of_issuer(issuer: &Facts, now: OffsetDateTime) -> Vec<Finding> {
 }
 
 /// Whether it may issue at all, and in the form that it must have to do so.
-fn authority_rules(issuer: &Facts, below: &[&Facts], is_anchored: bool) -> Vec<Rule> {
+fn authority_rules(issuer: &Facts, below: &[&Facts], path: &Path<'_>) -> Vec<Rule> {
     let mut rules = Vec::new();
     let length = issuer.constraints.as_ref().and_then(|c| c.path_len_constraint);
-    if !issuer.is_authority() {
-        rules.push(Rule::NoAuthority);
+    // Browsers take old roots, which could not say so.
+    let is_old_root = path.is_top(issuer) && issuer.version() == 1;
+    if !issuer.is_authority() && !is_old_root {
+        rules.push(Rule::IssuerIsNoAuthority);
     }
     if issuer.may_not(KeyUsage::key_cert_sign) {
         rules.push(Rule::MayNotCertify);
@@ -224,7 +229,7 @@ fn authority_rules(issuer: &Facts, below: &[&Facts], is_anchored: bool) -> Vec<R
     if length.is_some_and(|length| Path::counted(below) > usize::from(length)) {
         rules.push(Rule::PathTooLong);
     }
-    if !is_anchored {
+    if !path.is_anchored {
         return rules;
     }
     if issuer.is_authority() && !is_critical(issuer, BasicConstraints::OID) {
