@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from certificate_maker import CLIENT, NOW, SERVER, Plan, element, make, private_key, sequence
+from certificate_maker import CLIENT, NOW, SERVER, Made, Plan, children, element, private_key, sequence
 from processes import REPOSITORY
 from verdict_faults import DAY, FAULTS, Change, constrained, every, issuer, leaf, many_issuers, root, self_signed, send
 
@@ -52,13 +54,8 @@ def odd_serial(plan: Plan) -> None:
     plan.sending.append(lambda plan, sent, root: [replaced_serial(sent[0], root, b"\x01" * 21), *sent[1:]])
 
 
-def replaced_serial(made: Any, root: Any, serial: bytes) -> Any:
+def replaced_serial(made: Made, root: Made, serial: bytes) -> Made:
     """The certificate with another serial number, signed anew."""
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    from certificate_maker import Made, children
-
     tbs, algorithm, _ = children(made.der)
     parts = children(tbs)
     content = sequence(parts[0], element(0x02, serial), *parts[2:])
@@ -71,7 +68,7 @@ def fault(name: str) -> Change:
     return FAULTS[name]
 
 
-DNS, IP, MAIL = 0x82, 0x87, 0x81
+DNS, IP = 0x82, 0x87
 PERMITTED_ELSEWHERE = constrained(root, ["DNS:elsewhere.example.com"], [])
 BOTH = constrained(root, ["DNS:example.com"], ["DNS:cam1.example.com"])
 

@@ -726,3 +726,24 @@ async fn the_clock_is_an_argument() {
     let report = look_at(root.leaf(|_| {}), &options).await;
     assert_eq!(report.findings, [Finding::Expiring { days: 1 }]);
 }
+
+#[test]
+fn no_certificate_makes_the_verdict_panic() {
+    let root = Authority::with("Root", |p| permit(p, [127, 0, 0, 0]));
+    let below = root.below("Below", |_| {});
+    let chain = below.leaf(|_| {}).and(&below).chain;
+    let verify = |leaf: &[u8], issuer: &[u8]| {
+        inspect::verify(leaf, &[issuer.to_vec()], &[root.certificate()], None, NOW, None)
+    };
+    assert_eq!(verify(&chain[0], &chain[1]), []);
+    for (which, whole) in chain.iter().enumerate() {
+        for at in 0..whole.len() {
+            for byte in [0, 1, 0x30, 0x7f, 0xff] {
+                let mut changed = chain.clone();
+                changed[which][at] = byte;
+                let is_same = changed == chain;
+                assert_eq!(verify(&changed[0], &changed[1]).is_empty(), is_same, "{which}, {at}: {byte}");
+            }
+        }
+    }
+}
