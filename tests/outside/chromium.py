@@ -5,12 +5,14 @@ address bar is made of, and the error of Page.navigate is the name of its error 
 """
 
 import base64
+import itertools
 import json
 import shutil
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -31,8 +33,6 @@ OPTIONS = (
     "--disable-component-update",
     "--disable-breakpad",
     "--hide-scrollbars",
-    # No name leads anywhere: whatever a page asks of the world beyond this computer fails at once.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
     "--remote-debugging-port=0",
     "about:blank",
 )
@@ -165,13 +165,27 @@ class Tab:
         self._socket.close()
 
 
+def trust(database: Path, roots: Iterable[Path], home: Path) -> None:
+    """Makes an NSS database that trusts these roots for web servers."""
+    commands = home / "roots.certutil"
+    commands.write_text("".join(f'-A -t "C,," -n "{root}" -i "{root}"\n' for root in roots))
+    for words in (["-N", "--empty-password"], ["-B", "-i", commands]):
+        done = run(["certutil", "-d", f"sql:{database}", *words], home, seconds=120)
+        assert done.returncode == 0, f"certutil {words}: {done.stderr}"
+
+
 class Chromium:
     """A browser in a home of its own, which trusts the given roots and else what every Chromium trusts; or in `home`, as
-    that one is. `wrapper` is a command that starts the browser."""
+    that one is.
+
+    `names` lead to this computer, and no other name leads anywhere: whatever a page asks of the world beyond fails at
+    once. `wrapper` is a command that starts the browser.
+    """
 
     def __init__(
         self,
         roots: Iterable[Path] = (),
+        names: Iterable[str] = (),
         home: Path | None = None,
         options: Iterable[str] = (),
         wrapper: Iterable[str | Path] = (),
@@ -184,7 +198,10 @@ class Chromium:
             home = Path(self._home.name)
             self._trust(home, roots)
         profile = Path(self._home.name) / "profile"
-        self._browser = Running([*wrapper, program, f"--user-data-dir={profile}", *options, *OPTIONS], home)
+        rules = [f"MAP {name} 127.0.0.1" for name in names]
+        rules += ["MAP * ~NOTFOUND", "EXCLUDE 127.0.0.1", "EXCLUDE ::1", "EXCLUDE localhost"]
+        own = [f"--user-data-dir={profile}", f"--host-resolver-rules={', '.join(rules)}"]
+        self._browser = Running([*wrapper, program, *own, *options, *OPTIONS], home)
 
         def port() -> str | None:
             ended = self._browser.process.poll()
@@ -204,17 +221,29 @@ class Chromium:
         """Where Chromium on Linux looks for the roots that its user added."""
         database = home / ".pki/nssdb"
         database.mkdir(parents=True)
-        words: list[list[str | Path]] = [["-N", "--empty-password"]]
-        words += [["-A", "-t", "C,,", "-n", str(root), "-i", root] for root in roots]
-        for command in words:
-            done = run(["certutil", "-d", f"sql:{database}", *command], home)
-            assert done.returncode == 0, f"certutil {command}: {done.stderr}"
+        trust(database, roots, home)
 
     def tab(self, seconds: float = 60) -> Tab:
         """A new tab, which must be done with everything within so many seconds."""
         request = urllib.request.Request(f"{self._address}/json/new?about:blank", method="PUT")
         with urllib.request.urlopen(request, timeout=seconds) as answer:
             return Tab(json.load(answer)["webSocketDebuggerUrl"], seconds)
+
+    def errors(self, urls: Sequence[str], at_once: int = 12) -> list[str | None]:
+        """The name of the error page (ERR_CERT_DATE_INVALID) at each address, none if the page comes.
+
+        In many tabs: before it shows some of these pages the browser waits for seconds, for its other checks.
+        """
+
+        def visits(mine: Sequence[str]) -> list[str | None]:
+            tab = self.tab(seconds=600)
+            texts = [tab.call("Page.navigate", url=url).get("errorText") for url in mine]
+            return [None if text is None else str(text).removeprefix("net::") for text in texts]
+
+        shares = [urls[n::at_once] for n in range(at_once)]
+        with ThreadPoolExecutor(at_once) as pool:
+            seen = dict(zip(itertools.chain(*shares), itertools.chain(*pool.map(visits, shares)), strict=True))
+        return [seen[url] for url in urls]
 
     def visit(self, url: str) -> Visit:
         """One address in a tab of its own."""

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from processes import Running, run, wait_for
+from chromium import trust
+from processes import Running, wait_for
 
 PREFERENCES: dict[str, Any] = {
     "marionette.port": 0,
@@ -76,7 +77,8 @@ class Firefox:
         }
         lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items()]
         (profile / "user.js").write_text("".join(lines))
-        self._trust(home, profile, roots)
+        if roots := list(roots):
+            trust(profile, roots, home)
         listening = profile / "MarionetteActivePort"
         listening.unlink(missing_ok=True)
         options = ("--headless", "--no-remote", "--marionette", "--remote-allow-system-access")
@@ -98,13 +100,6 @@ class Firefox:
         except BaseException:
             self.close()
             raise
-
-    @staticmethod
-    def _trust(home: Path, profile: Path, roots: Iterable[Path]) -> None:
-        for root in roots:
-            command = ["certutil", "-d", f"sql:{profile}", "-A", "-t", "C,,", "-n", str(root), "-i", root]
-            done = run(command, home)
-            assert done.returncode == 0, f"{command}: {done.stderr}"
 
     def _receive(self) -> Any:
         """One frame: the length in digits, a colon, and so many bytes of JSON."""

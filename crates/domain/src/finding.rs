@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 use time::Date;
 
+use crate::Rule;
+
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -49,6 +51,8 @@ pub enum Finding {
     Expired { not_after: Date },
     /// The certificate has not begun.
     NotYetValid { not_before: Date },
+    /// Nothing on the way to the root has begun: it is this computer's clock that is wrong.
+    ComputerClock { today: Date },
     /// An issuer's certificate is past its end or has not begun.
     IssuerNotValid { issuer: String },
     /// The certificate is for other names.
@@ -59,14 +63,29 @@ pub enum Finding {
     OutsideConstraints { names: Vec<String> },
     /// The certificate is not meant for a web server.
     NotForServers,
-    /// A browser refuses the certificate as malformed or unacceptable.
-    InvalidCertificate { reason: String },
+    /// An issuer on the way to the root is not meant for web servers.
+    IssuerNotForServers { issuer: String },
+    /// The way to the root has a gap: an issuer's certificate that can be had elsewhere was not sent.
+    MissingIntermediate { issuer: String },
+    /// A browser refuses the certificate, or one of its issuers', for breaking a rule.
+    InvalidCertificate { subject: String, rule: Rule },
+    /// The certificate, or one of its issuers', breaks a rule that browsers do not insist on.
+    AgainstStandard { subject: String, rule: Rule },
+    /// Without an extended key usage, which Apple's systems demand.
+    NoPurposeForApple,
+    /// Programs on GnuTLS, and those on OpenSSL if it looks like a host name, hold the common name against the name
+    /// constraints.
+    CommonNameOutside { common_name: String },
+    /// Browser and server agree on a cipher that is out of date.
+    OldCipher { suite: String },
     /// Valid for longer than Apple's systems accept.
     TooLongForApple { days: i64 },
     /// Ends soon.
     Expiring { days: i64 },
     /// A key below 2048 bits.
     WeakKey { key: String },
+    /// An issuer's key below 2048 bits.
+    WeakIssuerKey { issuer: String, key: String },
     /// The private key crossed plain HTTP.
     KeySentInClear,
     /// The private key crossed inside TLS whose key was seen for the first time: safe against listening, not against an
@@ -121,6 +140,11 @@ impl Finding {
             | Finding::TooLongForApple { .. }
             | Finding::Expiring { .. }
             | Finding::WeakKey { .. }
+            | Finding::WeakIssuerKey { .. }
+            | Finding::AgainstStandard { .. }
+            | Finding::NoPurposeForApple
+            | Finding::CommonNameOutside { .. }
+            | Finding::OldCipher { .. }
             | Finding::KeySentInClear
             | Finding::ClockOff { .. }
             | Finding::ClockNotSet { .. }

@@ -9,6 +9,7 @@ mod finding;
 mod name;
 mod report;
 mod revocation;
+mod rule;
 mod target;
 
 pub use enrolment::{EnrolmentState, KeyTransport, Step, StepState};
@@ -16,4 +17,5 @@ pub use finding::{Finding, Severity};
 pub use name::{AltName, InvalidName, slug};
 pub use report::{CertificateSummary, Report, Verdict};
 pub use revocation::RevocationReason;
+pub use rule::Rule;
 pub use target::{InvalidTarget, Scheme, Target};

@@ -50,9 +50,14 @@ pub(crate) enum Tls {
     Served {
         chain: Vec<Vec<u8>>,
         version: &'static str,
+        /// The cipher suite, if it is one that browsers still speak and our library does not.
+        old_suite: Option<String>,
     },
     /// The other side speaks something else.
-    OtherProtocol,
+    OtherProtocol {
+        /// Where a record of TLS has its length.
+        record_length: Option<u16>,
+    },
     /// The handshake did not come to its end.
     Failed {
         how: Failure,
@@ -71,7 +76,7 @@ impl Tls {
         match self {
             Tls::Served { .. } => true,
             Tls::Failed { how, .. } => !matches!(how, Failure::Closed | Failure::Reset),
-            Tls::OtherProtocol | Tls::Silent(_) | Tls::Refused(_) => false,
+            Tls::OtherProtocol { .. } | Tls::Silent(_) | Tls::Refused(_) => false,
         }
     }
 }
@@ -139,10 +144,19 @@ pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
         Err(_) => Tls::Silent(options.answer.as_secs()),
         Ok(Err(e)) => {
             let mut failure = tls_failure(&e);
-            if let Tls::Failed { how, old, .. } = &mut failure
-                && how.may_be_of_age()
-            {
-                *old = old::look(target, port, options).await;
+            match &mut failure {
+                Tls::Failed { how, old, .. } if how.may_be_of_age() => {
+                    if let Some(Old { suite, chain, version }) =
+                        old::look_as_browser(target, port, options).await
+                    {
+                        return Tls::Served { chain, version, old_suite: Some(suite) };
+                    }
+                    *old = old::look(target, port, options).await;
+                }
+                Tls::OtherProtocol { record_length } => {
+                    *record_length = old::record_length(target, port, options).await;
+                }
+                _ => {}
             }
             failure
         }
@@ -153,9 +167,11 @@ pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
                 _ => "TLSv1.2",
             };
             match session.peer_certificates() {
-                Some(chain @ [_, ..]) => {
-                    Tls::Served { chain: chain.iter().map(|c| c.to_vec()).collect(), version }
-                }
+                Some(chain @ [_, ..]) => Tls::Served {
+                    chain: chain.iter().map(|c| c.to_vec()).collect(),
+                    version,
+                    old_suite: None,
+                },
                 _ => broken("no certificate was sent"),
             }
         }
@@ -225,7 +241,7 @@ pub(crate) async fn connect(target: &Target, port: u16, patience: Duration) -> R
 
 fn tls_failure(e: &io::Error) -> Tls {
     let how = match e.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
-        Some(TlsError::InvalidMessage(_)) => return Tls::OtherProtocol,
+        Some(TlsError::InvalidMessage(_)) => return Tls::OtherProtocol { record_length: None },
         Some(TlsError::AlertReceived(alert)) => Failure::Alert(*alert),
         Some(TlsError::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13

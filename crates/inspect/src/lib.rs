@@ -3,10 +3,17 @@
 //! Nothing is sent but a TLS handshake and a `GET /` without credentials, and nothing that the server says is
 //! trusted: every read has a limit and a time-out.
 
+mod chromium;
 mod dial;
+mod facts;
+mod firefox;
 mod judge;
-mod leaf;
+mod names;
 pub mod old;
+mod paths;
+mod verify;
+
+pub use verify::verify;
 
 use std::time::Duration;
 
@@ -77,7 +84,7 @@ async fn look_either(target: &Target, port: u16, options: &Options) -> Report {
     }
     match (dial::http(target, port, options).await, tls) {
         (Http::Page { .. }, _) => plain_http(target, port, options),
-        (_, Tls::OtherProtocol) => {
+        (_, Tls::OtherProtocol { .. }) => {
             report(target, options, Verdict::Unreachable, vec![Finding::NotAWebServer { port }])
         }
         (_, Tls::Silent(seconds)) => unreachable(target, port, options, Refusal::TimedOut(seconds)),

@@ -43,6 +43,8 @@ const SUITES: [(u16, &str); 26] = [
 const ANSWER_MAX: usize = 64 << 10;
 const CERTIFICATES_MAX: usize = 10;
 
+/// TLS 1.2 is 3.3 on the wire; 1.3 has another kind of hello.
+const NEWEST: u8 = 3;
 const HANDSHAKE: u8 = 22;
 const SERVER_HELLO: u8 = 2;
 const CERTIFICATE: u8 = 11;
@@ -58,9 +60,12 @@ pub struct Old {
     pub chain: Vec<Vec<u8>>,
 }
 
+/// Those of the suites that Chromium 156 and Firefox ESR 153 still speak, and our library does not.
+const STILL_SPOKEN: [u16; 6] = [0xc013, 0xc014, 0x009c, 0x009d, 0x002f, 0x0035];
+
 /// Asks; `None` if nothing came that can be read.
 pub(crate) async fn look(target: &Target, port: u16, options: &Options) -> Option<Old> {
-    ask(target, port, 3, options).await
+    read(&ask(target, port, options, NEWEST, |_| true).await?)
 }
 
 /// Whether the server takes a ClientHello that knows no version of TLS after this one: `1.0`, `1.1` or `1.2`.
@@ -68,17 +73,43 @@ pub async fn speaks(target: &Target, port: u16, version: &str, options: &Options
     let minor = match version {
         "1.0" => 1,
         "1.1" => 2,
-        _ => 3,
+        _ => NEWEST,
     };
-    ask(target, port, minor, options).await.is_some()
+    let answer = ask(target, port, options, minor, |_| true).await;
+    answer.is_some_and(|answer| read(&answer).is_some())
 }
 
-async fn ask(target: &Target, port: u16, minor: u8, options: &Options) -> Option<Old> {
+/// Those that our library speaks, too.
+const MODERN: [u16; 4] = [0xc02b, 0xc02f, 0xc02c, 0xc030];
+
+/// Asks as browsers do; `None` if the server does not choose what they alone speak.
+pub(crate) async fn look_as_browser(target: &Target, port: u16, options: &Options) -> Option<Old> {
+    let offers = |suite| STILL_SPOKEN.contains(&suite) || MODERN.contains(&suite);
+    let old = read(&ask(target, port, options, NEWEST, offers).await?)?;
+    let is_modern = SUITES.iter().any(|(suite, name)| MODERN.contains(suite) && *name == old.suite);
+    (old.version == "TLSv1.2" && !old.chain.is_empty() && !is_modern).then_some(old)
+}
+
+/// What stands where a record of TLS has its length, in the answer of something else.
+pub(crate) async fn record_length(target: &Target, port: u16, options: &Options) -> Option<u16> {
+    let answer = ask(target, port, options, NEWEST, |_| true).await?;
+    let length = answer.get(3..5)?.try_into().ok()?;
+    Some(u16::from_be_bytes(length))
+}
+
+/// The beginning of the answer to a hello of that version at most, with some of the suites.
+async fn ask(
+    target: &Target,
+    port: u16,
+    options: &Options,
+    minor: u8,
+    offers: fn(u16) -> bool,
+) -> Option<Vec<u8>> {
     let name = match options.name.as_ref().unwrap_or(&target.host) {
         AltName::Dns(name) => Some(name.as_str()),
         AltName::Ip(_) => None,
     };
-    let hello = client_hello(name, minor)?;
+    let hello = client_hello(name, minor, offers)?;
     let mut stream = connect(target, port, options.connect).await.ok()?;
     let mut answer = Vec::new();
     // What came until then is read, however it ended.
@@ -94,12 +125,11 @@ async fn ask(target: &Target, port: u16, minor: u8, options: &Options) -> Option
         Ok::<(), std::io::Error>(())
     })
     .await;
-    read(&answer)
+    Some(answer)
 }
 
-/// A ClientHello in a record of TLS 1.0, which every version takes. `minor` is that of its version on the wire: 3.3 is
-/// TLS 1.2.
-fn client_hello(name: Option<&str>, minor: u8) -> Option<Vec<u8>> {
+/// A ClientHello in a record of TLS 1.0, which every version takes. `minor` is that of its version on the wire.
+fn client_hello(name: Option<&str>, minor: u8, offers: fn(u16) -> bool) -> Option<Vec<u8>> {
     let mut random = [0; 32];
     rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut random).ok()?;
     let mut extensions = Vec::new();
@@ -112,7 +142,8 @@ fn client_hello(name: Option<&str>, minor: u8) -> Option<Vec<u8>> {
     extensions.extend(extension(11, &[1, 0])?);
     // Signatures: RSA (PKCS#1) and ECDSA with SHA-256, SHA-384, SHA-1, RSA-PSS with SHA-256.
     extensions.extend(extension(13, &[0, 14, 4, 1, 5, 1, 2, 1, 4, 3, 5, 3, 2, 3, 8, 4])?);
-    let suites: Vec<u8> = SUITES.iter().flat_map(|(suite, _)| suite.to_be_bytes()).collect();
+    let offered = SUITES.iter().map(|(suite, _)| *suite).filter(|suite| offers(*suite));
+    let suites: Vec<u8> = offered.flat_map(u16::to_be_bytes).collect();
     let (suites, extensions) = (with_length::<2>(&suites)?, with_length::<2>(&extensions)?);
     // No session, no compression.
     let body = [&[3, minor], &random[..], &[0], &suites, &[1, 0], &extensions].concat();
@@ -263,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_hello_is_one_record() {
-        let hello = client_hello(Some("gate.lan"), 3).unwrap();
+        let hello = client_hello(Some("gate.lan"), NEWEST, |_| true).unwrap();
         let (message, is_whole) = taken::<2>(&hello[3..]);
         assert!(is_whole && message.len() + 5 == hello.len());
         let (body, is_whole) = taken::<3>(&message[1..]);

@@ -188,7 +188,7 @@ pub(crate) fn alt_name(name: &GeneralName) -> Option<AltName> {
 }
 
 /// Any general name with its kind before it.
-pub(crate) fn general_name_text(name: &GeneralName) -> String {
+pub fn general_name_text(name: &GeneralName) -> String {
     match name {
         GeneralName::DnsName(dns) => format!("DNS:{}", AsRef::<str>::as_ref(dns)),
         GeneralName::IpAddress(ip) => match address(ip.as_bytes()) {

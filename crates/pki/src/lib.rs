@@ -28,7 +28,7 @@ mod role;
 mod tbs;
 mod weak;
 
-pub use certificate::{Certificate, hex};
+pub use certificate::{Certificate, general_name_text, hex};
 pub use constraints::Permitted;
 pub use error::Error;
 pub use key::{KeyKind, PrivateKey, PublicKey};

@@ -33,6 +33,8 @@ expired = The certificate ended on { $not_after }.
     .fix = Renew it: camlock secure. If the date is wrong, set this computer's clock.
 not-yet-valid = The certificate begins only on { $not_before }.
     .fix = Set this computer's clock, or renew the certificate: camlock secure.
+computer-clock = Today is { $today } by this computer's clock, and neither the certificate nor its root has begun: the clock is behind.
+    .fix = Set this computer's clock, or let it be set over the network (NTP).
 issuer-not-valid = The issuer { $issuer } is itself past its end or has not begun.
     .fix = Set this computer's clock, or give the device a certificate of a valid authority.
 wrong-name = The certificate is for { $names } and not for { $wanted }.
@@ -43,8 +45,20 @@ outside-constraints = The certificate holds a name ({ $names }) that its authori
     .fix = Use an address or a name inside the authority's ranges, or make an authority with --permit for it.
 not-for-servers = The certificate is not meant for a web server (no serverAuth in its extended key usage).
     .fix = Give the device a certificate for web servers: camlock secure.
-invalid-certificate = Browsers refuse the certificate: { $reason }.
-    .fix = Give the device another certificate: camlock secure.
+issuer-not-for-servers = The issuer { $issuer } may not vouch for web servers (no serverAuth in its extended key usage).
+    .fix = Give the device a certificate of another authority: camlock secure.
+missing-intermediate = The device does not send the certificate of { $issuer }, which stands between its own and the root, and says only where it can be had.
+    .fix = Install the issuer's certificate beside the device's own, or give it a certificate directly below the root: camlock secure.
+invalid-certificate = Browsers refuse the certificate ({ $subject }): { $rule }.
+    .fix = Give the device another certificate: camlock secure. If it is an issuer's, make a new authority.
+against-standard = Browsers accept it, stricter programs may not: in the certificate ({ $subject }) { $rule }.
+    .fix = Give the device another certificate at the next renewal: camlock secure.
+no-purpose-for-apple = The certificate does not say that it is for web servers (extended key usage); iPhones, iPads and Macs refuse it.
+    .fix = Renew it: camlock secure.
+common-name-outside = The certificate's common name ({ $common_name }) is outside the domains of its authority, and there is no host name in its subjectAltName: programs on GnuTLS refuse it, and those on OpenSSL if it looks like a host name.
+    .fix = Renew it with a host name inside the domains: camlock secure.
+old-cipher = Browsers still speak the only cipher that the device offers ({ $suite }), and call it obsolete.
+    .fix = Update the device's firmware, or allow modern ciphers in its settings.
 too-long-for-apple = The certificate is valid for { $days } days; iPhones, iPads and Macs refuse more than 825.
     .fix = Renew it with a shorter validity: camlock secure.
 expiring = The certificate ends in { $days ->
@@ -52,6 +66,8 @@ expiring = The certificate ends in { $days ->
        *[other] { $days } days
     }.
     .fix = Renew it: camlock secure.
+weak-issuer-key = The key of the issuer { $issuer } is weak ({ $key }); Apple's systems and OpenSSL refuse it.
+    .fix = Make a new authority with a key of 2048 bits or more: camlock init.
 weak-key = The certificate's key is weak ({ $key }); Apple's systems and OpenSSL refuse it.
     .fix = Renew it with a key of 2048 bits: camlock secure.
 key-sent-in-clear = The private key once crossed plain HTTP: whoever listened at that moment has it.
@@ -87,6 +103,44 @@ not-put-back = The device could not be put back as it was. { $reason }
     .fix = Run camlock secure again: it takes this up first.
 not-tidied = What earlier runs left on the device could not be removed. { $reason }
     .fix = Nothing at the moment: the next renewal tries again. A full keystore is emptied in the device's settings.
+
+## Rules that a certificate breaks
+
+unreadable = it cannot be read ({ $detail })
+unreadable-extension = the extension { $extension } cannot be read
+unknown-critical = it has a critical extension that nobody knows
+old-signature = it is signed with MD5, SHA-1 or something that browsers do not know
+wrong-signature = its signature is not by its issuer's key
+issuer-is-no-authority = it is an issuer and not marked as an authority (basicConstraints)
+may-not-certify = it is an issuer that may not sign certificates (keyUsage without keyCertSign)
+path-too-long = more authorities stand below it than it allows (path length)
+server-is-authority = it is a server's and marked as an authority (basicConstraints CA:TRUE)
+may-not-sign = its key may not be used to sign (keyUsage without digitalSignature)
+empty-subject = its subject is empty, and its subjectAltName is not critical
+needlessly-critical-names = the subjectAltName is critical, though there is a subject
+old-version = the version is not 3
+algorithms-differ = the signature's algorithm is named twice, and differently
+extension-twice = the extension { $extension } is there twice
+critical = { $extension } is critical and must not be
+not-critical = { $extension } is not critical and must be
+no-authority-key-identifier = the issuer's key identifier is missing
+odd-authority-key-identifier = the issuer's key identifier is not as it must be
+no-subject-key-identifier = an authority's key identifier is missing
+empty-issuer = the issuer's name is empty
+nameless-authority = an authority has no name
+certifies-without-authority = keyUsage has keyCertSign, though it is no authority
+empty-key-usage = keyUsage allows nothing
+constraints-in-leaf = there are name constraints, though it is no authority
+empty-constraints = the name constraints say nothing
+malformed-constraint = a name constraint is malformed
+malformed-name = the name { $name } is malformed
+serial-number = the serial number is zero, negative or longer than 20 octets
+key-too-short = its key is so short ({ $key }) that others can compute it
+too-many-issuers = more than six authorities stand between the root and the server, which is more than Firefox follows
+excluded-directory-name = its name constraints exclude a directory name, which Firefox takes to exclude everybody
+root-without-authority = it is among the trusted roots and not marked as an authority
+unknown-key = its key is of a kind that browsers do not know ({ $key })
+odd-modulus = the key's length is no multiple of eight bits
 
 ## Speaking to a device
 

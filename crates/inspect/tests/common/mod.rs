@@ -87,6 +87,7 @@ fn authority(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Certifi
     (params.not_before, params.not_after) = (day(-1000), day(1000));
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.use_authority_key_identifier_extension = true;
     change(&mut params);
     params
 }
@@ -100,6 +101,7 @@ pub fn leaf(change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
     change(&mut params);
     params
 }
