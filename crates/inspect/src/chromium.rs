@@ -3,7 +3,10 @@
 
 use domain::AltName;
 use time::OffsetDateTime;
-use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::{
+    der::oid::AssociatedOid,
+    ext::pkix::{KeyUsage, SubjectAltName, name::GeneralName},
+};
 
 use crate::{
     facts::{ANY_PURPOSE, BadSignature, Facts, Key, SERVER_AUTH},
@@ -54,13 +57,8 @@ pub(crate) fn page(
 
 /// What its parser refuses.
 fn is_unreadable(leaf: &Facts) -> bool {
-    let names_critical = leaf.extensions().iter().any(|e| e.critical && e.extn_id == names_oid());
-    leaf.unreadable.is_some() || leaf.subject_name().is_empty() && !leaf.names.is_empty() && !names_critical
-}
-
-fn names_oid() -> x509_cert::der::oid::ObjectIdentifier {
-    use x509_cert::{der::oid::AssociatedOid, ext::pkix::SubjectAltName};
-    SubjectAltName::OID
+    let names_count = leaf.names.is_empty() || leaf.is_critical(SubjectAltName::OID);
+    leaf.unreadable.is_some() || leaf.subject_name().is_empty() && !names_count
 }
 
 fn faults(path: &Path<'_>, now: OffsetDateTime) -> Faults {
@@ -111,7 +109,7 @@ pub(crate) fn may_not_issue(issuer: &Facts, is_root: bool) -> bool {
         Some(constraints) => !constraints.ca,
         None => !is_root,
     };
-    is_none || issuer.may_not(x509_cert::ext::pkix::KeyUsage::key_cert_sign)
+    is_none || issuer.may_not(KeyUsage::key_cert_sign)
 }
 
 /// All that name constraints are about: subjectAltNames, and a subject that is not empty.

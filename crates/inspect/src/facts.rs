@@ -153,6 +153,11 @@ impl Facts {
         access.is_some_and(|access| access.0.iter().any(|one| one.access_method == CA_ISSUERS))
     }
 
+    /// Whether it has this extension, and marked as critical.
+    pub(crate) fn is_critical(&self, oid: ObjectIdentifier) -> bool {
+        self.extensions().iter().any(|e| e.critical && e.extn_id == oid)
+    }
+
     /// A critical extension that nobody knows.
     pub(crate) fn has_unknown_critical(&self) -> bool {
         self.extensions().iter().any(|e| e.critical && !KNOWN.contains(&e.extn_id))

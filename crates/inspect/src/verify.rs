@@ -95,7 +95,7 @@ fn of_leaf(leaf: &Facts, now: OffsetDateTime) -> Vec<Finding> {
         Key::Ed25519 => found.push(Finding::NoCommonCipher { reason: "Ed25519".into() }),
         _ => {}
     }
-    let names_critical = is_critical(leaf, SubjectAltName::OID);
+    let names_critical = leaf.is_critical(SubjectAltName::OID);
     let is_nameless = leaf.subject_name().is_empty();
     let rules = [
         (leaf.is_authority(), Rule::ServerIsAuthority),
@@ -123,10 +123,6 @@ fn broken(certificate: &Facts, rule: Rule) -> Finding {
     } else {
         Finding::AgainstStandard { subject, rule }
     }
-}
-
-fn is_critical(certificate: &Facts, oid: ObjectIdentifier) -> bool {
-    certificate.extensions().iter().any(|e| e.critical && e.extn_id == oid)
 }
 
 /// What is wrong on the way from the leaf to the root.
@@ -232,7 +228,7 @@ fn authority_rules(issuer: &Facts, below: &[&Facts], path: &Path<'_>) -> Vec<Rul
     if !path.is_anchored {
         return rules;
     }
-    if issuer.is_authority() && !is_critical(issuer, BasicConstraints::OID) {
+    if issuer.is_authority() && !issuer.is_critical(BasicConstraints::OID) {
         rules.push(Rule::NotCritical { extension: "basicConstraints".into() });
     }
     if issuer.subject_name().is_empty() {
@@ -271,11 +267,11 @@ fn form(certificate: &Facts, is_root: bool) -> Vec<Rule> {
         (SubjectKeyIdentifier::OID, "subjectKeyIdentifier"),
         (AuthorityInfoAccessSyntax::OID, "authorityInfoAccess"),
     ] {
-        if is_critical(certificate, oid) {
+        if certificate.is_critical(oid) {
             rules.push(Rule::Critical { extension: name.into() });
         }
     }
-    if seen.contains(&PolicyConstraints::OID) && !is_critical(certificate, PolicyConstraints::OID) {
+    if seen.contains(&PolicyConstraints::OID) && !certificate.is_critical(PolicyConstraints::OID) {
         rules.push(Rule::NotCritical { extension: "policyConstraints".into() });
     }
     let access = certificate.extension::<AuthorityInfoAccessSyntax>().err();
