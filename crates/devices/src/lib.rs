@@ -27,6 +27,7 @@ mod http;
 mod makers;
 mod onvif;
 mod onvif_device;
+mod onvif_pkcs12;
 mod onvif_security;
 mod page;
 mod recipe;

@@ -20,7 +20,7 @@ use crate::{
     xsd,
 };
 
-const TAS: &str = "http://www.onvif.org/ver10/advancedsecurity/wsdl";
+pub(crate) const TAS: &str = "http://www.onvif.org/ver10/advancedsecurity/wsdl";
 
 /// The driver; `key_kind` is what the camera is asked for: `rsa-2048`, `p256`, ...
 pub(crate) struct OnvifSecurity {
@@ -158,62 +158,7 @@ impl Driver for OnvifSecurity {
 }
 
 impl OnvifSecurity {
-    /// UploadCertificateWithPrivateKeyInPKCS12, in place of what a broken run left under this mark. The path that it makes.
-    async fn upload_pkcs12(
-        &mut self,
-        mark: &str,
-        package: &Package<'_>,
-        key: &[u8],
-        protection: Protection,
-        keeps_passphrases: bool,
-    ) -> Result<String, Error> {
-        const OPERATION: &str = "UploadCertificateWithPrivateKeyInPKCS12";
-        self.tidy(&[mark.to_owned()]).await?;
-        // 32 characters: the specification promises room for 40.
-        let mut passphrase = Zeroizing::new([0; 16]);
-        aws_lc_rs::rand::fill(&mut *passphrase).map_err(|_| Error::KeyBroken)?;
-        let passphrase: Zeroizing<String> =
-            Zeroizing::new(passphrase.iter().map(|byte| format!("{byte:02x}")).collect());
-        let file = pkcs12(package, key, protection, &passphrase).ok_or(Error::KeyBroken)?;
-        let kept =
-            if keeps_passphrases { Some(self.upload_passphrase(mark, &passphrase).await?) } else { None };
-        let under = match &kept {
-            Some(kept) => {
-                element("tas:IntegrityPassphraseID", kept) + &element("tas:EncryptionPassphraseID", kept)
-            }
-            None => element("tas:Passphrase", &passphrase),
-        };
-        let file = Zeroizing::new(xsd::to_base64(&file));
-        let arguments = Zeroizing::new(
-            [
-                "<tas:CertWithPrivateKey>",
-                &file,
-                "</tas:CertWithPrivateKey>",
-                &element("tas:CertificationPathAlias", mark),
-                &element("tas:KeyAlias", mark),
-                &Zeroizing::new(under),
-            ]
-            .concat(),
-        );
-        let answer = self.onvif.try_call_secret(Service::Security, OPERATION, arguments).await?;
-        if let Some(kept) = kept {
-            self.call("DeletePassphrase", &id("PassphraseID", &kept)).await?;
-        }
-        let answer = answer.map_err(|fault| fault.into_error(OPERATION))?;
-        answer.need(TAS, "CertificationPathID", OPERATION).map(str::to_owned)
-    }
-
-    /// UploadPassphrase. Its id.
-    async fn upload_passphrase(&mut self, mark: &str, passphrase: &str) -> Result<String, Error> {
-        const OPERATION: &str = "UploadPassphrase";
-        let passphrase = element("tas:Passphrase", passphrase);
-        let arguments = Zeroizing::new(passphrase + &element("tas:PassphraseAlias", mark));
-        let answer = self.onvif.try_call_secret(Service::Security, OPERATION, arguments).await?;
-        let answer = answer.map_err(|fault| fault.into_error(OPERATION))?;
-        answer.need(TAS, "PassphraseID", OPERATION).map(str::to_owned)
-    }
-
-    async fn call(&mut self, operation: &str, arguments: &str) -> Result<Element, Error> {
+    pub(crate) async fn call(&mut self, operation: &str, arguments: &str) -> Result<Element, Error> {
         self.onvif.call(Service::Security, operation, arguments).await
     }
 
@@ -452,21 +397,6 @@ impl OnvifSecurity {
     }
 }
 
-/// Key, certificate and issuers in one file.
-fn pkcs12(
-    package: &Package,
-    key: &[u8],
-    protection: Protection,
-    passphrase: &str,
-) -> Option<Zeroizing<Vec<u8>>> {
-    let key = PrivateKey::from_pkcs8(key).ok()?;
-    let chain = std::iter::once(package.certificate).chain(package.issuers.iter().map(Vec::as_slice));
-    let chain: Vec<Certificate> = chain.map(Certificate::from_der).collect::<Result<_, _>>().ok()?;
-    let form = package::Form::Pkcs12 { protection, passphrase };
-    let parts = package::write(&key, &chain.iter().collect::<Vec<_>>(), &form).ok()?;
-    parts.into_iter().next().map(|part| part.bytes)
-}
-
 /// The same key without PKCS#8 around it.
 fn traditional(certificate: &[u8], key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (certificate, key) = (Certificate::from_der(certificate).ok()?, PrivateKey::from_pkcs8(key).ok()?);
@@ -479,7 +409,7 @@ fn is_marked(item: &Element, marks: &[String]) -> bool {
     item.text_of(TAS, "Alias").is_some_and(|alias| marks.iter().any(|mark| mark == alias))
 }
 
-fn id(name: &str, value: &str) -> String {
+pub(crate) fn id(name: &str, value: &str) -> String {
     element(&format!("tas:{name}"), value)
 }
 
