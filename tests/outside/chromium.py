@@ -15,13 +15,12 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import websocket
 
-from processes import Running, run, wait_for
+from processes import Closing, Running, run, wait_for
 
 OPTIONS = (
     "--headless=new",
@@ -174,7 +173,7 @@ def trust(database: Path, roots: Iterable[Path], home: Path) -> None:
         assert done.returncode == 0, f"certutil {words}: {done.stderr}"
 
 
-class Chromium:
+class Chromium(Closing):
     """A browser in a home of its own, which trusts the given roots and else what every Chromium trusts; or in `home`, as
     that one is.
 
@@ -257,14 +256,3 @@ class Chromium:
         """Ends the browser with all its processes, and removes its home."""
         self._browser.stop()
         self._home.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

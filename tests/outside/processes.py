@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 Found = TypeVar("Found")
 
@@ -38,6 +38,20 @@ def wait_for(what: str, seconds: float, look: Callable[[], Found | None]) -> Fou
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain for {what}"
         time.sleep(0.02)
     return found
+
+
+class Closing:
+    """Something that is closed at the end of its `with` block."""
+
+    def close(self) -> None:
+        """Ends it, and removes what it made."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Running:
