@@ -103,7 +103,7 @@ impl Results {
         let html = check.html.as_deref().map(Out::create).transpose()?;
         let sweep = || Sweep {
             at: options.now,
-            roots: options.roots.iter().map(|root| visible(&root.subject())).collect(),
+            roots: options.roots.certificates().map(|root| visible(&root.subject())).collect(),
             pages: Vec::new(),
             silent: 0,
             left_out: 0,

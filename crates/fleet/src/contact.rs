@@ -141,7 +141,8 @@ pub(crate) async fn factory_identity(
     if fleet.maker_roots.is_empty() {
         return None;
     }
-    let options = Options { roots: fleet.maker_roots.clone(), ..options(fleet, OffsetDateTime::now_utc()) };
+    let options =
+        Options { roots: fleet.maker_roots.clone().into(), ..options(fleet, OffsetDateTime::now_utc()) };
     let report = inspect::check(&at(target, port), &options).await;
     let of_names = |f: &Finding| matches!(f, Finding::WrongName { .. } | Finding::NoAltName { .. });
     let is_whole = report.findings.iter().all(|f| of_names(f) || f.severity() > Severity::Error);

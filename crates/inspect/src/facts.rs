@@ -1,12 +1,14 @@
 //! A certificate as those who verify it see it: read as far as it can be, kept with its exact bytes.
 
+use std::sync::{Mutex, PoisonError};
+
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use domain::AltName;
 use pki::Certificate;
 use time::OffsetDateTime;
 use x509_cert::{
     der::{
-        Any, Decode, Encode, Sequence,
+        Decode, Encode, Sequence,
         asn1::{Ia5String, ObjectIdentifier, OctetString},
         oid::AssociatedOid,
     },
@@ -40,11 +42,9 @@ const KNOWN: [ObjectIdentifier; 9] = [
 ];
 
 /// One certificate.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) certificate: Certificate,
-    parsed: x509_cert::Certificate,
-    signed: Vec<u8>,
     /// Exact bytes, by which issuer and subject are matched.
     pub(crate) subject: Vec<u8>,
     pub(crate) issuer: Vec<u8>,
@@ -58,6 +58,8 @@ pub(crate) struct Facts {
     pub(crate) key: Key,
     /// An extension that cannot be read.
     pub(crate) unreadable: Option<ObjectIdentifier>,
+    /// Keys that were asked whether they signed it, and the answers: both browsers ask, and nothing costs more.
+    signers: Mutex<Vec<Answer>>,
 }
 
 /// The kind of a public key, as far as browsers tell them apart.
@@ -72,6 +74,9 @@ pub(crate) enum Key {
     Other,
 }
 
+/// A public key, and whether it signed.
+type Answer = (Vec<u8>, Result<(), BadSignature>);
+
 /// What is wrong with a signature.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum BadSignature {
@@ -85,18 +90,15 @@ impl Facts {
     /// None if it is no certificate.
     pub(crate) fn read(der: &[u8]) -> Option<Facts> {
         let certificate = Certificate::from_der(der).ok()?;
-        let parsed = x509_cert::Certificate::from_der(der).ok()?;
+        let parsed = certificate.parsed();
         let tbs = parsed.tbs_certificate();
-        // The bytes that were signed: what others wrote may not be quite DER, and would be written anew otherwise.
-        let signed = Vec::<Any>::from_der(der).ok()?.first()?.to_der().ok()?;
         let mut unreadable = None;
-        let basic = extension::<BasicConstraints>(&parsed, &mut unreadable);
-        let usage = extension::<KeyUsage>(&parsed, &mut unreadable);
-        let purposes = extension::<ExtendedKeyUsage>(&parsed, &mut unreadable);
-        let names = extension::<SubjectAltName>(&parsed, &mut unreadable);
-        let name_constraints = extension::<NameConstraints>(&parsed, &mut unreadable);
+        let basic = extension::<BasicConstraints>(parsed, &mut unreadable);
+        let usage = extension::<KeyUsage>(parsed, &mut unreadable);
+        let purposes = extension::<ExtendedKeyUsage>(parsed, &mut unreadable);
+        let names = extension::<SubjectAltName>(parsed, &mut unreadable);
+        let name_constraints = extension::<NameConstraints>(parsed, &mut unreadable);
         Some(Facts {
-            signed,
             subject: tbs.subject().to_der().ok()?,
             issuer: tbs.issuer().to_der().ok()?,
             public_key: tbs.subject_public_key_info().to_der().ok()?,
@@ -107,26 +109,26 @@ impl Facts {
             name_constraints,
             key: key(&certificate),
             unreadable,
+            signers: Mutex::default(),
             certificate,
-            parsed,
         })
     }
 
     /// 1, 2 or 3.
     pub(crate) fn version(&self) -> u8 {
-        self.parsed.tbs_certificate().version() as u8 + 1
+        self.certificate.parsed().tbs_certificate().version() as u8 + 1
     }
 
     pub(crate) fn subject_name(&self) -> &Name {
-        self.parsed.tbs_certificate().subject()
+        self.certificate.parsed().tbs_certificate().subject()
     }
 
     pub(crate) fn serial(&self) -> &[u8] {
-        self.parsed.tbs_certificate().serial_number().as_bytes()
+        self.certificate.parsed().tbs_certificate().serial_number().as_bytes()
     }
 
     pub(crate) fn extensions(&self) -> &[Extension] {
-        self.parsed.tbs_certificate().extensions().map_or(&[], Vec::as_slice)
+        self.certificate.parsed().tbs_certificate().extensions().map_or(&[], Vec::as_slice)
     }
 
     /// An extension of a kind that is not read for every certificate. One that cannot be read is an error.
@@ -134,7 +136,7 @@ impl Facts {
         &self,
     ) -> Result<Option<T>, ObjectIdentifier> {
         let mut unreadable = None;
-        let found = extension(&self.parsed, &mut unreadable);
+        let found = extension(self.certificate.parsed(), &mut unreadable);
         unreadable.map_or(Ok(found), Err)
     }
 
@@ -178,7 +180,8 @@ impl Facts {
 
     /// Whether the two places where the signature's algorithm is named agree.
     pub(crate) fn algorithms_agree(&self) -> bool {
-        self.parsed.tbs_certificate().signature() == self.parsed.signature_algorithm()
+        self.certificate.parsed().tbs_certificate().signature()
+            == self.certificate.parsed().signature_algorithm()
     }
 
     pub(crate) fn is_valid_at(&self, now: OffsetDateTime) -> bool {
@@ -187,14 +190,16 @@ impl Facts {
 
     /// Whether its signature is of a kind that browsers take.
     pub(crate) fn has_modern_signature(&self) -> bool {
-        scheme(self.parsed.signature_algorithm())
+        scheme(self.certificate.parsed().signature_algorithm())
             .is_some_and(|scheme| !matches!(scheme, Scheme::RsaPkcs1(Hash::Sha1) | Scheme::Ecdsa(Hash::Sha1)))
     }
 
     /// The length of its signature, if that is RSA's.
     pub(crate) fn rsa_signature_bits(&self) -> Option<usize> {
-        match scheme(self.parsed.signature_algorithm())? {
-            Scheme::RsaPkcs1(_) | Scheme::RsaPss(_) => Some(8 * self.parsed.signature().as_bytes()?.len()),
+        match scheme(self.certificate.parsed().signature_algorithm())? {
+            Scheme::RsaPkcs1(_) | Scheme::RsaPss(_) => {
+                Some(8 * self.certificate.parsed().signature().as_bytes()?.len())
+            }
             Scheme::Ecdsa(_) | Scheme::Ed25519 => None,
         }
     }
@@ -202,22 +207,34 @@ impl Facts {
     /// Whether `issuer` signed it. What keys below 1024 bits signed counts as signed: it is refused anyway, and no
     /// library here computes with them.
     pub(crate) fn check_signature(&self, issuer: &Facts) -> Result<(), BadSignature> {
-        let scheme = scheme(self.parsed.signature_algorithm()).ok_or(BadSignature::Algorithm)?;
+        let mut signers = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, answer)) = signers.iter().find(|(key, _)| *key == issuer.public_key) {
+            return *answer;
+        }
+        let answer = self.verify_signature(issuer);
+        signers.push((issuer.public_key.clone(), answer));
+        answer
+    }
+
+    fn verify_signature(&self, issuer: &Facts) -> Result<(), BadSignature> {
+        let scheme =
+            scheme(self.certificate.parsed().signature_algorithm()).ok_or(BadSignature::Algorithm)?;
         if matches!(issuer.key, Key::Rsa(..1024)) {
             return Ok(());
         }
         let algorithm = verification(scheme, issuer.key).ok_or(BadSignature::Forged)?;
-        let key = issuer.parsed.tbs_certificate().subject_public_key_info();
+        let key = issuer.certificate.parsed().tbs_certificate().subject_public_key_info();
         let key = key.subject_public_key.as_bytes().unwrap_or_default();
-        let signature = self.parsed.signature().as_bytes().unwrap_or_default();
+        let signature = self.certificate.parsed().signature().as_bytes().unwrap_or_default();
         UnparsedPublicKey::new(algorithm, key)
-            .verify(&self.signed, signature)
+            .verify(&self.certificate.signed_bytes().unwrap_or_default(), signature)
             .map_err(|_| BadSignature::Forged)
     }
 
     /// Whether a signature of this kind can be by the key of `issuer` at all.
     pub(crate) fn fits_key_of(&self, issuer: &Facts) -> bool {
-        scheme(self.parsed.signature_algorithm()).is_some_and(|s| verification(s, issuer.key).is_some())
+        scheme(self.certificate.parsed().signature_algorithm())
+            .is_some_and(|s| verification(s, issuer.key).is_some())
     }
 
     /// The common name, if it is an address or a host name.

@@ -83,8 +83,8 @@ impl<'a> Search<'a> {
         let mut result = None;
         for issuer in self.pool.issuers_of(last) {
             // A sent root that nobody trusts is not tried.
-            let is_stranger = issuer.is_self_issued() && issuer.check_signature(issuer).is_ok();
-            if is_stranger && !self.pool.is_root(issuer) {
+            let is_stranger = || issuer.is_self_issued() && issuer.check_signature(issuer).is_ok();
+            if !self.pool.is_root(issuer) && is_stranger() {
                 continue;
             }
             self.steps += 1;

@@ -71,8 +71,8 @@ fn served(
         return concluded(report, vec![verify::unreadable(der)], pages);
     };
     report.certificate = Some(leaf.certificate.summary());
-    let (roots, others) = known(others, options);
-    let pool = Pool { roots: &roots, others: &others };
+    let others = readable(others);
+    let pool = Pool { roots: &options.roots.0, others: &others };
     let mut found = verify::chain(pool, &leaf, Some(name), options.now, None);
     found.extend(advice(pool, &leaf, options));
     let uses_key_to_encrypt = old_suite.as_ref().is_some_and(|suite| suite.starts_with("TLS_RSA_"));
@@ -98,10 +98,9 @@ fn served(
     report
 }
 
-/// What can be read of the roots, and of what was sent beside the leaf.
-fn known(others: &[Vec<u8>], options: &Options) -> (Vec<Facts>, Vec<Facts>) {
-    let roots = options.roots.iter().filter_map(|root| Facts::read(root.der())).collect();
-    (roots, others.iter().filter_map(|other| Facts::read(other)).collect())
+/// What can be read of what was sent beside the leaf.
+fn readable(others: &[Vec<u8>]) -> Vec<Facts> {
+    others.iter().filter_map(|other| Facts::read(other)).collect()
 }
 
 /// What an old server shows to old clients: no browser comes so far, but people can be told what it has.
@@ -113,8 +112,8 @@ fn too_old(mut report: Report, how: Failure, old: Old, name: &AltName, options: 
         && let Some(leaf) = Facts::read(der)
     {
         report.certificate = Some(leaf.certificate.summary());
-        let (roots, others) = known(others, options);
-        let pool = Pool { roots: &roots, others: &others };
+        let others = readable(others);
+        let pool = Pool { roots: &options.roots.0, others: &others };
         found.extend(verify::chain(pool, &leaf, Some(name), options.now, None));
         found.extend(advice(pool, &leaf, options));
     }

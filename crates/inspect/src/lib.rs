@@ -15,18 +15,36 @@ mod verify;
 
 pub use verify::verify;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use dial::{Http, Refusal, Tls};
 use domain::{AltName, Finding, Report, Scheme, Target, Verdict};
+use facts::Facts;
 use pki::Certificate;
 use time::OffsetDateTime;
+
+/// Roots, read once for all that is judged under them.
+#[derive(Clone, Debug)]
+pub struct Roots(Arc<[Facts]>);
+
+impl Roots {
+    /// The certificates, without those that cannot be read as such.
+    pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        self.0.iter().map(|root| &root.certificate)
+    }
+}
+
+impl From<Vec<Certificate>> for Roots {
+    fn from(roots: Vec<Certificate>) -> Roots {
+        Roots(roots.iter().filter_map(|root| Facts::read(root.der())).collect())
+    }
+}
 
 /// How a target is judged.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The roots that the computer trusts: exactly these.
-    pub roots: Vec<Certificate>,
+    pub roots: Roots,
     /// The name to judge by (and SNI), if not the target's own.
     pub name: Option<AltName>,
     /// The time to judge at.
@@ -40,7 +58,13 @@ pub struct Options {
 impl Options {
     /// Trusting `roots`, with the usual patience: 5 seconds for a connection, 10 for an answer.
     pub fn trusting(roots: Vec<Certificate>, now: OffsetDateTime) -> Options {
-        Options { roots, name: None, now, connect: Duration::from_secs(5), answer: Duration::from_secs(10) }
+        Options {
+            roots: roots.into(),
+            name: None,
+            now,
+            connect: Duration::from_secs(5),
+            answer: Duration::from_secs(10),
+        }
     }
 }
 

@@ -10,8 +10,8 @@ mod common;
 use std::{future::pending, time::Duration};
 
 use common::{
-    Authority, NOW, PAGE, Rsa1024, Served, answering, day, dns, hear, https, https_at, impatient, ip,
-    plain_http, self_signed, tcp, trusting,
+    Authority, NOW, PAGE, Rsa1024, Served, answering, certificates, day, dns, hear, https, https_at,
+    impatient, ip, plain_http, self_signed, tcp, trusting,
 };
 use domain::{Finding, Report, Severity, Verdict};
 use inspect::{Options, check};
@@ -360,8 +360,9 @@ async fn one_fault_gives_its_finding_and_its_pages() {
             &["NoCommonCipher"],
         ),
     ];
-    let mut options = trusting(&[&root, &narrow, &old_root]);
-    options.roots.push(SHA1_ROOT.with(|root| root.certificate()));
+    let mut roots = certificates(&[&root, &narrow, &old_root]);
+    roots.push(SHA1_ROOT.with(|root| root.certificate()));
+    let options = Options::trusting(roots, NOW);
     assert_cases(cases, &options).await;
 }
 
@@ -506,8 +507,9 @@ async fn several_faults_are_all_found_and_each_browser_shows_its_first() {
             &["IssuerNotValid", "WrongName"],
         ),
     ];
-    let mut options = trusting(&[&root, &narrow, &old_root]);
-    options.roots.push(SHA1_ROOT.with(|root| root.certificate()));
+    let mut roots = certificates(&[&root, &narrow, &old_root]);
+    roots.push(SHA1_ROOT.with(|root| root.certificate()));
+    let options = Options::trusting(roots, NOW);
     assert_cases(cases, &options).await;
 }
 
@@ -528,7 +530,7 @@ async fn a_self_signed_certificate_trusted_as_a_root() {
         (self_signed(|p| p.key_usages = vec![]), no_authority, &["InvalidCertificate"]),
     ] {
         let roots = vec![pki::Certificate::from_der(&served.chain[0]).unwrap()];
-        let report = look_at(served, &Options { roots, ..trusting(&[]) }).await;
+        let report = look_at(served, &Options::trusting(roots, NOW)).await;
         let verdict = if page == SECURE { Verdict::Secure } else { Verdict::NotSecure };
         assert_report(&report, verdict, page, findings);
     }
@@ -547,7 +549,7 @@ async fn a_renewed_root_with_the_old_ones_name_and_key_is_enough() {
         KeyPair::try_from(old.issuer.key().serialize_der()).unwrap(),
     );
     old.issuer = renewed.unwrap();
-    let options = Options { roots: vec![expired_root, old.certificate()], ..trusting(&[]) };
+    let options = Options { roots: vec![expired_root, old.certificate()].into(), ..trusting(&[]) };
     assert_report(&look_at(served, &options).await, Verdict::Secure, SECURE, &[]);
 }
 

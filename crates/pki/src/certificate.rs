@@ -74,6 +74,17 @@ impl Certificate {
         Ok(pin)
     }
 
+    /// As the reader sees it.
+    pub fn parsed(&self) -> &x509_cert::Certificate {
+        &self.parsed
+    }
+
+    /// The bytes that were signed: what others wrote may not be quite DER, and would be written anew otherwise.
+    pub fn signed_bytes(&self) -> Result<Vec<u8>, Error> {
+        let parts = elements(&self.der).unwrap_or_default();
+        Ok(parts.first().map(|tbs| tbs.to_der()).transpose()?.unwrap_or_default())
+    }
+
     pub(crate) fn tbs(&self) -> &TbsCertificate {
         self.parsed.tbs_certificate()
     }
@@ -105,9 +116,7 @@ impl Certificate {
 
     /// Whether its signature is by the key of `issuer`.
     pub fn is_signed_by(&self, issuer: &Certificate) -> Result<bool, Error> {
-        // The bytes that were signed: what others wrote may not be quite DER, and would be written anew otherwise.
-        let parts = elements(&self.der).unwrap_or_default();
-        let signed = parts.first().map(|tbs| tbs.to_der()).transpose()?.unwrap_or_default();
+        let signed = self.signed_bytes()?;
         let signature = self.parsed.signature().as_bytes().unwrap_or_default();
         issuer.public_key()?.verify(self.parsed.signature_algorithm(), &signed, signature)
     }

@@ -245,7 +245,11 @@ pub async fn hear(stream: &mut TcpStream) -> Vec<u8> {
 
 /// Trusting `roots`, at `NOW`, with patience enough for a busy machine.
 pub fn trusting(roots: &[&Authority]) -> Options {
-    Options::trusting(roots.iter().map(|root| root.certificate()).collect(), NOW)
+    Options::trusting(certificates(roots), NOW)
+}
+
+pub fn certificates(roots: &[&Authority]) -> Vec<Certificate> {
+    roots.iter().map(|root| root.certificate()).collect()
 }
 
 /// Trusting nothing, and soon tired.
