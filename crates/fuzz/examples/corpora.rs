@@ -25,6 +25,9 @@ fn main() {
             write("pem", case.name, &case.bytes);
         }
     }
+    for (name, bytes) in chains() {
+        write("chain", &name, &bytes);
+    }
     let certificates = certificates();
     for (name, der) in &certificates {
         write("certificate", name, der);
@@ -40,6 +43,21 @@ fn write(corpus: &str, name: &str, bytes: &[u8]) {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(domain::slug(name)), bytes).unwrap();
     }
+}
+
+/// The path-validation cases of `inspect`, as [`fuzz::chain`] takes them.
+fn chains() -> Vec<(String, Vec<u8>)> {
+    let cases = include_str!("../../inspect/tests/fixtures/limbo.json");
+    let cases: serde_json::Value = serde_json::from_str(cases).unwrap();
+    let framed = |case: &serde_json::Value| {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let list = |name: &str| case[name].as_array().unwrap().iter().map(text).collect::<String>();
+        let all = text(&case["peer_certificate"]) + &list("untrusted_intermediates") + &list("trusted_certs");
+        let blocks = pem::blocks(&all).into_iter().filter_map(|(_, der)| der);
+        blocks.flat_map(|der| [&(der.len() as u16).to_be_bytes()[..], &der].concat()).collect()
+    };
+    let cases = cases["testcases"].as_array().unwrap();
+    cases.iter().map(|case| (case["id"].as_str().unwrap().to_owned(), framed(case))).collect()
 }
 
 /// As [`fuzz::requests::wishing`] takes them.

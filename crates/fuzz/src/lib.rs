@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use authority::{Pile, Policy};
 use devices::discovery::{self, Sighting};
+use domain::{AltName, Finding, Severity};
 use pki::{Certificate, Limits, Permitted, PrivateKey, Request, package, pem};
 use time::macros::datetime;
 
@@ -20,9 +21,10 @@ use time::macros::datetime;
 pub type Target = fn(&[u8]);
 
 /// Each target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("announcement", announcement),
     ("certificate", certificate),
+    ("chain", chain),
     ("import", import),
     ("old_tls", old_tls),
     ("pem", pem),
@@ -79,6 +81,27 @@ pub fn certificate(bytes: &[u8]) {
     let _ = (certificate.lint_as_root(), certificate.is_signed_by(&certificate));
     let _ = (certificate.is_self_issued(), summary.not_before <= summary.not_after);
     assert_eq!(Certificate::read_all(certificate.to_pem().as_bytes()), Ok(vec![certificate]));
+}
+
+/// What a server sends, and last the root that is trusted, each behind its length in two bytes: without the root nothing is
+/// believed, and each reason is given once.
+pub fn chain(bytes: &[u8]) {
+    let mut certificates = Vec::new();
+    let mut rest = bytes;
+    while let Some((length, after)) = rest.split_first_chunk::<2>() {
+        let (certificate, after) = after.split_at(after.len().min(u16::from_be_bytes(*length).into()));
+        certificates.push(certificate.to_vec());
+        rest = after;
+    }
+    let (Some(root), Some((leaf, others))) = (certificates.pop(), certificates.split_first()) else { return };
+    let now = datetime!(2026-12-01 0:00 UTC);
+    let name = AltName::Ip(SENDER);
+    let is_error = |finding: &Finding| finding.severity() == Severity::Error;
+    let nobody = inspect::verify(leaf, others, &[], Some(&name), now, None);
+    assert!(nobody.iter().any(is_error), "{nobody:?}");
+    let Ok(root) = Certificate::from_der(&root) else { return };
+    let found = inspect::verify(leaf, others, &[root], Some(&name), now, Some(3));
+    assert!((1..found.len()).all(|n| found[n] != found[n - 1]), "{found:?}");
 }
 
 /// A file with a CA of another program: archive, configuration, PEM, DER, PKCS#12.

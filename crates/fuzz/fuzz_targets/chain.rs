@@ -1,0 +1,4 @@
+//! [`fuzz::chain`] for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::chain(bytes));
