@@ -50,7 +50,7 @@ pub enum Command {
     Check(Check),
     /// The devices on the network, which driver speaks to each, and what a browser says; no password is needed
     #[command(
-        after_help = "Example:\n  camlock find\n  camlock find 192.168.1.0/24\n  camlock find --list cameras.csv\n\nA device with a driver is noted, so that camlock secure --all knows it."
+        after_help = "Example:\n  camlock find\n  camlock find 192.168.1.0/24\n  camlock find --list cameras.csv\n\nA device with a driver is noted. Name it once (camlock secure ADDRESS, or a range), and camlock secure --all takes it\nfrom then on."
     )]
     Find(Find),
     /// The whole enrolment: key, request, certificate, upload, HTTPS, proof
@@ -64,6 +64,11 @@ pub enum Command {
         after_help = "Example:\n  camlock issue --name Gate --ip 192.168.1.65\n  camlock issue --name Gate --ip 192.168.1.65 --order separate --key-form traditional\n  camlock issue --name Gate --ip 192.168.1.65 --format p12 --package-passphrase-file secret"
     )]
     Issue(Issue),
+    /// A known device: its name, or out of the list
+    #[command(
+        after_help = "Example:\n  camlock device name 192.168.1.64 \"Back door\"\n  camlock device forget \"Back door\" --revoke"
+    )]
+    Device(Device),
     /// Revokes a certificate; the list of revoked ones is signed anew
     #[command(after_help = "Example:\n  camlock revoke 5f3a... --reason key-compromise")]
     Revoke(Revoke),
@@ -96,6 +101,33 @@ pub enum Command {
         after_help = "Example:\n  camlock restore /mnt/usb/camlock.tar.age\n  camlock restore camlock.tar.age --recovery-key-file recovery-key"
     )]
     Restore(Restore),
+}
+
+/// `device`
+#[derive(Debug, clap::Args)]
+pub struct Device {
+    #[command(subcommand)]
+    pub action: DeviceAction,
+}
+
+/// What is done with a known device.
+#[derive(Debug, clap::Subcommand)]
+pub enum DeviceAction {
+    /// Gives it a name for people
+    Name {
+        /// Its name or one of its addresses, as camlock list shows them
+        device: String,
+        /// The name from now on
+        name: String,
+    },
+    /// Takes it out of the list; the device itself is not spoken to
+    Forget {
+        /// Its name or one of its addresses, as camlock list shows them
+        device: String,
+        /// Its certificate is revoked, too
+        #[arg(long)]
+        revoke: bool,
+    },
 }
 
 /// `demo`
@@ -341,9 +373,13 @@ One user and one password go for all devices; 32 are worked on at once, and what
 password that a device refused is not tried on it again under another of the targets: a name and its address, ports 80 \
 and 443, an https URL and another port of one host, and the known ports of an enrolled device count as one.
 
---all takes every device that camlock find noted, or an earlier run got into, and that was not secure when it was last \
-looked at, whose enrolment failed or did not end, or whose certificate is due for renewal (30 days before its end), \
-revoked or of an earlier authority; not those that are served by hand.
+--all takes every device that an earlier run got into, and that does not show its certificate now, whose enrolment \
+failed or did not end, or whose certificate is due for renewal (30 days before its end), revoked or of an earlier \
+authority; not those that are served by hand, and none that camlock find met and you never named: name those once, each \
+or as a range.
+
+A device that has a certificate of yours is known by its key, wherever it is. If another key answers in its place, or \
+only plain http, nothing is sent; if you reset or replaced it yourself, say so with --new-device.
 
 --list takes host[:port] or a URL on each line; of a CSV (comma, semicolon or tab) the first column. A header such as \
 \"host\", empty lines and lines with # are passed over.
@@ -351,18 +387,34 @@ revoked or of an earlier authority; not those that are served by hand.
 Ctrl-C begins no further device and lets those under way end; once more stops at once. The next run takes up what was \
 left, wherever that was.";
 
+/// A SHA-256 as people copy it: with colons, spaces or neither, in any case.
+fn fingerprint(text: &str) -> Result<String, String> {
+    let plain = text.replace([':', ' '], "").to_ascii_lowercase();
+    match plain.len() == 64 && plain.bytes().all(|b| b.is_ascii_hexdigit()) {
+        true => Ok(plain),
+        false => Err("a SHA-256 has 64 hexadecimal digits".to_owned()),
+    }
+}
+
 /// `secure`
 #[derive(Debug, clap::Args)]
 pub struct Secure {
-    /// Addresses, host names or URLs
+    /// Addresses, host names or URLs; or a range, for the devices in it that camlock find noted
     #[arg(required_unless_present_any = ["all", "list"], value_name = "TARGET")]
     pub targets: Vec<String>,
-    /// Every known device that is not secure with a fresh certificate
+    /// Every device that you accepted and that is not secure with a fresh certificate
     #[arg(long, conflicts_with_all = ["targets", "list", "by_hand"])]
     pub all: bool,
     /// A file with a target on each line, or in the first column of a CSV
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
+    /// At this one known address stands a new device, or the same after a reset: it is met for the first time. Never
+    /// implied by --yes
+    #[arg(long, conflicts_with_all = ["all", "list"])]
+    pub new_device: bool,
+    /// SHA-256 of the certificate that the device shows now, as you read it on the device itself: by it the device is known
+    #[arg(long, value_name = "SHA256", value_parser = fingerprint, conflicts_with_all = ["all", "list", "by_hand"])]
+    pub fingerprint: Option<String>,
     /// A user of the device with administrator's rights
     #[arg(long)]
     pub user: Option<String>,

@@ -10,10 +10,11 @@ use std::{
 
 use comfy_table::{Cell, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use devices::{
-    Abilities, Endpoint, PublicKeyPin, Recipes,
-    discovery::{self, By, Sighting},
+    Abilities, Endpoint, PublicKeyPin, Recipes, Recognised,
+    discovery::{self, By, Sighting, neighbours},
 };
-use domain::{AltName, Report, Scheme, Target, Verdict};
+use domain::{AltName, Finding, Report, Scheme, Target, Verdict};
+use fleet::{Stranger, who_is};
 use indicatif::{ProgressBar, ProgressStyle};
 use inspect::Options;
 use serde_json::{Value, json};
@@ -84,7 +85,7 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
     if let Some(store) = &store {
         devices.remember(store).await?;
     }
-    let met = one_each(meet_all(devices, &options, recipes, user, &progress).await);
+    let met = one_each(meet_all(devices, &options, recipes, user, store.as_ref(), &progress).await?);
     progress.bar.finish_and_clear();
     if let Some(store) = &store {
         for device in &met {
@@ -196,7 +197,8 @@ impl Devices {
         seen.elsewhere = seen.elsewhere.take().or(elsewhere);
     }
 
-    /// What has one hardware address, or one address, is one device, unless it is several by its own word.
+    /// What has one address is one device, unless it is several by its own word. One hardware address does not make one
+    /// device of many addresses: a router or a repeater answers for all behind it.
     fn join(&mut self, neighbours: &BTreeMap<Ipv4Addr, String>) {
         let mut joined: Vec<Seen> = Vec::new();
         for mut seen in std::mem::take(&mut self.0) {
@@ -206,9 +208,7 @@ impl Devices {
             };
             seen.mac = seen.hosts.iter().find_map(mac);
             let same = |other: &&mut Seen| {
-                let is_near =
-                    other.mac.is_some() && other.mac == seen.mac || !other.hosts.is_disjoint(&seen.hosts);
-                is_near && (other.id.is_none() || seen.id.is_none())
+                !other.hosts.is_disjoint(&seen.hosts) && (other.id.is_none() || seen.id.is_none())
             };
             match joined.iter_mut().find(same) {
                 Some(other) => {
@@ -265,6 +265,12 @@ struct Met {
     host: AltName,
     port: u16,
     driver: Option<Spoken>,
+    /// Where its HTTPS was seen, and the key there.
+    https: Option<(u16, PublicKeyPin)>,
+    /// Which device of the ledger it is, if there is a ledger.
+    who: Option<Stranger>,
+    /// Why it is not the device that the ledger expects there, as a code with its arguments.
+    changed: Option<Value>,
     report: Report,
 }
 
@@ -284,47 +290,57 @@ async fn meet_all(
     options: &Options,
     recipes: Recipes,
     user: Option<User>,
+    store: Option<&Store>,
     progress: &Progress,
-) -> Vec<Met> {
+) -> Result<Vec<Met>, Failure> {
     let (recipes, user) = (Arc::new(recipes), Arc::new(user));
     let count = devices.0.len();
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     for seen in devices.0 {
-        let (places, options) = (places.clone(), options.clone());
+        let (places, options, store) = (places.clone(), options.clone(), store.cloned());
         let (recipes, user) = (recipes.clone(), user.clone());
         running.spawn(async move {
             let _place = places.acquire().await;
-            meet(seen, &options, &recipes, user.as_ref().as_ref()).await
+            meet(seen, &options, &recipes, user.as_ref().as_ref(), store.as_ref()).await
         });
     }
     let mut met = Vec::new();
     while let Some(ended) = running.join_next().await {
-        let Ok(Some(device)) = ended else { continue };
+        let Ok(ended) = ended else { continue };
+        let Some(device) = ended? else { continue };
         progress.tell(&device);
         met.push(device);
         progress.bar.set_message(format!("asked {} of {count} devices", met.len()));
     }
     met.sort_by(|a, b| (&a.host, a.port).cmp(&(&b.host, b.port)));
-    met
+    Ok(met)
 }
 
-/// What a browser says of it, and which driver speaks to it. Nothing but a web page is a device.
-async fn meet(seen: Seen, options: &Options, recipes: &Recipes, user: Option<&User>) -> Option<Met> {
-    let host = seen.hosts.iter().next()?.clone();
+/// What a browser says of it, which driver speaks to it, and which device of the ledger it is. Nothing but a web page is a
+/// device.
+async fn meet(
+    seen: Seen,
+    options: &Options,
+    recipes: &Recipes,
+    user: Option<&User>,
+    store: Option<&Store>,
+) -> Result<Option<Met>, Failure> {
+    let Some(host) = seen.hosts.iter().next().cloned() else { return Ok(None) };
     let mut limits = devices::Limits::default();
     (limits.connect, limits.answer) = (options.connect, options.answer);
     let whole = seen.target.clone().unwrap_or_else(|| whole(&host, &seen.ports));
     let mut report = inspect::check(&whole, options).await;
-    let mut driver = None;
     // Plain pages first: they are open to everyone's questions.
     let mut ports: Vec<u16> = seen.ports.iter().copied().collect();
     if ports.is_empty() {
         ports.extend([Scheme::Http.default_port(), Scheme::Https.default_port()]);
     }
     ports.sort_by_key(|port| (matches!(port, 443 | 8443), *port));
-    let mut spoken_at = ports.first().copied()?;
-    for port in ports {
+    let mut spoken = None;
+    let mut tls: Option<(u16, Report)> = None;
+    let mut refused = Vec::new();
+    for port in ports.iter().copied() {
         let target = Target {
             text: format!("{}:{port}", host.plain()),
             host: host.clone(),
@@ -335,45 +351,112 @@ async fn meet(seen: Seen, options: &Options, recipes: &Recipes, user: Option<&Us
         let is_better =
             report.verdict == Verdict::Unreachable || (here.leaf.is_some() && report.leaf.is_none());
         let pin = here.leaf.as_deref().and_then(PublicKeyPin::of_certificate);
+        if matches!(
+            here.findings.first(),
+            Some(Finding::ConnectionRefused { .. } | Finding::NotTls { .. } | Finding::PlainHttp { .. })
+        ) {
+            refused.push(port);
+        }
+        if pin.is_some() && tls.is_none() {
+            tls = Some((port, here.clone()));
+        }
         if is_better && seen.target.is_none() {
             report = here;
         }
-        if driver.is_some() {
-            continue;
-        }
         let endpoint = Endpoint { host: host.clone(), port, pin };
-        if let Ok(recognised) = devices::recognise(&endpoint, &limits, recipes).await {
-            let known = match user {
-                Some(user) => user.ask(&endpoint, &limits, recipes).await,
-                None => Known::default(),
-            };
-            driver = Some(Spoken {
-                driver: recognised.driver().to_owned(),
-                abilities: recognised.abilities().clone(),
-                clock_offset: recognised.clock_offset(),
-                known,
-            });
-            spoken_at = port;
+        if spoken.is_none()
+            && let Ok(recognised) = devices::recognise(&endpoint, &limits, recipes).await
+            && (recognised.spoken().is_ok() || user.is_some())
+        {
+            spoken = Some((endpoint, recognised));
         }
     }
+    let port = spoken.as_ref().map_or_else(|| ports.first().copied(), |(endpoint, _)| Some(endpoint.port));
+    let Some(port) = port else { return Ok(None) };
+    let who = match store {
+        Some(store) => {
+            let tls = tls.as_ref().map(|(port, report)| (*port, report));
+            Some(who_is(store, options, &host, port, tls).await?)
+        }
+        None => None,
+    };
+    let is_secured = who.as_ref().is_some_and(Stranger::is_secured);
+    // A device that is known by its keys is spoken to over those.
+    if let (true, Some((https_port, shown)), Some(_)) = (is_secured, &tls, &spoken) {
+        let pin = shown.leaf.as_deref().and_then(PublicKeyPin::of_certificate);
+        let endpoint = Endpoint { host: host.clone(), port: *https_port, pin };
+        if let Ok(recognised) = devices::recognise(&endpoint, &limits, recipes).await {
+            spoken = Some((endpoint, recognised));
+        }
+    }
+    let https_known = who.as_ref().and_then(|who| who.device.as_ref()?.https_port);
+    let is_off = https_known.is_some_and(|port| refused.contains(&port));
+    let is_changed = is_secured && (tls.is_some() || is_off && spoken.is_some());
+    let changed = who
+        .as_ref()
+        .filter(|_| is_changed)
+        .and_then(|who| who.admit(tls.is_some()).err())
+        .map(|e| serde_json::to_value(e).unwrap_or_default());
+    let driver = match spoken {
+        Some((endpoint, recognised)) => {
+            ask(endpoint, recognised, recipes, user, who.as_ref(), changed.is_some()).await
+        }
+        None => None,
+    };
     // What has an open port and no page is no device; what was named is shown whatever it is.
     if report.verdict == Verdict::Unreachable
         && driver.is_none()
         && seen.target.is_none()
         && seen.id.is_none()
     {
-        return None;
+        return Ok(None);
     }
-    Some(Met { seen, host, port: spoken_at, driver, report })
+    let https = tls.and_then(|(port, report)| Some((port, PublicKeyPin::of_certificate(&report.leaf?)?)));
+    Ok(Some(Met { seen, host, port, driver, https, who, changed, report }))
 }
 
-/// What has one serial number is one device, whatever its addresses.
+/// What a device tells a stranger, and a user if there is one to whom the way is open.
+async fn ask(
+    endpoint: Endpoint,
+    recognised: Recognised,
+    recipes: &Recipes,
+    user: Option<&User>,
+    who: Option<&Stranger>,
+    is_changed: bool,
+) -> Option<Spoken> {
+    let told = recognised.spoken().ok().map(|spoken| {
+        (spoken.driver().to_owned(), spoken.abilities().clone(), spoken.clock_offset())
+    });
+    let known = match user {
+        Some(user) if !is_changed => {
+            let admission = match who {
+                Some(who) => who.admit(endpoint.pin.is_some()),
+                None => Stranger::unknown(&endpoint.host, endpoint.pin).admit(endpoint.pin.is_some()),
+            };
+            user.ask(recognised, admission, &endpoint, recipes).await
+        }
+        _ => Known::default(),
+    };
+    let (driver, abilities, clock_offset) = told.or_else(|| known.spoken.clone())?;
+    Some(Spoken { driver, abilities, clock_offset, known })
+}
+
+/// What has one serial number is one device, whatever its addresses; and what has one hardware address and one key. One
+/// key by itself does not make one device: some makers give all of a model the same.
 fn one_each(met: Vec<Met>) -> Vec<Met> {
     let mut each: Vec<Met> = Vec::new();
     for device in met {
-        let is_same = |other: &&mut Met| match (&other.driver, &device.driver) {
-            (Some(one), Some(two)) => one.known.is_same(&two.known),
-            _ => false,
+        let is_same = |other: &&mut Met| {
+            let by_number = match (&other.driver, &device.driver) {
+                (Some(one), Some(two)) => one.known.is_same(&two.known),
+                _ => false,
+            };
+            let key = |met: &Met| met.https.map(|(_, key)| key);
+            let by_card = other.seen.mac.is_some()
+                && other.seen.mac == device.seen.mac
+                && key(other).is_some()
+                && key(other) == key(&device);
+            by_number || by_card
         };
         match each.iter_mut().find(is_same) {
             Some(other) => other.seen.hosts.extend(device.seen.hosts),
@@ -394,25 +477,29 @@ fn whole(host: &AltName, ports: &BTreeSet<u16>) -> Target {
     Target { text, host: host.clone(), port, scheme: None }
 }
 
-/// A device with a driver is in the ledger from now on, so that `secure --all` knows it.
+/// A device with a driver is in the ledger from now on, for the operator to accept.
 async fn keep(store: &Store, device: &Met) -> Result<(), Failure> {
-    let Some(Spoken { driver, .. }) = &device.driver else { return Ok(()) };
-    if store.device_at(&device.host, device.port).await?.is_some() {
+    let (Some(Spoken { driver, abilities, .. }), Some(who)) = (&device.driver, &device.who) else {
         return Ok(());
-    }
+    };
     let name = device.seen.name.clone().unwrap_or_else(|| device.host.plain());
     let first = device.report.findings.first().and_then(|f| serde_json::to_string(f).ok());
     let new = NewDevice {
+        id: None,
         host: &device.host,
         port: device.port,
         name: &name,
         model: device.seen.model.as_deref(),
+        told: None,
+        mac: None,
         driver,
+        makes_key: abilities.makes_key,
+        https_port: device.https.map(|(port, _)| port),
+        accepted: false,
         first_verdict: device.report.verdict,
         first_finding: first.as_deref(),
     };
-    store.save_device(&new).await?;
-    Ok(())
+    Ok(who.note(store, new).await?)
 }
 
 impl Met {
@@ -457,6 +544,9 @@ impl Met {
             "firefox": self.report.firefox,
             "findings": talk::findings(&self.report.findings, words),
             "sign_in": known.and_then(|known| known.failed.as_ref()).map(|e| words.say(e)),
+            "device": self.who.as_ref().and_then(|who| Some(&who.device.as_ref()?.name)),
+            "changed": self.changed.as_ref().map(|changed| words.say(changed)),
+            "moved": self.who.as_ref().and_then(|who| who.moved.as_ref()).map(|moved| words.say(moved)),
         });
         if let (Some(shown), Some(Value::Object(known))) = (shown.as_object_mut(), known.map(Known::as_json))
         {
@@ -482,6 +572,9 @@ fn table(met: &[Met], words: &Words) -> Table {
         named.extend(known.and_then(|known| known.picture.as_ref()).map(|file| file.display().to_string()));
         let failed = known.and_then(|known| known.failed.as_ref());
         named.extend(failed.map(|failed| words.say(failed).text));
+        named.extend(device.changed.as_ref().map(|changed| words.say(changed).text));
+        let moved = device.who.as_ref().and_then(|who| who.moved.as_ref());
+        named.extend(moved.map(|moved| words.say(moved).text));
         addresses.extend(device.seen.elsewhere.iter().map(|host| format!("says it is {host}")));
         table.add_row([
             Cell::new(addresses.join("\n")),
@@ -515,19 +608,6 @@ impl Progress {
     }
 }
 
-/// The hardware addresses of whoever this computer spoke to lately.
-fn neighbours() -> BTreeMap<Ipv4Addr, String> {
-    let table = std::fs::read_to_string("/proc/net/arp").unwrap_or_default();
-    let entry = |line: &str| {
-        let mut columns = line.split_whitespace();
-        let address = columns.next()?.parse().ok()?;
-        let mac = columns.nth(2)?;
-        // An entry without an answer has zeros.
-        (mac != "00:00:00:00:00:00").then(|| (address, mac.to_owned()))
-    };
-    table.lines().skip(1).filter_map(entry).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -559,12 +639,13 @@ mod tests {
             devices.add(sighting(address, id));
         }
         let mac = |address: &str, mac: &str| (address.parse().unwrap(), mac.to_owned());
+        // Behind a repeater.
         devices.join(&BTreeMap::from([
             mac("10.0.0.3", "02:00:00:00:00:03"),
             mac("10.0.0.4", "02:00:00:00:00:03"),
         ]));
         let hosts: Vec<usize> = devices.0.iter().map(|seen| seen.hosts.len()).collect();
-        assert_eq!(hosts, [2, 2]);
+        assert_eq!(hosts, [2, 1, 1]);
     }
 
     #[test]

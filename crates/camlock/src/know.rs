@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use devices::{Credentials, DeviceInfo, Endpoint, Limits, Recipes};
+use devices::{Abilities, Admission, Credentials, DeviceInfo, Endpoint, Recipes, Recognised};
 use serde_json::{Value, json};
 
 use crate::{args::Find, failure::Failure, files, setting};
@@ -19,6 +19,8 @@ pub struct Known {
     pub device: DeviceInfo,
     /// The file with what it sees.
     pub picture: Option<PathBuf>,
+    /// The driver with its abilities and the device's clock minus ours, as it tells its users.
+    pub spoken: Option<(String, Abilities, Option<time::Duration>)>,
     /// Why there is not more, as a code with its arguments.
     pub failed: Option<Value>,
 }
@@ -37,17 +39,35 @@ impl User {
         Ok(Some(User { credentials: Credentials::new(user, password), pictures: find.pictures.clone() }))
     }
 
-    /// Signs in to a device, once. Changes nothing there.
-    pub async fn ask(&self, endpoint: &Endpoint, limits: &Limits, recipes: &Recipes) -> Known {
+    /// Signs in to a device, once, if it is admitted. Changes nothing there.
+    pub async fn ask(
+        &self,
+        recognised: Recognised,
+        admission: Result<Admission, devices::Error>,
+        endpoint: &Endpoint,
+        recipes: &Recipes,
+    ) -> Known {
         let mut known = Known::default();
         let failed = |e: devices::Error| serde_json::to_value(e).unwrap_or_default();
-        let found = match devices::find(endpoint, limits, recipes, self.credentials.clone()).await {
+        let admission = match admission {
+            Ok(admission) => admission,
+            Err(e) => return Known { failed: Some(failed(e)), ..known },
+        };
+        let found = match recognised.enter(&admission, recipes, self.credentials.clone()).await {
             Ok(found) => found,
             Err(e) => return Known { failed: Some(failed(e)), ..known },
         };
+        known.spoken =
+            Some((found.driver().to_owned(), found.abilities().clone(), found.clock_offset()));
         let mut driver = found.connect();
         match driver.identify().await {
-            Ok(device) => known.device = device,
+            Ok(device) => {
+                known.failed = admission.is_still(&device).err().map(failed);
+                known.device = device;
+                if known.failed.is_some() {
+                    return known;
+                }
+            }
             Err(e) => return Known { failed: Some(failed(e)), ..known },
         }
         let Some(folder) = &self.pictures else { return known };

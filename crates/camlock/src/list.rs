@@ -18,25 +18,36 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
     let search = list.search.as_deref();
     let date = |d: Option<OffsetDateTime>| d.and_then(|d| d.format(&Rfc3339).ok());
     let day = |d: Option<OffsetDateTime>| d.map(|d| d.date().to_string()).unwrap_or_default();
+    let minute = |d: Option<OffsetDateTime>| {
+        d.map(|d| format!("{} {:02}:{:02}", d.date(), d.hour(), d.minute())).unwrap_or_default()
+    };
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     let shown = match list.what {
         What::Devices => {
             let mut devices = store.devices(search).await?;
             devices.retain(|d| before.is_none_or(|b| d.not_after.is_some_and(|end| end < b)));
-            table.set_header(["Device", "Address", "Verdict", "Valid until", "Driver"]);
+            table.set_header(["Device", "Address", "Verdict", "Seen", "Valid until", "Driver"]);
             for d in &devices {
-                let address = format!("{}:{}", d.host.plain(), d.https_port.unwrap_or(d.port));
+                let address = |host: &AltName, port: u16| format!("{}:{port}", host.plain());
+                let mut addresses = vec![address(&d.host, d.https_port.unwrap_or(d.port))];
+                if let Some(left) = d.left_at {
+                    addresses = vec![format!("was {}, until {}", d.host.plain(), left.date())];
+                }
+                addresses.extend(d.others.iter().map(|p| address(&p.host, p.https_port.unwrap_or(p.port))));
                 table.add_row([
                     Cell::new(&d.name),
-                    Cell::new(address),
+                    Cell::new(addresses.join("\n")),
                     verdict_cell(d.verdict, ""),
+                    Cell::new(minute(d.verified_at)),
                     Cell::new(day(d.not_after)),
                     Cell::new(&d.driver),
                 ]);
             }
             json!(devices.iter().map(|d| json!({
                 "name": d.name, "host": d.host.plain(), "port": d.port, "https_port": d.https_port,
+                "addresses": d.places().map(|p| p.host.plain()).collect::<Vec<_>>(), "left_at": date(d.left_at),
+                "accepted": d.accepted, "mac": d.mac, "sign_in": d.sign_in,
                 "model": d.model, "driver": d.driver, "verdict": d.verdict, "key_transport": d.key_transport,
                 "serial": d.serial, "not_after": date(d.not_after), "verified_at": date(d.verified_at),
             })).collect::<Vec<_>>())

@@ -5,6 +5,7 @@ mod authority_commands;
 mod backup;
 mod check;
 mod demo;
+mod device;
 mod doctor;
 mod failure;
 mod files;
@@ -61,6 +62,7 @@ async fn run(args: Args) -> Result<bool, Failure> {
             AuthorityAction::Rollover(rollover) => rollover::run(rollover, &setting).await,
             AuthorityAction::Issuer(issuer) => rollover::issuer(issuer, &setting).await,
         },
+        Command::Device(device) => device::run(&device, &setting).await,
         Command::Revoke(revoke) => revoke::run(&revoke, &setting).await,
         Command::Doctor => doctor::run(&setting).await,
         Command::Trust(trust) => trust_commands::run(&trust, &setting).await,

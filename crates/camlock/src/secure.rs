@@ -11,7 +11,7 @@ use std::{
 
 use devices::{Credentials, Recipes};
 use domain::{AltName, Scheme, Step, StepState, Target};
-use fleet::{Error, Fleet, HandOrder, Limits, Order, Outcome, StepOutcome};
+use fleet::{Consents, Consequence, Error, Fleet, HandOrder, Limits, Order, Outcome, StepOutcome};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use pki::Certificate;
 use serde_json::json;
@@ -27,7 +27,7 @@ use crate::{
     files::{self, write_new},
     setting::{self, Setting},
     talk::{self, paint, print, print_json, say, tell},
-    targets,
+    targets::{self, Named},
 };
 
 /// So many devices at once. A device mostly keeps us waiting: for its key, for its web server to start again. 200 whose
@@ -38,25 +38,41 @@ const AT_ONCE: usize = 32;
 const FEW: usize = 16;
 
 pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
-    let mut targets = secure.targets.iter().map(|t| t.parse()).collect::<Result<Vec<Target>, _>>()?;
+    let mut named = secure.targets.iter().map(|text| targets::named(text)).collect::<Result<Vec<_>, _>>()?;
     if let Some(file) = &secure.list {
-        targets.extend(targets::read_list(file)?);
+        named.extend(targets::read_list(file)?.into_iter().map(Named::One));
+    }
+    let is_one = matches!(named.as_slice(), [Named::One(_)]) && secure.list.is_none();
+    if !is_one
+        && (secure.new_device
+            || secure.fingerprint.is_some()
+            || secure.new_password_file.is_some()
+            || secure.otp.is_some())
+    {
+        return Err(Failure::usage("one-device"));
     }
     if secure.by_hand {
-        let orders = by_hand(secure, targets)?;
         let fleet = fleet(setting).await?;
+        let orders = by_hand(secure, known(&fleet.store, named).await?)?;
         return show_all(&all(&fleet, orders).await?, setting);
     }
     // What nobody can be asked for is missing before anything else is.
     let asked = if secure.all { None } else { Some(user(secure)?) };
     let fleet = fleet(setting).await?;
-    if secure.all {
-        targets = fleet.due().await?.iter().map(|d| at(&d.host, d.port)).collect();
-        if targets.is_empty() {
+    let targets = if secure.all {
+        let due = fleet.due().await?;
+        if !due.strange.is_empty() {
+            let names: Vec<String> = due.strange.iter().map(|d| at(&d.host, d.port).text).collect();
+            say(&json!({"code": "not-accepted-yet", "count": names.len(), "targets": names.join(" ")}));
+        }
+        if due.devices.is_empty() {
             say(&json!({"code": "nothing-due"}));
             return show_all(&[], setting);
         }
-    }
+        due.devices.iter().map(|d| at(&d.host, d.port)).collect()
+    } else {
+        known(&fleet.store, named).await?
+    };
     let user = match asked {
         Some(user) => user,
         None => user(secure)?,
@@ -69,9 +85,6 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
     if let Some(code) = &secure.otp {
         credentials = credentials.with_code(Zeroizing::new(code.clone()));
     }
-    if targets.len() > 1 && (secure.new_password_file.is_some() || secure.otp.is_some()) {
-        return Err(Failure::usage("one-device"));
-    }
     let new_password = match &secure.new_password_file {
         Some(file) => Some(setting::first_line(file)?),
         None => None,
@@ -82,32 +95,109 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
         (secure.tls_floor.is_some(), json!({"code": "ask-tls-floor"})),
         (new_password.is_some(), json!({"code": "ask-new-password"})),
     ] {
-        if !is_asked || setting.yes || !std::io::stdin().is_terminal() {
-            continue;
-        }
-        let question = Words::english().say(&question).text;
-        if !setting::ask_openly(&format!("{question} "), "nothing-done")?.eq_ignore_ascii_case("y") {
+        if is_asked && !setting.yes && std::io::stdin().is_terminal() && !agrees(&question)? {
             return Err(Failure::usage("nothing-done"));
         }
     }
-    let orders = targets.into_iter().map(|target| {
-        let name = target.text.clone();
-        (
-            name,
-            Way::Driver(Order {
-                disable_http: secure.disable_http,
-                enable_http: secure.enable_http,
-                tls_floor: secure.tls_floor.clone(),
-                new_password: new_password.clone(),
-                set_clock: secure.set_clock,
-                time_server: secure.ntp.clone(),
-                consent: setting.yes,
-                ..Order::new(target, credentials.clone())
-            }),
-        )
-    });
-    let outcomes = all(&fleet, orders.collect()).await?;
+    let consent = Consents {
+        overwrite: setting.yes,
+        // Of a device that answers for one which was accepted, nobody is there to say that it is the one.
+        readable: setting.yes && !secure.all,
+        outside: setting.yes,
+    };
+    let order = |target: Target| Order {
+        disable_http: secure.disable_http,
+        enable_http: secure.enable_http,
+        tls_floor: secure.tls_floor.clone(),
+        new_password: new_password.clone(),
+        set_clock: secure.set_clock,
+        time_server: secure.ntp.clone(),
+        named: !secure.all,
+        new_device: secure.new_device,
+        fingerprint: secure.fingerprint.clone(),
+        consent,
+        ..Order::new(target, credentials.clone())
+    };
+    let orders: Vec<Order> = targets.into_iter().map(order).collect();
+    let outcomes = with_consent(&fleet, orders, secure.all).await?;
     show_all(&outcomes, setting)
+}
+
+/// Walks all orders; then, on a terminal, asks once for each consequence that some of them wait for, and walks those again.
+async fn with_consent(
+    fleet: &Arc<Fleet>,
+    mut orders: Vec<Order>,
+    is_all: bool,
+) -> Result<Vec<Outcome>, Failure> {
+    let way = |order: &Order| (order.target.text.clone(), Way::Driver(order.clone()));
+    let mut outcomes = all(fleet, orders.iter().map(way).collect()).await?;
+    if !std::io::stdin().is_terminal() {
+        return Ok(outcomes);
+    }
+    for consequence in [Consequence::OutsideTheSite, Consequence::PasswordShown, Consequence::Overwritten] {
+        if is_all && consequence == Consequence::PasswordShown {
+            continue;
+        }
+        let waits = |outcome: &Outcome| {
+            outcome.error.as_ref().and_then(Error::wants_consent) == Some(consequence)
+        };
+        let waiting: Vec<usize> = (0..outcomes.len()).filter(|index| waits(&outcomes[*index])).collect();
+        if waiting.is_empty() {
+            continue;
+        }
+        let code = match consequence {
+            Consequence::OutsideTheSite => "ask-outside",
+            Consequence::PasswordShown => "ask-readable",
+            Consequence::Overwritten => "ask-overwrite",
+        };
+        let names: Vec<&str> = waiting.iter().map(|index| orders[*index].target.text.as_str()).collect();
+        let question = json!({"code": code, "count": names.len(), "targets": names.join(", ")});
+        if !agrees(&question)? {
+            continue;
+        }
+        for index in &waiting {
+            let consent = &mut orders[*index].consent;
+            match consequence {
+                Consequence::OutsideTheSite => consent.outside = true,
+                Consequence::PasswordShown => consent.readable = true,
+                Consequence::Overwritten => consent.overwrite = true,
+            }
+        }
+        let again = all(fleet, waiting.iter().map(|index| way(&orders[*index])).collect()).await?;
+        for (index, outcome) in waiting.into_iter().zip(again) {
+            outcomes[index] = outcome;
+        }
+    }
+    Ok(outcomes)
+}
+
+fn agrees(question: &serde_json::Value) -> Result<bool, Failure> {
+    let question = Words::english().say(question).text;
+    Ok(setting::ask_openly(&format!("{question} "), "nothing-done")?.eq_ignore_ascii_case("y"))
+}
+
+/// The targets that were named; of a range, the devices of the ledger that are in it.
+async fn known(store: &Store, named: Vec<Named>) -> Result<Vec<Target>, Failure> {
+    let mut targets = Vec::new();
+    for named in named {
+        let addresses = match named {
+            Named::One(target) => {
+                targets.push(target);
+                continue;
+            }
+            Named::Range(addresses) => addresses,
+        };
+        let before = targets.len();
+        for device in store.devices(None).await?.iter().filter(|device| device.left_at.is_none()) {
+            if matches!(&device.host, AltName::Ip(IpAddr::V4(ip)) if addresses.contains(ip)) {
+                targets.push(at(&device.host, device.port));
+            }
+        }
+        if targets.len() == before {
+            return Err(Failure::usage("range-unknown"));
+        }
+    }
+    Ok(targets)
 }
 
 /// The site with what its operator put into the data directory.
@@ -133,7 +223,7 @@ pub enum Way {
     /// By its driver.
     Driver(Order),
     /// By a person, who gets this file (if it is named), and so much time.
-    Hand { target: Target, out: Option<PathBuf>, wait: Duration },
+    Hand { target: Target, new_device: bool, out: Option<PathBuf>, wait: Duration },
 }
 
 impl Way {
@@ -147,13 +237,14 @@ impl Way {
     async fn walk(self, fleet: &Fleet, progress: fleet::Progress<'_>) -> Outcome {
         match self {
             Way::Driver(order) => fleet.secure(&order, progress).await,
-            Way::Hand { target, out, wait } => {
+            Way::Hand { target, new_device, out, wait } => {
                 let hand = HandOrder {
                     file: &|serial| out.clone().unwrap_or_else(|| package_file(&target, serial)),
                     write: &|file, pem| {
                         write_new(file, pem.as_bytes(), 0o600).map_err(|failure| failure.said)
                     },
                     target: target.clone(),
+                    new_device,
                     wait,
                 };
                 fleet.secure_by_hand(&hand, progress).await
@@ -167,7 +258,10 @@ fn by_hand(secure: &Secure, targets: Vec<Target>) -> Result<Vec<(String, Way)>, 
         return Err(Failure::usage("one-file-each"));
     }
     let wait = Duration::from_secs(secure.wait.saturating_mul(60));
-    let way = |target: Target| (target.text.clone(), Way::Hand { target, out: secure.out.clone(), wait });
+    let (new_device, out) = (secure.new_device, &secure.out);
+    let way = |target: Target| {
+        (target.text.clone(), Way::Hand { target, new_device, out: out.clone(), wait })
+    };
     Ok(targets.into_iter().map(way).collect())
 }
 
@@ -308,6 +402,8 @@ impl Crowd {
 
 /// Where a target meets its device, as far as can be known before a word with it.
 struct Place {
+    /// Its number in the ledger, if it is there.
+    device: Option<i64>,
     addresses: Vec<AltName>,
     ports: Vec<u16>,
     https: bool,
@@ -317,8 +413,10 @@ impl Place {
     /// Whether two targets may be one device. Two other ports of one host may be two cameras behind a router, but of
     /// one's HTTP and HTTPS the one is named by an https URL.
     fn may_be(&self, other: &Place) -> bool {
-        self.addresses.iter().any(|a| other.addresses.contains(a))
-            && (self.https != other.https || self.ports.iter().any(|p| other.ports.contains(p)))
+        let is_same = self.device.is_some() && self.device == other.device;
+        let is_near = self.addresses.iter().any(|a| other.addresses.contains(a));
+        is_same
+            || is_near && (self.https != other.https || self.ports.iter().any(|p| other.ports.contains(p)))
     }
 }
 
@@ -330,7 +428,9 @@ async fn places(store: &Store, targets: impl Iterator<Item = &Target>) -> Result
         let usual = [Scheme::Http.default_port(), Scheme::Https.default_port()];
         let port = target.port.unwrap_or(usual[0]);
         let mut ports = vec![port];
-        if let Some(known) = store.device_at(&target.host, port).await? {
+        let known = store.device_at(&target.host, port).await?;
+        let device = known.as_ref().map(|known| known.id);
+        if let Some(known) = known {
             ports.extend([Some(known.port), known.https_port].into_iter().flatten());
         }
         if ports.iter().any(|port| usual.contains(port)) {
@@ -341,6 +441,7 @@ async fn places(store: &Store, targets: impl Iterator<Item = &Target>) -> Result
             names.spawn(async move { (index, resolved(host).await) });
         }
         places.push(Place {
+            device,
             addresses: vec![target.host.clone()],
             ports,
             https: target.scheme == Some(Scheme::Https),

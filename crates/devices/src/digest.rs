@@ -5,6 +5,7 @@
 //! `session` decides.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use domain::SignIn;
 use hyper::{
     HeaderMap,
     header::{HeaderValue, WWW_AUTHENTICATE},
@@ -61,25 +62,36 @@ impl Algorithm {
 
 impl Digest {
     /// The challenge to answer among those of a 401: the first that is spoken here, since the device has them in its
-    /// order of preference (RFC 7616, section 3.7). Or what was offered instead: `Basic`, `Digest SHA-256`.
-    pub(crate) fn choose(headers: &HeaderMap) -> Result<Digest, String> {
+    /// order of preference (RFC 7616, section 3.7), and that is no weaker than `floor`; if all are weaker, the first of
+    /// them. Or what was offered instead: `Basic`, `Digest SHA-512-256`.
+    pub(crate) fn choose(headers: &HeaderMap, floor: Option<SignIn>) -> Result<Digest, String> {
         let all = challenges(headers);
-        if let Some(digest) = all.iter().find_map(Challenge::digest) {
-            return Ok(digest);
+        let mut spoken: Vec<Digest> = all.iter().filter_map(Challenge::digest).collect();
+        if !spoken.is_empty() {
+            let at = spoken.iter().position(|digest| Some(digest.sign_in()) >= floor);
+            return Ok(spoken.swap_remove(at.unwrap_or_default()));
         }
         let mut offered: Vec<String> = all.iter().map(Challenge::described).collect();
         offered.dedup();
         Err(if offered.is_empty() { "none".to_owned() } else { offered.join(", ") })
     }
 
+    /// How strong an answer to it is.
+    pub(crate) fn sign_in(&self) -> SignIn {
+        match self.algorithm {
+            Algorithm::Md5 => SignIn::Digest,
+            Algorithm::Sha256 => SignIn::DigestSha256,
+        }
+    }
+
     /// The challenge after a refused answer, if it says that only the nonce was too old (RFC 7616, section
-    /// 3.3, `stale`) and brings another one.
+    /// 3.3, `stale`) and brings another one for the same hash.
     pub(crate) fn renewed(&self, headers: &HeaderMap) -> Option<Digest> {
         challenges(headers)
             .iter()
             .filter(|c| c.get("stale").is_some_and(|s| s.eq_ignore_ascii_case(b"true")))
-            .find_map(Challenge::digest)
-            .filter(|digest| digest.nonce != self.nonce)
+            .filter_map(Challenge::digest)
+            .find(|digest| digest.nonce != self.nonce && digest.algorithm == self.algorithm)
     }
 
     /// The Authorization header for one request; each call counts the nonce up. `None` if the user name
@@ -301,7 +313,7 @@ mod tests {
     }
 
     fn answer(challenge: &str, password: &str, uri: &str, cnonce: &str) -> String {
-        let mut digest = Digest::choose(&headers(&[challenge])).unwrap_or_else(|e| panic!("{e}"));
+        let mut digest = Digest::choose(&headers(&[challenge]), None).unwrap_or_else(|e| panic!("{e}"));
         digest.count = 1;
         String::from_utf8(digest.answer(&mufasa(password), "GET", uri, cnonce)).unwrap()
     }
@@ -358,7 +370,7 @@ mod tests {
             r#"Digest realm="cam", nonce="1", algorithm=SHA-256"#,
             r#"Digest realm="cam", nonce="2", algorithm=MD5"#,
         ]);
-        assert_eq!(Digest::choose(&two).ok().unwrap().nonce, b"1");
+        assert_eq!(Digest::choose(&two, None).ok().unwrap().nonce, b"1");
     }
 
     #[test]
@@ -372,13 +384,13 @@ mod tests {
             (&["Negotiate"], "negotiate"),
             (&[], "none"),
         ] {
-            assert_eq!(Digest::choose(&headers(offers)).err().as_deref(), Some(named));
+            assert_eq!(Digest::choose(&headers(offers), None).err().as_deref(), Some(named));
         }
     }
 
     #[test]
     fn only_a_new_nonce_that_is_called_stale_is_a_renewal() {
-        let digest = Digest::choose(&headers(&[r#"Digest realm="x", nonce="1""#])).ok().unwrap();
+        let digest = Digest::choose(&headers(&[r#"Digest realm="x", nonce="1""#]), None).ok().unwrap();
         assert!(digest.renewed(&headers(&[r#"Digest realm="x", nonce="2", stale=true"#])).is_some());
         assert!(digest.renewed(&headers(&[r#"Digest realm="x", nonce="1", stale=true"#])).is_none());
         assert!(digest.renewed(&headers(&[r#"Digest realm="x", nonce="2", stale=false"#])).is_none());
@@ -388,7 +400,7 @@ mod tests {
     #[test]
     fn the_count_goes_up_and_quotes_are_escaped() {
         let mut digest =
-            Digest::choose(&headers(&[r#"Digest realm="a\"b", nonce="n", qop="auth""#])).ok().unwrap();
+            Digest::choose(&headers(&[r#"Digest realm="a\"b", nonce="n", qop="auth""#]), None).ok().unwrap();
         let by = Credentials::new(r#"o"x\y"#, Zeroizing::new("p".into()));
         let first = digest.authorization(&by, "POST", "/x?y=1").unwrap();
         assert!(first.is_sensitive());

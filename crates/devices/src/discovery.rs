@@ -7,7 +7,7 @@ mod mdns;
 mod wsd;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -64,6 +64,19 @@ pub struct Sighting {
     pub model: Option<String>,
     /// Another host that it says it is at. Not followed.
     pub elsewhere: Option<String>,
+}
+
+/// The hardware addresses of whoever this computer spoke to lately, as far as the system tells (Linux).
+pub fn neighbours() -> BTreeMap<Ipv4Addr, String> {
+    let table = std::fs::read_to_string("/proc/net/arp").unwrap_or_default();
+    let entry = |line: &str| {
+        let mut columns = line.split_whitespace();
+        let address = columns.next()?.parse().ok()?;
+        let mac = columns.nth(2)?;
+        // An entry without an answer has zeros.
+        (mac != "00:00:00:00:00:00").then(|| (address, mac.to_owned()))
+    };
+    table.lines().skip(1).filter_map(entry).collect()
 }
 
 /// Asks by multicast on every interface, and passes on what answers within `wait`. How many interfaces were asked.

@@ -1,4 +1,7 @@
+use domain::SignIn;
 use serde::{Deserialize, Serialize};
+
+use crate::Change;
 
 /// Why speaking to a device failed: a code with typed arguments. The sentence for people is made by `words`
 /// from the code; what is written here is for developers.
@@ -42,6 +45,27 @@ pub enum Error {
     /// The password would cross the network readable: over plain HTTP it was not sent.
     #[error("{host} takes the password only in a form that others can read")]
     PasswordInClear { host: String },
+    /// The device takes the password only as it is, at a first contact: whoever answers could read it. It was not sent.
+    #[error("{host} takes the password only readable, and nobody knows who it is")]
+    ReadablePassword { host: String },
+    /// It asks for a weaker way of signing in than before. Nothing was answered.
+    #[error("{host} was signed in to by {was}, and now offers only {is}")]
+    WeakerSignIn { host: String, was: SignIn, is: SignIn },
+    /// Where a device with a certificate of ours is expected, somebody else answers. Nothing was sent but questions that
+    /// are open to everyone; or, where it says so only to its user, no key and no certificate.
+    #[error("{host} is another device than the one that was secured: {changes:?}")]
+    DeviceChanged { host: String, changes: Vec<Change> },
+    /// While it takes a certificate the device shows a key of its factory's, which the ledger does not know. Nothing was
+    /// changed.
+    #[error("the key that {host} shows while it takes a certificate is not known")]
+    FirstKeyUnknown { host: String },
+    /// Nobody named this device.
+    #[error("{host} was found and never accepted")]
+    NotAccepted { host: String },
+    /// The device wants a proof dated by its own clock, which is so far ahead that the proof would stay good for whoever
+    /// collects it.
+    #[error("the clock of {host} is {hours} hours ahead")]
+    ClockAhead { host: String, hours: i64 },
     /// The device refused user or password. The driver sends nothing any more.
     #[error("the device refused the credentials of {user:?}")]
     WrongPassword { user: String },
@@ -104,6 +128,11 @@ impl Error {
             self,
             Error::NoDigest { .. }
                 | Error::PasswordInClear { .. }
+                | Error::ReadablePassword { .. }
+                | Error::WeakerSignIn { .. }
+                | Error::DeviceChanged { .. }
+                | Error::NotAccepted { .. }
+                | Error::ClockAhead { .. }
                 | Error::WrongPassword { .. }
                 | Error::NotAllowed { .. }
                 | Error::SecondFactor { .. }

@@ -10,7 +10,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
-use crate::{Credentials, Endpoint, Limits, PublicKeyPin, http::Http, session::Session};
+use crate::{
+    Admission, Consent, Credentials, Endpoint, Limits, PublicKeyPin, Seen, http::Http, session::Session,
+};
 
 /// Ends with the test's runtime.
 pub(crate) struct Fake {
@@ -79,8 +81,23 @@ impl Fake {
     }
 
     pub(crate) fn session(&self) -> Session {
-        Session::new(self.http(), credentials())
+        session(self.http())
     }
+}
+
+/// Of an operator who named the device and accepts that it is shown the password.
+pub(crate) fn session(http: Http) -> Session {
+    let consent = Consent { named: true, readable: true, new_device: false };
+    session_of(http, consent)
+}
+
+pub(crate) fn session_of(http: Http, consent: Consent) -> Session {
+    let admission = Admission::decide(&seen(&http.endpoint), None, consent).unwrap();
+    Session::new(http, admission, credentials()).unwrap()
+}
+
+pub(crate) fn seen(endpoint: &Endpoint) -> Seen {
+    Seen { host: endpoint.host.clone(), key: endpoint.pin, maker_subject: None, confirmed: false, mac: None }
 }
 
 pub(crate) fn credentials() -> Credentials {

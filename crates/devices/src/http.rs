@@ -111,13 +111,12 @@ impl Http {
         Ok(Http { endpoint, limits, host, tls, cookie: None })
     }
 
-    /// From now on the server may have the key of this certificate too: it is about to be given it, and the next
-    /// connection may meet the old one or the new one.
-    pub(crate) fn expect(&self, certificate: &[u8]) {
-        if let (Some((_, pins)), Some(pin)) = (&self.tls, PublicKeyPin::of_certificate(certificate))
+    /// From now on the server may have this key too.
+    pub(crate) fn accept_key(&self, key: PublicKeyPin) {
+        if let Some((_, pins)) = &self.tls
             && let Ok(mut pins) = pins.lock()
         {
-            pins.push(pin);
+            pins.push(key);
         }
     }
 
@@ -131,22 +130,21 @@ impl Http {
         self.tls.is_some()
     }
 
-    /// Learns the key that the server shows now, which from now on is one of those that it may have. Sends nothing.
-    pub(crate) async fn meet(&self) -> Result<(), Error> {
-        let Some((_, pins)) = &self.tls else { return Ok(()) };
+    /// The key that the server shows now, whichever it is, proven by the handshake; `None` over plain HTTP. Sends
+    /// nothing.
+    pub(crate) async fn shown_key(&self) -> Result<Option<PublicKeyPin>, Error> {
+        if self.tls.is_none() {
+            return Ok(None);
+        }
         let port = self.endpoint.port;
         let failed = |reason: String| Error::NoConnection { host: self.host.clone(), port, reason };
-        // Learned apart, and kept only once the handshake has proven that the server has the key.
         let met = Pins::default();
         let connector = tls::connector(met.clone(), true).map_err(|e| failed(e.to_string()))?;
         let handshake = async { self.handshake(&connector, self.dial(port).await?, port).await };
         timeout(self.limits.answer, handshake)
             .await
             .map_err(|_| self.timed_out(port, self.limits.answer.as_secs()))??;
-        if let (Ok(mut pins), Ok(met)) = (pins.lock(), met.lock()) {
-            pins.extend(met.iter());
-        }
-        Ok(())
+        Ok(met.lock().ok().and_then(|met| met.first().copied()))
     }
 
     /// `http` or `https`.
@@ -154,7 +152,6 @@ impl Http {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// A path on the port that the operator named.
     /// Of an address that the device gives: path, and port if the scheme is ours; never the host.
     pub(crate) fn followed(&self, address: &str) -> Option<Place> {
         let url = Url::parse(address).ok()?;
@@ -166,6 +163,7 @@ impl Http {
         Some(Place { port: port.filter(|p| *p != 0).unwrap_or(self.endpoint.port), path })
     }
 
+    /// A path on the port that the operator named.
     pub(crate) fn place(&self, path: &str) -> Place {
         Place { port: self.endpoint.port, path: path.to_owned() }
     }

@@ -2,26 +2,26 @@
 //! (HTTP, Digest, SOAP, TLS with a pinned key).
 //!
 //! ```text
-//! find -> Found -> connect -> Driver: note, request, install, enable_https, tidy, switch_http | roll_back
+//! recognise -> Recognised -> Admission::decide -> enter -> Found -> connect
+//!           -> Driver: note, request, install, enable_https, tidy, switch_http | roll_back
 //! ```
 //!
-//! - [`find`] asks which dialect a device speaks: without credentials, as long as the device answers to that.
+//! - [`recognise`] asks without credentials who answers and which dialect it speaks.
+//! - [`Admission`] decides whether credentials and keys may go there. Nobody signs in without one.
 //! - A driver says what it can do as data: [`Abilities`]. None was tried on hardware; each says what it was
 //!   written from.
 //! - The host is the one the operator named. Of an address that a device gives only port and path are used.
 //! - The password goes out only as the answer to a Digest challenge (inside TLS pinned to the device's key also to a
-//!   Basic one, if there is no other), never again after it was refused, and a private key only after a challenge. Whether a key may cross plain HTTP at all is the caller's decision:
+//!   Basic one, if there is no other, and the admission permits it), never again after it was refused, and a private key only after a challenge. Whether a key may cross plain HTTP at all is the caller's decision:
 //!   an [`Endpoint`] without a pin is plain HTTP.
 
 #[cfg(test)]
 mod fake;
 
+mod admission;
 mod digest;
 pub mod discovery;
 mod error;
-mod find;
-#[cfg(test)]
-mod find_tests;
 mod form;
 mod http;
 mod makers;
@@ -32,6 +32,9 @@ mod onvif_security;
 mod page;
 mod recipe;
 mod recipe_file;
+mod recognise;
+#[cfg(test)]
+mod recognise_tests;
 mod session;
 mod soap;
 mod tls;
@@ -49,9 +52,10 @@ use domain::AltName;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use admission::{Admission, Change, Consent, Expected, Seen, names_number, other_identity};
 pub use error::Error;
-pub use find::{Found, Recognised, find, recognise};
 pub use recipe_file::{RecipeError, RecipeMistake, Recipes, try_recipe};
+pub use recognise::{Found, Recognised, Spoken, recognise};
 pub use tls::PublicKeyPin;
 
 /// How long a device may take.
@@ -300,11 +304,5 @@ pub trait Driver: Send {
     async fn switch_http(&mut self, on: bool) -> Result<(), Error> {
         let _ = on;
         Err(Error::NotOffered { operation: "switching of HTTP".to_owned() })
-    }
-
-    /// Whether on its way it had to speak to a key that it saw for the first time: that of the certificate which a
-    /// device shows while it has none of its operator's.
-    fn met_another_key(&self) -> bool {
-        false
     }
 }

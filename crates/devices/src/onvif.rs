@@ -59,9 +59,9 @@ pub(crate) struct Protocols {
 }
 
 impl Onvif {
-    /// See [`crate::http::Http::expect`].
+    /// See [`Session::expect`].
     pub(crate) fn expect(&self, certificate: &[u8]) {
-        self.session.http().expect(certificate);
+        self.session.expect(certificate);
     }
 
     /// `security` is where the Security service lives; the old device service has no use for it.
@@ -158,6 +158,11 @@ impl Onvif {
         // What devices had before Digest became the rule (Core specification, "Authentication").
         self.by_token = true;
         let offset = self.clock_offset;
+        // Whoever collects a proof dated years ahead can show it to the real device when that day comes. A day is what a
+        // clock is off that tells its local time as UTC.
+        if offset > Duration::DAY && !self.session.admission().is_known() {
+            return Err(Error::ClockAhead { host: self.host().to_owned(), hours: offset.whole_hours() });
+        }
         let make = |by: &Credentials| {
             let header = username_token(by, offset)?;
             Ok(soap::request_of(place, service, operation, arguments, &header))
@@ -348,7 +353,7 @@ impl Onvif {
     /// SetUser, with the level that this user has: what is left out would be taken away. CreateUsers where there is no
     /// such user: on a device fresh from its box there may be none.
     pub(crate) async fn set_password(&mut self, new: &Zeroizing<String>) -> Result<(), Error> {
-        let user = self.session.for_login()?.user.clone();
+        let user = self.session.for_new_password()?.to_owned();
         let users = self.call(Service::Device, "GetUsers", "").await?;
         let known = users.all(TDS, "User").find(|known| known.text_of(TT, "Username") == Some(&user));
         let operation = if known.is_some() { "SetUser" } else { "CreateUsers" };

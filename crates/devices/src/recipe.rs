@@ -430,7 +430,7 @@ impl Driver for RecipeDriver {
         let Some(key) = package.key else {
             return Err(Error::NotOffered { operation: "installation without a key".to_owned() });
         };
-        self.session.http().expect(package.certificate);
+        self.session.expect(package.certificate);
         // Harmless, so that a challenge or a login is there before the key goes out.
         let now = self.state().await?;
         for upload in self.recipe.upload.0.clone() {
@@ -515,7 +515,7 @@ impl RecipeDriver {
     /// Sends user and password, unless that was done. What is no clear success ends everything: a camera that counts
     /// wrong passwords is not asked again.
     async fn log_in(&mut self) -> Result<(), Error> {
-        self.session.for_login()?;
+        self.session.inside_tls()?;
         let Some(login) = self.recipe.login.clone().filter(|_| !self.logged_in) else { return Ok(()) };
         let mut fields = login.form.clone();
         if let Some(Hidden { page, inputs }) = &login.hidden {
@@ -825,7 +825,7 @@ mod tests {
         })
         .await;
         let http = crate::http::Http::new(fake.endpoint(Some(pin)), crate::Limits::default()).unwrap();
-        let mut driver = RecipeDriver::new(recipe, Session::new(http, credentials()));
+        let mut driver = RecipeDriver::new(recipe, crate::fake::session(http));
         let noted = vec![driver.note().await, driver.note().await];
         (noted, fake.requests())
     }

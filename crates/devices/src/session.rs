@@ -2,15 +2,17 @@
 //!
 //! Cameras lock accounts after a few wrong passwords, so there is at most one wrong try: a refused user is
 //! remembered, and the session never touches the network again. The password goes out only as the answer to
-//! a Digest challenge, or, where the device offers Basic alone, inside TLS that is pinned to its key; and a private
-//! key only once a challenge is there.
+//! a Digest challenge, or, where the device offers Basic alone, inside TLS that is pinned to its key; in a way that the
+//! [`Admission`] permits; and a private key only once a challenge is there.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use domain::SignIn;
+
 use crate::{
-    Credentials, Error,
+    Admission, Credentials, Error, PublicKeyPin,
     digest::{self, Digest},
     http::{Answer, Http, Request},
 };
@@ -22,6 +24,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// One user's way to one device.
 pub(crate) struct Session {
     http: Http,
+    admission: Admission,
     credentials: Credentials,
     /// How the device's challenge is answered.
     way: Option<Way>,
@@ -39,8 +42,35 @@ enum Way {
 }
 
 impl Session {
-    pub(crate) fn new(http: Http, credentials: Credentials) -> Session {
-        Session { http, credentials, way: None, refused: None, proven: false }
+    /// Fails where the admission is not for whoever has this key.
+    pub(crate) fn new(http: Http, admission: Admission, credentials: Credentials) -> Result<Session, Error> {
+        if !admission.speaks_over(http.endpoint.pin) {
+            return Err(Error::NotThePinnedKey { host: http.host.clone() });
+        }
+        Ok(Session { http, admission, credentials, way: None, refused: None, proven: false })
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// From now on the server may have the key of this certificate too: it is about to be given it, and the next
+    /// connection may meet the old one or the new one.
+    pub(crate) fn expect(&self, certificate: &[u8]) {
+        if let Some(key) = PublicKeyPin::of_certificate(certificate) {
+            self.admission.gives(key);
+            self.http.accept_key(key);
+        }
+    }
+
+    /// Learns the key that the server shows now, if the device may have it ([`Admission::meets`]). Sends nothing.
+    pub(crate) async fn meet(&self) -> Result<(), Error> {
+        let Some(key) = self.http.shown_key().await? else { return Ok(()) };
+        if !self.admission.meets(key) {
+            return Err(Error::NotThePinnedKey { host: self.http.host.clone() });
+        }
+        self.http.accept_key(key);
+        Ok(())
     }
 
     pub(crate) fn http(&self) -> &Http {
@@ -74,11 +104,7 @@ impl Session {
             if answer.status != 401 {
                 return Ok(answer);
             }
-            self.way = Some(match Digest::choose(&answer.headers) {
-                Ok(digest) => Way::Digest(digest, Instant::now()),
-                Err(_) if self.http.is_pinned() && digest::offers_basic(&answer.headers) => Way::Basic,
-                Err(offered) => return Err(Error::NoDigest { offered }),
-            });
+            self.way = Some(self.answering(&answer)?);
         }
         let answer = self.send_with_credentials(request).await?;
         if answer.status != 401 {
@@ -108,6 +134,7 @@ impl Session {
             return Err(refused.clone());
         }
         let request = make(&self.credentials)?;
+        self.admission.permits(SignIn::Digest, self.http.is_pinned())?;
         let answer = self.http.send(&request, None).await?;
         if !is_refused(&answer) {
             self.proven = true;
@@ -119,13 +146,46 @@ impl Session {
         })
     }
 
-    /// User and password, for a dialect that has a login of its own and sends them as they are: only where nobody can
-    /// read along, and not after they were refused.
-    pub(crate) fn for_login(&self) -> Result<&Credentials, Error> {
+    /// How a challenge is answered: in the strongest way that it offers, and in none that is weaker than before.
+    fn answering(&self, answer: &Answer) -> Result<Way, Error> {
+        let floor = self.admission.floor();
+        let (way, sign_in) = match Digest::choose(&answer.headers, floor) {
+            Ok(digest) => {
+                let sign_in = digest.sign_in();
+                (Way::Digest(digest, Instant::now()), sign_in)
+            }
+            Err(_) if self.http.is_pinned() && digest::offers_basic(&answer.headers) => {
+                (Way::Basic, SignIn::Readable)
+            }
+            Err(offered) => return Err(Error::NoDigest { offered }),
+        };
+        self.admission.permits(sign_in, self.http.is_pinned())?;
+        Ok(way)
+    }
+
+    /// For a dialect that leads nowhere over plain HTTP, whatever it asks for there; and not after a refusal.
+    pub(crate) fn inside_tls(&self) -> Result<(), Error> {
         match &self.refused {
             Some(refused) => Err(refused.clone()),
             None if !self.http.is_pinned() => Err(Error::PasswordInClear { host: self.http.host.clone() }),
-            None => Ok(&self.credentials),
+            None => Ok(()),
+        }
+    }
+
+    /// User and password, for a dialect that has a login of its own and sends them as they are: only where nobody can
+    /// read along, to whom they may be shown, and not after they were refused.
+    pub(crate) fn for_login(&self) -> Result<&Credentials, Error> {
+        self.inside_tls()?;
+        self.admission.permits(SignIn::Readable, true)?;
+        Ok(&self.credentials)
+    }
+
+    /// The user, for a request that holds the password which this user is to have from now on.
+    pub(crate) fn for_new_password(&self) -> Result<&str, Error> {
+        self.inside_tls()?;
+        match self.admission.takes_new_password(self.http.endpoint.pin) {
+            true => Ok(&self.credentials.user),
+            false => Err(Error::ReadablePassword { host: self.http.host.clone() }),
         }
     }
 
@@ -293,7 +353,7 @@ mod tests {
             })
             .await;
             let http = Http::new(fake.endpoint(Some(pin)), crate::Limits::default()).unwrap();
-            let mut session = Session::new(http, crate::fake::credentials());
+            let mut session = crate::fake::session(http);
             for secret in [false, true] {
                 let answer = send(&fake, &mut session, secret).await;
                 match is_right {
@@ -316,7 +376,7 @@ mod tests {
         })
         .await;
         let http = Http::new(fake.endpoint(Some(pin)), crate::Limits::default()).unwrap();
-        let mut session = Session::new(http, crate::fake::credentials());
+        let mut session = crate::fake::session(http);
         assert_eq!(send(&fake, &mut session, false).await.unwrap().status, 200);
         assert!(fake.requests().iter().all(|r| !r.contains("Basic")));
     }

@@ -29,6 +29,28 @@ impl PublicKeyPin {
         Some(PublicKeyPin::of_public_key(subject_public_key_info(certificate).ok()?))
     }
 
+    /// As the ledger keeps it: 64 lower-case hexadecimal digits.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The pin that [`PublicKeyPin::hex`] wrote.
+    pub fn from_hex(hex: &str) -> Option<PublicKeyPin> {
+        let mut pin = [0; 32];
+        if hex.len() != 64 || !hex.is_ascii() {
+            return None;
+        }
+        for (index, byte) in pin.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
+        }
+        Some(PublicKeyPin(pin))
+    }
+
+    /// Enough of it to tell two keys apart.
+    pub fn short(&self) -> String {
+        self.hex().chars().take(16).collect()
+    }
+
     fn of_public_key(info: &[u8]) -> PublicKeyPin {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, info);
         let mut pin = [0; 32];
@@ -39,9 +61,7 @@ impl PublicKeyPin {
 
 impl fmt::Debug for PublicKeyPin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PublicKeyPin(")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str(")")
+        write!(f, "PublicKeyPin({})", self.hex())
     }
 }
 

@@ -94,6 +94,16 @@ pub enum Finding {
     /// The private key crossed inside TLS whose key is that of a genuine device of its maker, which names it by the number
     /// that the device tells.
     FactoryIdentity { subject: String, issuer: String },
+    /// The device, known by its key, was found at another address than before.
+    Moved { name: String, from: Vec<String>, to: String },
+    /// Its addresses or names that the authority may not vouch for: there is no certificate for them.
+    NamesOutside { names: Vec<String> },
+    /// The key of this certificate was given to a device that nobody knew, and it was never seen to serve it: the
+    /// certificate was revoked.
+    GivenAwayRevoked { serial: String },
+    /// The key of this certificate was given to a device that nobody knew, and the certificate could not be revoked;
+    /// `reason` is a code with its arguments.
+    GivenAway { serial: String, reason: serde_json::Value },
     /// The device's clock is behind, and the certificate was dated back for it.
     ClockBehind { hours: i64 },
     /// The device's clock is further off than a certificate can be dated for.
@@ -146,6 +156,8 @@ impl Finding {
             | Finding::CommonNameOutside { .. }
             | Finding::OldCipher { .. }
             | Finding::KeySentInClear
+            | Finding::NamesOutside { .. }
+            | Finding::GivenAwayRevoked { .. }
             | Finding::ClockOff { .. }
             | Finding::ClockNotSet { .. }
             | Finding::NotTidied { .. }
@@ -158,6 +170,7 @@ impl Finding {
             | Finding::ClockFollows { .. }
             | Finding::FactoryIdentity { .. }
             | Finding::FirstContactUnchecked
+            | Finding::Moved { .. }
             | Finding::ClockBehind { .. }
             | Finding::DriverUnproven { .. }
             | Finding::HttpOff

@@ -10,6 +10,7 @@ mod name;
 mod report;
 mod revocation;
 mod rule;
+mod sign_in;
 mod target;
 
 pub use enrolment::{EnrolmentState, KeyTransport, Step, StepState};
@@ -18,4 +19,5 @@ pub use name::{AltName, InvalidName, slug};
 pub use report::{CertificateSummary, Report, Verdict};
 pub use revocation::RevocationReason;
 pub use rule::Rule;
+pub use sign_in::SignIn;
 pub use target::{InvalidTarget, Scheme, Target};

@@ -64,6 +64,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// The served certificate in DER, if TLS answered.
     pub leaf: Option<Vec<u8>>,
+    /// The handshake proved that the server has the key of that certificate, which anybody can show.
+    pub proven: bool,
     /// The served certificate, described.
     pub certificate: Option<CertificateSummary>,
     /// The negotiated version: `TLSv1.3`, `TLSv1.2`.

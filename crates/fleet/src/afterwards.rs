@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use devices::{Credentials, TlsVersions};
+use devices::{Credentials, Endpoint, TlsVersions};
 use domain::{Finding, Report, Scheme, Target, Verdict};
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -12,6 +12,7 @@ use crate::{
     Error, contact,
     contact::Ours,
     enrolment::{Run, Session, reason},
+    identity::key_of,
 };
 
 impl Run<'_> {
@@ -49,21 +50,22 @@ impl Run<'_> {
 
     /// Over the TLS that has just been verified, and believed only once the device lets the new password in.
     async fn change_password(&mut self, ours: &Ours, new: &Zeroizing<String>) -> Result<(), Error> {
-        let endpoint = contact::again(self.fleet, &self.order.target, ours.port, ours.port, &[]).await?;
-        if endpoint.pin.is_none() {
+        // What is verified is spoken to over its own key and no other.
+        let Some(pin) = key_of(&ours.row) else {
             return Err(Error::OtherCertificateServed { port: ours.port });
-        }
+        };
+        let endpoint =
+            Endpoint { host: self.order.target.host.clone(), port: ours.port, pin: Some(pin) };
         let mut driver = self.speak(&endpoint).await?.connect();
         driver.note().await?;
         let is_first = driver.lets_everyone_in();
         driver.set_password(new).await?;
         let user = self.order.credentials.user.clone();
         let credentials = Credentials::new(user, new.clone());
-        let (limits, recipes) = (&self.fleet.limits.device, &self.fleet.recipes);
-        let still_open = match devices::find(&endpoint, limits, recipes, credentials).await {
+        let still_open = match self.speak_as(&endpoint, credentials).await {
             Ok(found) => {
                 let mut driver = found.connect();
-                driver.note().await.map(|_| driver.lets_everyone_in())
+                driver.note().await.map(|_| driver.lets_everyone_in()).map_err(Error::from)
             }
             Err(e) => Err(e),
         };

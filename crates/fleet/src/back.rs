@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use devices::{Before, DeviceInfo};
-use domain::{EnrolmentState, Finding, Report, Step, StepState, Verdict};
+use domain::{EnrolmentState, Finding, KeyTransport, Report, RevocationReason, Step, StepState, Verdict};
 use store::EnrolmentRow;
 use tokio::time::Instant;
 
 use crate::{
-    Error, Fleet, Said,
+    Error, Said,
     by_hand::by_hand,
     contact::{self, Ours},
     enrolment::{Run, Session, is_due, key_transport, reason},
@@ -60,6 +60,10 @@ impl Run<'_> {
                 }
             };
             self.fleet.store.end_enrolment(&enrolment.id, state).await?;
+            // The run that died had met a stranger, and what it gave away was never seen again.
+            if let (false, Some(serial)) = (session.was_secured, given_away(enrolment)) {
+                self.revoke_given(serial).await;
+            }
         }
         session.before = session.driver.note().await?;
         session.overwrites &= session.before.https_on;
@@ -90,6 +94,9 @@ impl Run<'_> {
     /// Puts the device back, looks at it, and stores how that went.
     pub(crate) async fn go_back(&mut self, session: &mut Session, why: &Error) {
         let _ = self.journal.end(StepState::Failed, why).await;
+        if let Some(serial) = self.given.take() {
+            self.revoke_given(&serial).await;
+        }
         let lost = self.uploaded && session.overwrites;
         let before = session.before.clone();
         let mut is_back = true;
@@ -124,6 +131,17 @@ impl Run<'_> {
         self.outcome.verdict = report.verdict;
     }
 
+    /// Whoever was given the key of this certificate at a first contact was not seen to be the device.
+    async fn revoke_given(&mut self, serial: &str) {
+        let now = time::OffsetDateTime::now_utc();
+        let revoked = self.fleet.authority.revoke(serial, RevocationReason::KeyCompromise, now).await;
+        let serial = serial.to_owned();
+        self.outcome.findings.push(match revoked {
+            Ok(_) => Finding::GivenAwayRevoked { serial },
+            Err(e) => Finding::GivenAway { serial, reason: reason(&e) },
+        });
+    }
+
     /// Puts the device back. What is put back may cut the connection that asked for it (HTTPS goes off, another
     /// key is shown), and a web server that starts again answers nothing for a while: so, until patience ends,
     /// once more over whatever answers then.
@@ -139,17 +157,26 @@ impl Run<'_> {
             pause = (pause * 2).min(Duration::from_secs(2));
             let target = &self.order.target;
             let http_port = session.http_ports.first().copied().unwrap_or(80);
-            let endpoint = contact::again(self.fleet, target, before.https_port, http_port, &self.met).await;
-            let Fleet { limits, recipes, .. } = self.fleet;
-            let credentials = self.order.credentials.clone();
-            if let Ok(endpoint) = endpoint
-                && let Ok(found) = devices::find(&endpoint, &limits.device, recipes, credentials).await
-            {
+            let Some(admission) = &self.admission else { continue };
+            if !before.https_on {
+                admission.goes_back_to_plain();
+            }
+            let endpoint = contact::again(self.fleet, target, before.https_port, http_port, admission).await;
+            if let Ok(found) = self.speak_as(&endpoint, self.order.credentials.clone()).await {
                 session.driver = found.connect();
                 session.key_transport = key_transport(session.makes_key, &endpoint);
             }
         }
     }
+}
+
+/// The certificate whose key left this machine in an enrolment by a driver.
+fn given_away(enrolment: &EnrolmentRow) -> Option<&str> {
+    let by_driver = matches!(
+        enrolment.key_transport,
+        Some(KeyTransport::PinnedTls | KeyTransport::ThrowAwayTls | KeyTransport::Clear)
+    );
+    enrolment.serial.as_deref().filter(|_| by_driver)
 }
 
 /// Whether these are two devices, as far as they tell.

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::{
     Error, Fleet, Order, Outcome, Progress, Said,
     contact::{self, Contact, Ours},
-    enrolment::{Run, is_due, make, new_mark, pack},
+    enrolment::{Run, make, new_mark, pack},
 };
 
 /// What the ledger has for the driver of such a device.
@@ -26,6 +26,8 @@ pub const BY_HAND: &str = "by-hand";
 pub struct HandOrder<'a> {
     /// The device.
     pub target: Target,
+    /// At the address of a device of the ledger stands a new one, or the same after a reset.
+    pub new_device: bool,
     /// How long to watch for the certificate. Whatever comes later is seen by the next run.
     pub wait: Duration,
     /// Where the package of the certificate with this serial number goes, or is since an earlier run.
@@ -40,7 +42,7 @@ impl Fleet {
     pub async fn secure_by_hand(&self, hand: &HandOrder<'_>, progress: Progress<'_>) -> Outcome {
         // Nobody signs in.
         let nobody = Credentials::new(String::new(), Zeroizing::default());
-        let order = Order::new(hand.target.clone(), nobody);
+        let order = Order { new_device: hand.new_device, ..Order::new(hand.target.clone(), nobody) };
         let mut run = Run::new(self, &order, progress);
         let walked = run.by_hand(hand).await;
         run.end(walked).await
@@ -50,15 +52,15 @@ impl Fleet {
 impl Run<'_> {
     async fn by_hand(&mut self, hand: &HandOrder<'_>) -> Result<(), Error> {
         self.journal.begin(Step::Find);
-        let contact = contact::meet(self.fleet, &self.order.target).await?;
-        self.outcome.verdict = contact.report.verdict;
-        self.outcome.before = contact.report.verdict;
+        let contact = contact::meet(self.fleet, self.order).await?;
+        self.meets(&contact);
         self.outcome.driver = Some(BY_HAND.to_owned());
-        if let Some(ours) = contact.ours.clone()
-            && !is_due(&ours.row)
-            && self.fleet.authority.stands_behind(&ours.row)
-        {
+        if let Some(ours) = self.stays(&contact) {
             return self.already_secure(contact, ours).await;
+        }
+        // Nobody signs in; but a package for a device that is another one by now would be for nobody.
+        if contact.report.verdict != Verdict::Unreachable {
+            contact.admit(self.order)?;
         }
         self.journal.done(&Said::Found { driver: BY_HAND.to_owned() }).await?;
 
@@ -125,16 +127,26 @@ impl Run<'_> {
     async fn save_by_hand(&self, contact: &Contact) -> Result<i64, Error> {
         let first = contact.report.findings.first().and_then(|f| serde_json::to_string(f).ok());
         let name = self.order.target.dial_host();
+        let (store, known) = (&self.fleet.store, contact.known.as_ref());
+        if let (Some(known), true, false) = (known, self.order.new_device, contact.by_ours) {
+            store.reset_device(known.id).await?;
+        }
         let device = NewDevice {
+            id: known.map(|known| known.id),
             host: &self.order.target.host,
             port: contact.port,
             name: &name,
-            model: contact.known.as_ref().and_then(|known| known.model.as_deref()),
+            model: known.and_then(|known| known.model.as_deref()),
+            told: None,
+            mac: contact.seen.mac.as_deref(),
             driver: BY_HAND,
+            makes_key: false,
+            https_port: contact.https_port.filter(|_| contact.endpoint.pin.is_some()),
+            accepted: true,
             first_verdict: contact.report.verdict,
             first_finding: first.as_deref(),
         };
-        Ok(self.fleet.store.save_device(&device).await?)
+        Ok(store.save_device(&device).await?)
     }
 
     /// Request, sign, package: everything that Camlock can do. The serial number and where the package is.

@@ -1,18 +1,24 @@
-//! How a device is reached: over the HTTPS that it got from us, else over the TLS that it has, else over plain HTTP.
+//! How a device is reached: over the HTTPS that it got from us, else over the TLS that it has, else over plain HTTP; and
+//! which device of the ledger it is.
 
-use devices::{Endpoint, PublicKeyPin};
+use devices::{Admission, Endpoint, Expected, PublicKeyPin, Seen};
 use domain::{Finding, Report, Scheme, Severity, Target, Verdict};
 use inspect::Options;
 use pki::Certificate;
 use store::{CertificateRow, DeviceRow, Lease};
 use time::OffsetDateTime;
+use tokio::time::{Duration, Instant, sleep};
 
-use crate::{Error, Fleet, enrolment::reason};
+use crate::{
+    Error, Fleet, Order,
+    enrolment::reason,
+    identity::{arrives, expected, https_page, seen, served},
+};
 
-/// The way to a device, and what its HTTPS shows if that is ours.
+/// The way to a device, who it is, and what its HTTPS shows if that is ours.
 pub(crate) struct Contact {
     pub(crate) endpoint: Endpoint,
-    /// The port that names the device in the ledger.
+    /// The port that names the device at its host in the ledger.
     pub(crate) port: u16,
     /// Where its HTTPS is or would be, if that is known.
     pub(crate) https_port: Option<u16>,
@@ -22,8 +28,16 @@ pub(crate) struct Contact {
     pub(crate) ours: Option<Ours>,
     /// The way is pinned to the key of a certificate of ours; else the key was seen for the first time now.
     pub(crate) by_ours: bool,
+    /// Who answers, as far as can be seen without credentials.
+    pub(crate) seen: Seen,
+    /// Who should, by the ledger.
+    pub(crate) expected: Option<Expected>,
+    /// It was found at another address than before.
+    pub(crate) moved: Option<Finding>,
     /// What a browser says of the target today.
     pub(crate) report: Report,
+    /// What was seen where its HTTPS is or would be.
+    shown: Option<Report>,
     /// Taken before the first word to the device: what is seen from here on, no other run changes.
     _leases: Vec<Lease>,
 }
@@ -35,29 +49,46 @@ pub(crate) struct Ours {
     pub(crate) row: CertificateRow,
 }
 
+/// How long a run waits for another one that has the same device under another address. An enrolment takes seconds.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// Looks at the target, and decides how to speak to it.
-pub(crate) async fn find(fleet: &Fleet, target: &Target) -> Result<Contact, Error> {
-    let contact = meet(fleet, target).await?;
-    // Nor is a device that hangs asked again.
-    let hangs = matches!(contact.report.findings.first(), Some(Finding::TimedOut { .. }));
-    if contact.endpoint.pin.is_none() && (hangs || target.scheme == Some(Scheme::Https)) {
+pub(crate) async fn find(fleet: &Fleet, order: &Order) -> Result<Contact, Error> {
+    let contact = meet(fleet, order).await?;
+    if contact.endpoint.pin.is_none() {
         let report = &contact.report;
-        return Err(not_met(report).unwrap_or_else(|| tls_unusable(target, report)));
+        // A device that hangs is not asked again; and of one that is known by its keys nothing is to be had without TLS.
+        let hangs = matches!(report.findings.first(), Some(Finding::TimedOut { .. }));
+        let has_keys = contact.expected.as_ref().is_some_and(|expected| expected.secured);
+        if hangs || order.target.scheme == Some(Scheme::Https) {
+            return Err(not_met(report).unwrap_or_else(|| tls_unusable(&order.target, report)));
+        }
+        // That nothing listens there any more is a change; that it does not answer, or not as it should, is none.
+        let tls = contact.shown.as_ref().and_then(|shown| shown.findings.first());
+        let is_off = matches!(
+            tls,
+            Some(Finding::ConnectionRefused { .. } | Finding::NotTls { .. } | Finding::PlainHttp { .. }) | None
+        );
+        if has_keys && !order.new_device && (!is_off || report.verdict == Verdict::Unreachable) {
+            let shown = contact.shown.as_ref().filter(|_| !is_off).unwrap_or(report);
+            return Err(not_met(shown).unwrap_or_else(|| tls_unusable(&order.target, shown)));
+        }
     }
     Ok(contact)
 }
 
 /// Looks at the target, whether anything answers or not.
-pub(crate) async fn meet(fleet: &Fleet, target: &Target) -> Result<Contact, Error> {
+pub(crate) async fn meet(fleet: &Fleet, order: &Order) -> Result<Contact, Error> {
+    let (store, target) = (&fleet.store, &order.target);
     let named = target.port.unwrap_or(Scheme::Http.default_port());
-    let known = fleet.store.device_at(&target.host, named).await?;
+    let known = store.device_at(&target.host, named).await?;
     // A port that is named as that of plain HTTP is no device's port of HTTPS.
     let mut known = known.filter(|d| d.port == named || target.scheme != Some(Scheme::Http));
     let mut port = known.as_ref().map_or(named, |d| d.port);
     let busy = || Error::Busy { target: target.text.clone() };
-    let mut leases = vec![fleet.store.lease_device(&target.host, port)?.ok_or_else(busy)?];
+    let mut leases = vec![store.lease_device(&target.host, port)?.ok_or_else(busy)?];
 
-    let report = inspect::check(target, &options(fleet, OffsetDateTime::now_utc())).await;
+    let mut report = inspect::check(target, &options(fleet, OffsetDateTime::now_utc())).await;
     // Where that look met HTTPS, if it did.
     let looked = match target.scheme {
         Some(Scheme::Http) => None,
@@ -69,65 +100,144 @@ pub(crate) async fn meet(fleet: &Fleet, target: &Target) -> Result<Contact, Erro
         // A bare host stands for both of its usual ports; a port that was named, for no other.
         _ => target.port.is_none().then_some(Scheme::Https.default_port()),
     };
-    let mut ours = None;
-    let mut endpoint = Endpoint { host: target.host.clone(), port, pin: None };
-    let seen = match https_port {
+    let mut shown = match https_port {
         // Seen already.
         Some(_) if https_port == looked => Some(report.clone()),
         Some(port) => Some(look(fleet, target, port).await),
         None => None,
     };
-    let is_ours = match (https_port, &seen) {
-        (Some(https_port), Some(seen)) => served(fleet, target, https_port, seen).await?,
+    let mut row = match &shown {
+        Some(shown) => served(store, &target.host, shown).await?,
+        None => None,
+    };
+    let mut moved = None;
+    if let (Some(https_port), Some(id)) = (https_port, row.as_ref().and_then(|row| row.device_id)) {
+        let (lease, waited) = lease_of(fleet, id).await?;
+        leases.push(lease.ok_or_else(busy)?);
+        if waited {
+            // Another run worked on it under another address: what was seen before is past.
+            let again = look(fleet, target, https_port).await;
+            if https_port == looked.unwrap_or_default() {
+                report = again.clone();
+            }
+            row = served(store, &target.host, &again).await?.filter(|row| row.device_id == Some(id));
+            shown = Some(again);
+        }
+        if row.is_some()
+            && let Some(device) = store.device(id).await?
+        {
+            let is_here = |host_port: u16| host_port == named || https_port == named;
+            match device.places().find(|place| place.host == target.host && is_here(place.port)) {
+                // The same device under its other port.
+                Some(place) if place.port != port => {
+                    port = place.port;
+                    leases.push(store.lease_device(&target.host, port)?.ok_or_else(busy)?);
+                }
+                Some(_) => {}
+                None => {
+                    let options = options(fleet, OffsetDateTime::now_utc());
+                    moved = arrives(store, &options, &device, &target.host, port, https_port).await?;
+                }
+            }
+            known = store.device(id).await?;
+        }
+    } else if let Some(known) = &known {
+        let (lease, _) = lease_of(fleet, known.id).await?;
+        leases.push(lease.ok_or_else(busy)?);
+    }
+
+    // Over its own TLS, from the factory, say, whoever listens hears nothing.
+    let key = shown.as_ref().and_then(|shown| PublicKeyPin::of_certificate(shown.leaf.as_deref()?));
+    let endpoint = Endpoint {
+        host: target.host.clone(),
+        port: https_port.filter(|_| key.is_some()).unwrap_or(port),
+        pin: key,
+    };
+    let by_ours = row.is_some();
+    let mut expected = match &known {
+        Some(device) => Some(expected(store, device).await?),
+        None => None,
+    };
+    if let (Some(row), Some(key)) = (&row, key)
+        && row.device_id.is_none()
+    {
+        // Made for this place by hand, and somebody put it there.
+        let expected = expected.get_or_insert_default();
+        expected.secured = true;
+        expected.keys.push(key);
+    }
+    let is_secure = shown.as_ref().is_some_and(|shown| shown.verdict == Verdict::Secure);
+    let ours = match (https_port, row) {
+        (Some(port), Some(row)) if is_secure => Some(Ours { port, row }),
         _ => None,
     };
-    let mut by_ours = false;
-    if let (Some(https_port), Some((row, pinned, secure))) = (https_port, is_ours) {
-        let of = match row.device_id {
-            Some(id) => fleet.store.device(id).await?,
-            None => None,
-        };
-        // Another device's certificate there proves that another device is there.
-        let another = matches!((&known, &of), (Some(known), Some(of)) if known.id != of.id);
-        if !another {
-            by_ours = true;
-            endpoint = pinned;
-            ours = secure.then_some(Ours { port: https_port, row });
-        }
-        // The same device under its other port.
-        if known.is_none()
-            && let Some(of) = of.filter(|of| of.host == target.host)
-        {
-            if of.port != port {
-                port = of.port;
-                leases.push(fleet.store.lease_device(&target.host, port)?.ok_or_else(busy)?);
-            }
-            known = Some(of);
-        }
-    } else if let (Some(https_port), Some(leaf)) = (https_port, seen.and_then(|seen| seen.leaf)) {
-        // Its own TLS, from the factory, say: whoever listens hears nothing.
-        endpoint.pin = PublicKeyPin::of_certificate(&leaf);
-        endpoint.port = endpoint.pin.map_or(port, |_| https_port);
+    let mut seen = seen(store, &target.host, key, known.as_ref()).await?;
+    seen.confirmed = match (&order.fingerprint, shown.as_ref().and_then(|shown| shown.certificate.as_ref())) {
+        (Some(told), Some(certificate)) => *told == certificate.sha256,
+        _ => false,
+    };
+    if !by_ours && let (Some(port), Some(key)) = (https_port, key) {
+        let identity = factory_identity(fleet, target, port, &[key]).await;
+        seen.maker_subject = identity.map(|certificate| certificate.subject());
     }
-    Ok(Contact { endpoint, port, https_port, known, ours, by_ours, report, _leases: leases })
+    Ok(Contact {
+        endpoint,
+        port,
+        https_port,
+        known,
+        ours,
+        by_ours,
+        seen,
+        expected,
+        moved,
+        report,
+        shown,
+        _leases: leases,
+    })
 }
 
-/// The way to a device that was in contact a moment ago: over the HTTPS that shows a certificate of ours or one of the
-/// keys `met`, or else over plain HTTP.
+/// The lease of a device of the ledger, `None` if another run keeps it for long; and whether it was waited for.
+async fn lease_of(fleet: &Fleet, id: i64) -> Result<(Option<Lease>, bool), Error> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut waited = false;
+    loop {
+        match fleet.store.lease_known_device(id)? {
+            None if Instant::now() < deadline => waited = true,
+            lease => return Ok((lease, waited)),
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+impl Contact {
+    /// To whom the credentials go, before the first of them does.
+    pub(crate) fn admit(&self, order: &Order) -> Result<Admission, Error> {
+        let consent = devices::Consent {
+            named: order.named,
+            readable: order.consent.readable,
+            new_device: order.new_device,
+        };
+        if order.fingerprint.is_some() && !self.seen.confirmed {
+            return Err(Error::OtherFingerprint { host: order.target.dial_host() });
+        }
+        Ok(Admission::decide(&self.seen, self.expected.as_ref(), consent)?)
+    }
+}
+
+/// The way to a device that was in contact a moment ago: over HTTPS with one of the keys that it may have, or else over
+/// plain HTTP, if it may be spoken to there.
 pub(crate) async fn again(
     fleet: &Fleet,
     target: &Target,
     https_port: u16,
     http_port: u16,
-    met: &[PublicKeyPin],
-) -> Result<Endpoint, Error> {
+    admission: &Admission,
+) -> Endpoint {
     let seen = look(fleet, target, https_port).await;
-    if let Some((_, endpoint, _)) = served(fleet, target, https_port, &seen).await? {
-        return Ok(endpoint);
-    }
-    let pin = seen.leaf.and_then(|leaf| PublicKeyPin::of_certificate(&leaf)).filter(|pin| met.contains(pin));
+    let pin = seen.leaf.and_then(|leaf| PublicKeyPin::of_certificate(&leaf));
+    let pin = pin.filter(|pin| admission.speaks_over(Some(*pin)));
     let port = pin.map_or(http_port, |_| https_port);
-    Ok(Endpoint { host: target.host.clone(), port, pin })
+    Endpoint { host: target.host.clone(), port, pin }
 }
 
 /// Who the device is by the certificate that its maker gave it, if the key there is one of `met`. What stands in it for a
@@ -143,10 +253,10 @@ pub(crate) async fn factory_identity(
     }
     let options =
         Options { roots: fleet.maker_roots.clone().into(), ..options(fleet, OffsetDateTime::now_utc()) };
-    let report = inspect::check(&at(target, port), &options).await;
+    let report = inspect::check(&https_page(&target.host, port), &options).await;
     let of_names = |f: &Finding| matches!(f, Finding::WrongName { .. } | Finding::NoAltName { .. });
     let is_whole = report.findings.iter().all(|f| of_names(f) || f.severity() > Severity::Error);
-    let leaf = report.leaf.filter(|_| is_whole)?;
+    let leaf = report.leaf.filter(|_| is_whole && report.proven)?;
     PublicKeyPin::of_certificate(&leaf).filter(|pin| met.contains(pin))?;
     Certificate::from_der(&leaf).ok()
 }
@@ -155,22 +265,6 @@ pub(crate) async fn factory_identity(
 pub(crate) fn tls_unusable(target: &Target, seen: &Report) -> Error {
     let reason = seen.findings.first().map(reason).unwrap_or_default();
     Error::TlsUnusable { host: target.dial_host(), reason }
-}
-
-/// A certificate of ours that is served there, the way to its key, and whether a browser would accept it. It
-/// proves which device it is whatever else has become of it: expired, say.
-async fn served(
-    fleet: &Fleet,
-    target: &Target,
-    port: u16,
-    seen: &Report,
-) -> Result<Option<(CertificateRow, Endpoint, bool)>, Error> {
-    let (Some(leaf), Some(summary)) = (&seen.leaf, &seen.certificate) else { return Ok(None) };
-    let row = fleet.store.issued(&summary.serial, &summary.sha256).await?;
-    let Some(row) = row else { return Ok(None) };
-    let pin = Some(PublicKeyPin(Certificate::from_der(leaf)?.public_key_sha256()?));
-    let endpoint = Endpoint { host: target.host.clone(), port, pin };
-    Ok(Some((row, endpoint, seen.verdict == Verdict::Secure)))
 }
 
 /// Why there was no connection at all.
@@ -187,7 +281,7 @@ fn not_met(report: &Report) -> Option<Error> {
 
 /// What is on the HTTPS port of the target's host.
 pub(crate) async fn look(fleet: &Fleet, target: &Target, port: u16) -> Report {
-    inspect::check(&at(target, port), &options(fleet, OffsetDateTime::now_utc())).await
+    inspect::check(&https_page(&target.host, port), &options(fleet, OffsetDateTime::now_utc())).await
 }
 
 /// What a browser that trusts our root alone says.
@@ -196,14 +290,4 @@ pub(crate) fn options(fleet: &Fleet, now: OffsetDateTime) -> Options {
     options.connect = fleet.limits.device.connect;
     options.answer = fleet.limits.device.answer;
     options
-}
-
-/// The https page of the same host on `port`.
-fn at(target: &Target, port: u16) -> Target {
-    Target {
-        text: target.url(Scheme::Https, port),
-        host: target.host.clone(),
-        port: Some(port),
-        scheme: Some(Scheme::Https),
-    }
 }

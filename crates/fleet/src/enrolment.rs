@@ -3,7 +3,7 @@
 use std::{num::NonZero, sync::LazyLock, time::Duration};
 
 use authority::{Days, Issued, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
-use devices::{Before, Driver, Endpoint, Found, Package, PublicKeyPin};
+use devices::{Admission, Before, Credentials, Driver, Endpoint, Found, Package};
 use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
 use serde::Serialize;
@@ -16,6 +16,7 @@ use crate::{
     Error, Fleet, Order, Outcome, Progress, Said,
     by_hand::by_hand,
     contact::{self, Contact, Ours},
+    identity::is_same_device,
     journal::Journal,
     renew_from,
 };
@@ -31,12 +32,16 @@ pub(crate) struct Run<'a> {
     pub(crate) order: &'a Order,
     pub(crate) journal: Journal<'a>,
     pub(crate) outcome: Outcome,
-    /// The keys over whose TLS the device was spoken to.
-    pub(crate) met: Vec<PublicKeyPin>,
+    /// To whom credentials and keys go; `None` until it was decided.
+    pub(crate) admission: Option<Admission>,
+    /// The names under which the device is known, the one that was asked for first.
+    pub(crate) hosts: Vec<AltName>,
     /// The marks under which this run may have left something on the device, in order.
     pub(crate) begun: Vec<String>,
     /// A certificate was on its way to the device.
     pub(crate) uploaded: bool,
+    /// The certificate whose key went to a device that nobody knew, until it was seen to serve it.
+    pub(crate) given: Option<String>,
 }
 
 /// A device that let us in.
@@ -52,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) clock_behind: time::Duration,
     /// Installing overwrites a certificate that cannot be brought back.
     pub(crate) overwrites: bool,
+    /// The ledger had a certificate of ours on it when the run began.
+    pub(crate) was_secured: bool,
     /// What is overwritten is of our own, so nothing of the operator's is lost.
     pub(crate) renews: bool,
     /// The way that a private key takes to the device.
@@ -71,9 +78,11 @@ impl<'a> Run<'a> {
             order,
             journal: Journal::new(&fleet.store, progress),
             outcome: Outcome::not_begun(&order.target, None),
-            met: Vec::new(),
+            admission: None,
+            hosts: vec![order.target.host.clone()],
             begun: Vec::new(),
             uploaded: false,
+            given: None,
         }
     }
 
@@ -92,17 +101,13 @@ impl<'a> Run<'a> {
 impl Run<'_> {
     async fn walk(&mut self) -> Result<(), Error> {
         self.journal.begin(Step::Find);
-        let contact = contact::find(self.fleet, &self.order.target).await?;
-        self.outcome.verdict = contact.report.verdict;
-        self.outcome.before = contact.report.verdict;
-        if let Some(ours) = contact.ours.clone()
-            && !is_due(&ours.row)
-            && self.fleet.authority.stands_behind(&ours.row)
-        {
+        let contact = contact::find(self.fleet, self.order).await?;
+        self.meets(&contact);
+        if let Some(ours) = self.stays(&contact) {
             return self.already_secure(contact, ours).await;
         }
 
-        let found = self.speak(&contact.endpoint).await?;
+        let found = self.first_word(&contact).await?;
         self.journal.done(&Said::Found { driver: found.driver().to_owned() }).await?;
 
         self.journal.begin(Step::Inspect);
@@ -117,7 +122,7 @@ impl Run<'_> {
         if !session.serves_chain && !self.fleet.authority.public().issuers.is_empty() {
             return Err(Error::ServesLeafAlone);
         }
-        if session.overwrites && !session.renews && !self.order.consent {
+        if session.overwrites && !session.renews && !self.order.consent.overwrite {
             return Err(Error::WouldOverwrite);
         }
 
@@ -128,6 +133,68 @@ impl Run<'_> {
                 self.go_back(&mut session, &e).await;
                 Err(e)
             }
+        }
+    }
+
+    /// What a look from outside says of the device.
+    pub(crate) fn meets(&mut self, contact: &Contact) {
+        self.outcome.verdict = contact.report.verdict;
+        self.outcome.before = contact.report.verdict;
+        self.outcome.findings.extend(contact.moved.clone());
+        let Some(device) = &contact.known else { return };
+        let permitted = &self.fleet.authority.public().permitted;
+        let mut outside = Vec::new();
+        for host in device.places().map(|place| place.host) {
+            if self.hosts.contains(&host) || self.hosts.len() > HOSTS_MAX {
+                continue;
+            }
+            match permitted.allows(&host) {
+                true => self.hosts.push(host),
+                false => outside.push(host.plain()),
+            }
+        }
+        if !outside.is_empty() {
+            self.outcome.findings.push(Finding::NamesOutside { names: outside });
+        }
+    }
+
+    /// Our certificate that the device serves, if there is nothing to do about it.
+    pub(crate) fn stays(&self, contact: &Contact) -> Option<Ours> {
+        let ours = contact.ours.clone()?;
+        let covers = |host: &AltName| ours.row.names.contains(host);
+        let is_fresh = !is_due(&ours.row) && self.fleet.authority.stands_behind(&ours.row);
+        (is_fresh && self.hosts.iter().all(covers)).then_some(ours)
+    }
+
+    /// Decides who answers, and in which dialect it is spoken to. Nothing secret was sent before this.
+    async fn first_word(&mut self, contact: &Contact) -> Result<Found, Error> {
+        self.stays_on_site().await?;
+        self.names()?;
+        let admission = match contact.admit(self.order) {
+            Err(e) => {
+                if let (Some(device), Error::Device(devices::Error::DeviceChanged { .. })) = (&contact.known, &e) {
+                    // It is not what the ledger says of it.
+                    self.record(device.id, &contact.report, None).await?;
+                }
+                return Err(e);
+            }
+            admission => admission?,
+        };
+        self.admission = Some(admission);
+        self.speak(&contact.endpoint).await
+    }
+
+    /// A name that leads to an address outside the site's would carry password and key there.
+    async fn stays_on_site(&self) -> Result<(), Error> {
+        let AltName::Dns(name) = &self.order.target.host else { return Ok(()) };
+        let permitted = &self.fleet.authority.public().permitted;
+        let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+        let addresses = found.into_iter().flatten().map(|address| address.ip().to_canonical());
+        match addresses.map(AltName::Ip).find(|address| !permitted.allows(address)) {
+            Some(address) if !self.order.consent.outside => {
+                Err(Error::OutsideTheSite { host: name.clone(), address: address.plain() })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -159,7 +226,7 @@ impl Run<'_> {
             }
             return self.verified(&ours, report).await;
         }
-        let found = self.speak(&contact.endpoint).await?;
+        let found = self.first_word(&contact).await?;
         let mut session = self.enter(found, &contact).await?;
         let done = self.finish(&mut session, ours).await;
         let before = contact.known.and_then(|device| device.key_transport);
@@ -167,14 +234,25 @@ impl Run<'_> {
         done
     }
 
-    /// Finds the dialect.
+    /// The way in over this endpoint, for the user of the order.
     pub(crate) async fn speak(&mut self, endpoint: &Endpoint) -> Result<Found, Error> {
-        self.met.extend(endpoint.pin);
-        let credentials = self.order.credentials.clone();
-        let Fleet { limits, recipes, .. } = self.fleet;
-        let found = devices::find(endpoint, &limits.device, recipes, credentials).await?;
+        let found = self.speak_as(endpoint, self.order.credentials.clone()).await?;
         self.outcome.driver = Some(found.driver().to_owned());
         Ok(found)
+    }
+
+    /// The way in over this endpoint, for any user.
+    pub(crate) async fn speak_as(&self, endpoint: &Endpoint, by: Credentials) -> Result<Found, Error> {
+        let Fleet { limits, recipes, .. } = self.fleet;
+        let not_admitted = || devices::Error::NotAccepted { host: endpoint.host.plain() };
+        let admission = self.admission.as_ref().ok_or_else(not_admitted)?;
+        let recognised = devices::recognise(endpoint, &limits.device, recipes).await?;
+        Ok(recognised.enter(admission, recipes, by).await?)
+    }
+
+    /// Whether the device proved who it is; otherwise it is a first contact.
+    pub(crate) fn is_known(&self) -> bool {
+        self.admission.as_ref().is_some_and(Admission::is_known)
     }
 
     /// The first authenticated call.
@@ -184,6 +262,9 @@ impl Run<'_> {
         let clock_offset = found.clock_offset().unwrap_or_default();
         let mut driver = found.connect();
         let before = driver.note().await?;
+        if let Some(admission) = &self.admission {
+            admission.is_still(&before.device)?;
+        }
         if driver.lets_everyone_in() {
             self.outcome.findings.push(Finding::NoPassword);
         }
@@ -201,22 +282,7 @@ impl Run<'_> {
             self.outcome.findings.push(Finding::Restarts);
         }
 
-        let target = &self.order.target;
-        let name = self.outcome.model.clone().unwrap_or_else(|| target.dial_host());
-        let first = contact.report.findings.first().and_then(|f| serde_json::to_string(f).ok());
-        let device_id = self
-            .fleet
-            .store
-            .save_device(&NewDevice {
-                host: &target.host,
-                port: contact.port,
-                name: &name,
-                model: self.outcome.model.as_deref(),
-                driver: &driver_name,
-                first_verdict: contact.report.verdict,
-                first_finding: first.as_deref(),
-            })
-            .await?;
+        let device_id = self.save(contact, &before, &driver_name, abilities.makes_key).await?;
         let key_transport = key_transport(abilities.makes_key, &contact.endpoint);
         let http_ports = match before.http_ports.clone() {
             told if !told.is_empty() => told,
@@ -238,6 +304,7 @@ impl Run<'_> {
                 .unwrap_or(KeyKind::Rsa2048),
             clock_behind,
             overwrites,
+            was_secured: contact.known.as_ref().is_some_and(|known| known.serial.is_some()),
             renews,
             key_transport,
             http_ports,
@@ -247,6 +314,60 @@ impl Run<'_> {
                 false => self.fleet.limits.verify,
             },
         })
+    }
+
+    /// Which device of the ledger it is that let us in, and what is known of it from now on.
+    async fn save(
+        &self,
+        contact: &Contact,
+        before: &Before,
+        driver: &str,
+        makes_key: bool,
+    ) -> Result<i64, Error> {
+        let (store, target) = (&self.fleet.store, &self.order.target);
+        let mut id = contact.known.as_ref().map(|known| known.id);
+        let mac = contact.seen.mac.as_deref();
+        if let (Some(known), true, false) = (&contact.known, self.order.new_device, self.is_known()) {
+            if is_same_device(known, &before.device, mac) {
+                store.reset_device(known.id).await?;
+            } else {
+                store.device_left(&known.host, known.port).await?;
+                id = None;
+            }
+        }
+        let name = self.outcome.model.clone().unwrap_or_else(|| target.dial_host());
+        let first = contact.report.findings.first().and_then(|f| serde_json::to_string(f).ok());
+        let told = serde_json::to_string(&before.device).map_err(store::Error::from)?;
+        let device = NewDevice {
+            id,
+            host: &target.host,
+            port: contact.port,
+            name: &name,
+            model: self.outcome.model.as_deref(),
+            told: Some(&told),
+            mac,
+            driver,
+            makes_key,
+            https_port: contact.https_port.filter(|_| contact.endpoint.pin.is_some()),
+            accepted: true,
+            first_verdict: contact.report.verdict,
+            first_finding: first.as_deref(),
+        };
+        let id = store.save_device(&device).await?;
+        self.remember(id).await?;
+        Ok(id)
+    }
+
+    /// What the ledger is to know of a device the next time: how it was signed in to, and the keys of its first contact.
+    pub(crate) async fn remember(&self, device_id: i64) -> Result<(), Error> {
+        let Some(admission) = &self.admission else { return Ok(()) };
+        self.fleet.store.record_sign_in(device_id, admission.signed_in()).await?;
+        if !admission.is_known() {
+            for key in admission.keys_met() {
+                self.fleet.store.record_device_key(device_id, &key.hex()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// How far the certificate is to be dated back, and what to say of the device's clock. It is set with consent alone,
@@ -314,14 +435,14 @@ impl Run<'_> {
             pem: &pem,
         };
         self.key_travels(transport);
-        if transport == KeyTransport::PinnedTls && !session.renews {
+        if transport == KeyTransport::PinnedTls && !self.is_known() {
             self.met_at_first(session).await;
         }
         self.uploaded = true;
+        self.given = (private.is_some() && !self.is_known()).then(|| leaf.serial());
         let installed = session.driver.install(mark, &package).await;
-        if session.driver.met_another_key() {
-            self.unchecked();
-        }
+        // It may have shown another key on the way.
+        self.remember(session.device_id).await?;
         installed?;
         let port = session.driver.enable_https().await?;
         self.journal.done(&Said::Installed { port }).await?;
@@ -334,6 +455,7 @@ impl Run<'_> {
             let page = report.chromium.or(report.firefox).unwrap_or_default();
             return Err(Error::StillNotSecure { page: page.to_owned() });
         }
+        self.given = None;
         let row = self.fleet.store.issued(&leaf.serial(), &leaf.sha256()).await?;
         let row =
             row.ok_or(store::Error::StoredData { detail: "the certificate just issued is gone".into() })?;
@@ -377,7 +499,7 @@ impl Run<'_> {
 
     /// The names of the certificate, decided here and by policy, before anything is changed on the device.
     pub(crate) fn names(&self) -> Result<Vec<AltName>, Error> {
-        let wish = Wish { names: vec![self.order.target.host.clone()], common_name: None };
+        let wish = Wish { names: self.hosts.clone(), common_name: None };
         let names = effective(None, &wish)?.within(&self.fleet.authority.public().permitted).names;
         self.fleet.authority.may_issue(Profile::Device, &names)?;
         Ok(names)
@@ -405,11 +527,12 @@ impl Run<'_> {
     /// The key of the TLS on the way was seen for the first time now: who has it, as far as the device's maker says.
     async fn met_at_first(&mut self, session: &mut Session) {
         let port = session.tls_port.unwrap_or(session.before.https_port);
-        let identity = contact::factory_identity(self.fleet, &self.order.target, port, &self.met).await;
+        let met = self.admission.as_ref().map(Admission::keys_met).unwrap_or_default();
+        let identity = contact::factory_identity(self.fleet, &self.order.target, port, &met).await;
         // A genuine device of the same maker is not yet this one: its number must be the one that the device tells.
         let number = session.before.device.serial_number.as_deref().unwrap_or_default();
         match identity {
-            Some(identity) if !number.is_empty() && identity.subject().contains(number) => {
+            Some(identity) if devices::names_number(&identity.subject(), number) => {
                 let subject = identity.subject();
                 self.outcome.findings.push(Finding::FactoryIdentity { subject, issuer: identity.issuer() });
             }
@@ -518,6 +641,9 @@ impl Run<'_> {
         }
     }
 }
+
+/// So many addresses and names of one device stand in its certificate.
+const HOSTS_MAX: usize = 15;
 
 /// Keys are made beside the conversations with devices, and no more at once than there are processors: many together
 /// would only keep each other, and those conversations, waiting.

@@ -12,6 +12,10 @@ pub enum Error {
     TlsUnusable { host: String, reason: serde_json::Value },
     #[error("the device has room for one certificate, which would be overwritten")]
     WouldOverwrite,
+    #[error("{host} leads to {address}, which is none of the site's")]
+    OutsideTheSite { host: String, address: String },
+    #[error("{host} shows another certificate than the one whose fingerprint was told")]
+    OtherFingerprint { host: String },
     #[error("the device sends its own certificate alone, and there are two tiers")]
     ServesLeafAlone,
     #[error("port {port} serves another certificate than the one installed")]
@@ -42,6 +46,29 @@ pub enum Error {
     #[serde(untagged)]
     #[error(transparent)]
     Device(#[from] devices::Error),
+}
+
+/// What an operator has to agree to before it is done.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Consequence {
+    /// The device's own certificate is overwritten for good.
+    Overwritten,
+    /// The password is shown to whoever answers.
+    PasswordShown,
+    /// Password and key go to an address outside the site's.
+    OutsideTheSite,
+}
+
+impl Error {
+    /// What the operator would have to agree to, if it is only that.
+    pub fn wants_consent(&self) -> Option<Consequence> {
+        match self {
+            Error::WouldOverwrite => Some(Consequence::Overwritten),
+            Error::Device(devices::Error::ReadablePassword { .. }) => Some(Consequence::PasswordShown),
+            Error::OutsideTheSite { .. } => Some(Consequence::OutsideTheSite),
+            _ => None,
+        }
+    }
 }
 
 impl From<store::Error> for Error {

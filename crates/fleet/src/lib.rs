@@ -10,14 +10,17 @@ mod by_hand;
 mod contact;
 mod enrolment;
 mod error;
+mod identity;
 mod journal;
 mod private_way;
+mod visit;
 
 use std::time::Duration;
 
 use authority::Authority;
 use devices::{Credentials, Recipes};
 use domain::{AltName, Finding, KeyTransport, Step, StepState, Target, Verdict};
+use futures_util::StreamExt;
 use pki::Certificate;
 use serde::Serialize;
 use store::{DeviceRow, Store};
@@ -25,7 +28,8 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 pub use by_hand::{BY_HAND, HandOrder};
-pub use error::{Error, Said};
+pub use error::{Consequence, Error, Said};
+pub use visit::{Stranger, who_is};
 
 /// When a certificate is to be renewed: 30 days before its end, or when two thirds of a short life are over.
 pub fn renew_from(not_before: OffsetDateTime, not_after: OffsetDateTime) -> OffsetDateTime {
@@ -92,8 +96,31 @@ pub struct Order {
     pub set_clock: bool,
     /// The NTP server from which the device is to take its time from now on.
     pub time_server: Option<AltName>,
-    /// The operator accepts that a certificate which cannot be brought back is overwritten.
-    pub consent: bool,
+    /// The operator named this device, by itself or in a list; otherwise only one is signed in to that was accepted before.
+    pub named: bool,
+    /// At the address of a device of the ledger stands a new one, or the same after a reset.
+    pub new_device: bool,
+    /// SHA-256 of the certificate that the device shows, lower-case hexadecimal, as the operator read it elsewhere: by it
+    /// the device is known.
+    pub fingerprint: Option<String>,
+    /// What the operator agreed to.
+    pub consent: Consents,
+}
+
+/// What an operator can agree to, each for what it does.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Consents {
+    /// A certificate that cannot be brought back is overwritten.
+    pub overwrite: bool,
+    /// At a first contact the password is shown to whoever answers.
+    pub readable: bool,
+    /// The host name leads to an address outside the site's.
+    pub outside: bool,
+}
+
+impl Consents {
+    /// To all of it.
+    pub const ALL: Consents = Consents { overwrite: true, readable: true, outside: true };
 }
 
 impl Order {
@@ -108,7 +135,10 @@ impl Order {
             new_password: None,
             set_clock: false,
             time_server: None,
-            consent: false,
+            named: true,
+            new_device: false,
+            fingerprint: None,
+            consent: Consents::default(),
         }
     }
 
@@ -198,6 +228,18 @@ impl Outcome {
     }
 }
 
+/// So many devices are looked at at once.
+const LOOKS_AT_ONCE: usize = 32;
+
+/// What is to be done on a site.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// The devices that there is something to do for.
+    pub devices: Vec<DeviceRow>,
+    /// Those that were found, and that the operator never accepted: nobody signs in to them by itself.
+    pub strange: Vec<DeviceRow>,
+}
+
 /// Told of every step as it begins (`None`) and ends.
 pub type Progress<'a> = &'a (dyn Fn(Step, Option<&StepOutcome>) + Send + Sync);
 
@@ -207,25 +249,49 @@ impl Fleet {
         enrolment::run(self, order, progress).await
     }
 
-    /// The devices in the ledger that [`Fleet::secure`] has something to do for, as far as the ledger knows: their last
-    /// look was not secure (an enrolment failed or never ended), or their certificate is due for renewal, revoked, or
-    /// that of an authority before the present one. By name; without those that are served by hand.
-    pub async fn due(&self) -> Result<Vec<DeviceRow>, Error> {
-        let mut due = Vec::new();
+    /// The devices that the operator accepted and that [`Fleet::secure`] has something to do for: a look shows another
+    /// certificate than theirs or none, an enrolment failed or never ended, or their certificate is due for renewal,
+    /// revoked, or that of an authority before the present one. By name; without those that are served by hand, and those
+    /// that have no address any more.
+    pub async fn due(&self) -> Result<Due, Error> {
         let devices = self.store.devices(None).await?;
-        for device in devices.into_iter().filter(|device| device.driver != BY_HAND) {
-            let certificate = match &device.serial {
-                Some(serial) => self.store.certificate(serial).await?,
-                None => None,
-            };
-            let is_fresh =
-                certificate.is_some_and(|c| !enrolment::is_due(&c) && self.authority.stands_behind(&c));
-            let has_left = !self.store.unfinished_enrolments(device.id).await?.is_empty();
-            if device.verdict != Verdict::Secure || !is_fresh || has_left {
+        let is_here = |device: &DeviceRow| device.driver != BY_HAND && device.left_at.is_none();
+        let (accepted, strange): (Vec<_>, Vec<_>) =
+            devices.into_iter().filter(is_here).partition(|device| device.accepted);
+        let mut due = Vec::new();
+        let mut looks = futures_util::stream::iter(accepted.into_iter().map(async |device| {
+            self.is_due(&device).await.map(|is_due| (device, is_due))
+        }))
+        .buffered(LOOKS_AT_ONCE);
+        while let Some(looked) = looks.next().await {
+            let (device, is_due) = looked?;
+            if is_due {
                 due.push(device);
             }
         }
-        Ok(due)
+        Ok(Due { devices: due, strange })
+    }
+
+    async fn is_due(&self, device: &DeviceRow) -> Result<bool, Error> {
+        let certificate = match &device.serial {
+            Some(serial) => self.store.certificate(serial).await?,
+            None => None,
+        };
+        let Some(certificate) = certificate else { return Ok(true) };
+        let has_left = !self.store.unfinished_enrolments(device.id).await?.is_empty();
+        if device.verdict != Verdict::Secure
+            || enrolment::is_due(&certificate)
+            || !self.authority.stands_behind(&certificate)
+            || has_left
+        {
+            return Ok(true);
+        }
+        // What the ledger remembers may be past: another device has its address, say.
+        let target = Target { text: device.host.plain(), host: device.host.clone(), port: None, scheme: None };
+        let port = device.https_port.unwrap_or(domain::Scheme::Https.default_port());
+        let report = contact::look(self, &target, port).await;
+        let is_shown = report.certificate.is_some_and(|shown| Some(shown.sha256) == certificate.sha256);
+        Ok(report.verdict != Verdict::Secure || !is_shown)
     }
 }
 

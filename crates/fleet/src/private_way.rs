@@ -56,10 +56,12 @@ impl Run<'_> {
             pem: &pem,
         };
         self.uploaded = true;
+        // The device may show it when a later run finds it, if this one dies.
+        let pin = PublicKeyPin(leaf.public_key_sha256()?);
+        self.fleet.store.record_device_key(session.device_id, &pin.hex()).await?;
         session.driver.install(&mark, &package).await?;
         let port = session.driver.enable_https().await?;
         is_served(&leaf, port, &self.wait_for(&leaf, port, session.patience).await)?;
-        let pin = PublicKeyPin(leaf.public_key_sha256()?);
         self.go_over(session, port, pin, KeyTransport::ThrowAwayTls).await
     }
 
@@ -70,6 +72,10 @@ impl Run<'_> {
         pin: PublicKeyPin,
         key_transport: KeyTransport,
     ) -> Result<(), Error> {
+        if let Some(admission) = &self.admission {
+            admission.meets(pin);
+        }
+        self.remember(session.device_id).await?;
         let endpoint = Endpoint { host: self.order.target.host.clone(), port, pin: Some(pin) };
         session.driver = self.speak(&endpoint).await?.connect();
         session.driver.note().await?;

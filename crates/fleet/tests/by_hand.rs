@@ -9,7 +9,7 @@ use std::{
 };
 
 use camera_sim::{Camera, Model, Options};
-use devices::{Credentials, Endpoint, Package, Recipes};
+use devices::{Admission, Consent, Seen, Credentials, Endpoint, Package, Recipes};
 use domain::{EnrolmentState, Finding, KeyTransport, Step, StepState, Verdict};
 use fleet::{Error, Fleet, HandOrder, Limits, Order, Outcome};
 use pki::pem;
@@ -39,6 +39,7 @@ impl Site {
     async fn by_hand(&self, camera: &Camera, seconds: u64) -> Outcome {
         let hand = HandOrder {
             target: camera.https_url().parse().unwrap(),
+            new_device: false,
             wait: Duration::from_secs(seconds),
             file: &|serial| self.file(serial),
             write: &|path, pem| std::fs::write(path, pem).map_err(|e| e.to_string().into()),
@@ -63,9 +64,13 @@ async fn upload(camera: &Camera, file: &Path) {
     let (certificate, key) = (block("CERTIFICATE"), block("PRIVATE KEY"));
     let endpoint =
         Endpoint { host: "127.0.0.1".parse().unwrap(), port: camera.http_address().port(), pin: None };
-    let found = devices::find(&endpoint, &devices::Limits::default(), &Recipes::default(), credentials())
-        .await
-        .unwrap();
+    let recipes = Recipes::default();
+    let recognised = devices::recognise(&endpoint, &devices::Limits::default(), &recipes).await.unwrap();
+    let host = endpoint.host.clone();
+    let seen = Seen { host, key: None, maker_subject: None, confirmed: false, mac: None };
+    let named = Consent { named: true, ..Consent::default() };
+    let admission = Admission::decide(&seen, None, named).unwrap();
+    let found = recognised.enter(&admission, &recipes, credentials()).await.unwrap();
     let mut driver = found.connect();
     driver.note().await.unwrap();
     let package = Package { certificate: &certificate, issuers: &[], key: Some(&key), pem: &package };
@@ -141,6 +146,7 @@ async fn a_package_that_cannot_be_written_leaves_nothing_open() {
     let camera = camera().await;
     let hand = HandOrder {
         target: camera.https_url().parse().unwrap(),
+            new_device: false,
         wait: Duration::ZERO,
         file: &|serial| site.file(serial),
         write: &|_, _| Err("no room".into()),

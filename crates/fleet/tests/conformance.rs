@@ -12,7 +12,7 @@ use camera_sim::{Camera, Fault, Model, Options, State};
 use clap::ValueEnum;
 use devices::{Credentials, Recipes};
 use domain::{Finding, Verdict};
-use fleet::{Fleet, Limits, Order, Outcome};
+use fleet::{Consents, Fleet, Limits, Order, Outcome};
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 use zeroize::Zeroizing;
 
@@ -56,7 +56,7 @@ async fn ending(fleet: &Fleet, model: Model, fault: Option<Fault>) -> String {
         _ => camera.http_url(),
     };
     let credentials = Credentials::new("admin", Zeroizing::new(password.into()));
-    let order = Order { consent: true, ..Order::new(url.parse().unwrap(), credentials) };
+    let order = Order { consent: Consents::ALL, ..Order::new(url.parse().unwrap(), credentials) };
     let outcome = timeout(PATIENCE, fleet.secure(&order, &|_, _| ())).await;
     let outcome = outcome.unwrap_or_else(|_| panic!("{model} {fault:?} hangs"));
     // One that restarts for the way back is as it was a moment later.

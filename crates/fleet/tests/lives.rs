@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use camera_sim::{Camera, CapabilityNames, Fault, Maker, Model, Options};
 use devices::{Before, Credentials, DeviceInfo, Recipes};
 use domain::{AltName, EnrolmentState, Finding, KeyTransport, StepState, Verdict};
-use fleet::{Error, Fleet, Limits, Order, Outcome};
+use fleet::{Consents, Error, Fleet, Limits, Order, Outcome};
 use pki::Certificate;
 use store::NewDevice;
 use time::OffsetDateTime;
@@ -106,7 +106,7 @@ async fn a_camera_is_renewed_again_and_again() {
         let disable_http = !matches!(model, Model::Uniview | Model::Mobotix | Model::Bosch | Model::Synology);
         // Of these one is the factory's, which stays.
         let room = if model == Model::Synology { 2 } else { 1 };
-        let first = site.secure(&url(&camera), |o| (o.disable_http, o.consent) = (disable_http, true)).await;
+        let first = site.secure(&url(&camera), |o| (o.disable_http, o.consent) = (disable_http, Consents::ALL)).await;
         assert!(first.is_done(), "{model}: {:?}", first.error);
         let mut serial = first.serial;
         for round in 1..=6 {
@@ -143,7 +143,7 @@ async fn the_one_place_is_overwritten_only_with_consent() {
     let refused = site.secure(&camera_.http_url(), |_| ()).await;
     assert!(matches!(refused.error, Some(Error::WouldOverwrite)), "{:?}", refused.error);
     assert_eq!(camera_.state().served_chain, was);
-    let done = site.secure(&camera_.http_url(), |o| o.consent = true).await;
+    let done = site.secure(&camera_.http_url(), |o| o.consent = Consents::ALL).await;
     assert!(done.is_done(), "{:?}", done.error);
     assert!(has(&done, |f| matches!(f, Finding::OneSlot)));
     // Our own certificate in that place is no loss.
@@ -153,7 +153,7 @@ async fn the_one_place_is_overwritten_only_with_consent() {
     camera_.stop().await;
 
     let camera = camera(Model::PemPage, |o| o.faults = vec![Fault::ServesOldCertificate]).await;
-    let failed = site.secure(&camera.http_url(), |o| o.consent = true).await;
+    let failed = site.secure(&camera.http_url(), |o| o.consent = Consents::ALL).await;
     assert!(matches!(failed.error, Some(Error::OtherCertificateServed { .. })), "{:?}", failed.error);
     assert!(has(&failed, |f| matches!(f, Finding::SlotOverwritten)), "{:?}", failed.findings);
     assert!(failed.steps.iter().all(|s| s.state != StepState::RolledBack), "{:?}", failed.steps);
@@ -164,11 +164,17 @@ async fn the_one_place_is_overwritten_only_with_consent() {
 async fn leave(site: &Site, camera: &Camera, mark: &str, before: Before, serial: Option<&str>) -> i64 {
     let host: AltName = "127.0.0.1".parse().unwrap();
     let new = NewDevice {
+        id: None,
         host: &host,
         port: url(camera).rsplit(':').next().unwrap().parse().unwrap(),
         name: "x",
         model: None,
+        told: None,
+        mac: None,
         driver: "onvif-security",
+        makes_key: true,
+        https_port: None,
+        accepted: true,
         first_verdict: Verdict::NotSecure,
         first_finding: None,
     };
@@ -217,7 +223,7 @@ async fn a_run_that_died_after_it_was_done_is_settled() {
     let site = Site::new().await;
     for model in MODELS {
         let camera = camera(model, |_| ()).await;
-        let done = site.secure(&url(&camera), |o| o.consent = true).await;
+        let done = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
         assert!(done.is_done(), "{:?}", done.error);
         let store = &site.fleet.store;
         for renew in [false, true] {
@@ -227,7 +233,7 @@ async fn a_run_that_died_after_it_was_done_is_settled() {
             if renew {
                 site.age(20).await;
             }
-            let next = site.secure(&url(&camera), |o| o.consent = true).await;
+            let next = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
             assert!(next.is_done(), "{model}, {renew}: {:?}", next.error);
             assert_eq!(next.serial != serial, renew, "{model}");
             assert!(store.unfinished_enrolments(id).await.unwrap().is_empty());
@@ -245,7 +251,7 @@ async fn a_way_that_is_no_longer_private_is_not_taken_for_one() {
     let was = Before { https_port: port, ..before(None) };
     let id = leave(&site, &camera, "camlock-1", was, None).await;
     site.fleet.store.record_verdict(id, Verdict::NotSecure, Some(port), None, None).await.unwrap();
-    let outcome = site.secure(&camera.http_url(), |o| o.consent = true).await;
+    let outcome = site.secure(&camera.http_url(), |o| o.consent = Consents::ALL).await;
     assert!(outcome.is_done(), "{:?}", outcome.error);
     assert_eq!(outcome.key_transport, Some(KeyTransport::ThrowAwayTls));
     camera.stop().await;
@@ -375,7 +381,7 @@ async fn no_password_is_sent_where_others_can_read_it() {
     for model in [Model::Reolink, Model::Mobotix, Model::Bosch, Model::Synology] {
         let camera = camera(model, |_| ()).await;
         let was = camera.state();
-        let outcome = site.secure(&camera.http_url(), |o| o.consent = true).await;
+        let outcome = site.secure(&camera.http_url(), |o| o.consent = Consents::ALL).await;
         assert!(refused_in_clear(&outcome), "{model}: {:?}", outcome.error);
         let state = camera.state();
         assert_eq!((state.basic_credentials, &state.served_chain), (0, &was.served_chain));
@@ -395,7 +401,7 @@ async fn a_wrong_password_is_tried_once_by_every_driver() {
         let outcome = site
             .secure(&url(&camera), |o| {
                 o.credentials.password = Zeroizing::new("open barley".into());
-                o.consent = true;
+                o.consent = Consents::ALL;
             })
             .await;
         let wrong = matches!(outcome.error, Some(Error::Device(devices::Error::WrongPassword { .. })));
@@ -414,7 +420,7 @@ async fn a_restart_is_told_before_it_comes() {
     assert!(matches!(asked.error, Some(Error::WouldOverwrite)), "{:?}", asked.error);
     assert!(has(&asked, |f| *f == Finding::Restarts) && has(&asked, |f| *f == Finding::OneSlot));
     assert_eq!(camera.state().restarts, 0);
-    let done = site.secure(&url(&camera), |o| o.consent = true).await;
+    let done = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
     assert!(done.is_done(), "{:?}", done.error);
     assert_eq!((done.key_transport, camera.state().restarts), (Some(KeyTransport::PinnedTls), 1));
     camera.stop().await;
@@ -425,7 +431,7 @@ async fn a_restart_is_told_before_it_comes() {
 async fn a_key_met_in_the_middle_of_a_renewal_is_told() {
     let site = Site::new().await;
     let camera = camera(Model::Reolink, |_| ()).await;
-    let first = site.secure(&url(&camera), |o| o.consent = true).await;
+    let first = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
     assert!(first.is_done(), "{:?}", first.error);
     site.age(20).await;
     let renewed = site.secure(&url(&camera), |_| ()).await;
@@ -451,7 +457,7 @@ async fn a_makers_camera_that_fails_is_as_it_was() {
             }
             let camera = camera(model, |o| o.faults = vec![fault]).await;
             let was = camera.state();
-            let outcome = site.secure(&url(&camera), |o| o.consent = true).await;
+            let outcome = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
             assert!(outcome.error.is_some(), "{model}, {fault:?}");
             assert!(!has(&outcome, |f| matches!(f, Finding::NotPutBack { .. })), "{:?}", outcome.findings);
             let now = camera.wait_for(|now| now.https_on == was.https_on && now.http_on).await;
@@ -514,12 +520,12 @@ async fn a_run_that_died_between_two_restarts_is_followed_by_one_that_ends_well(
         for (held, is_first_contact) in [("CertificateClear", true), ("ImportCertificate", false)] {
             let camera = camera(Model::Reolink, |_| ()).await;
             if renewal {
-                assert!(site.secure(&url(&camera), |o| o.consent = true).await.is_done());
+                assert!(site.secure(&url(&camera), |o| o.consent = Consents::ALL).await.is_done());
                 site.age(20).await;
             }
             camera.hold(held);
             let address = url(&camera);
-            let dies = site.secure(&address, |o| o.consent = true);
+            let dies = site.secure(&address, |o| o.consent = Consents::ALL);
             tokio::select! {
                 outcome = dies => panic!("{:?}", outcome.error),
                 _ = camera.wait_for(|state| state.answers_held == 1) => {}
@@ -527,7 +533,7 @@ async fn a_run_that_died_between_two_restarts_is_followed_by_one_that_ends_well(
             camera.let_go();
             let restarts = if renewal { 3 } else { 1 };
             camera.wait_for(|state| state.restarts >= restarts && state.https_on).await;
-            let next = site.secure(&url(&camera), |o| o.consent = true).await;
+            let next = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
             assert!(next.is_done(), "{held}, {renewal}: {:?}", next.error);
             if is_first_contact {
                 assert!(has(&next, |f| *f == Finding::FirstContactUnchecked), "{:?}", next.findings);
@@ -544,7 +550,7 @@ async fn nonces_that_end_soon_do_not_stop_a_makers_driver() {
     let site = Site::new().await;
     for model in [Model::Uniview, Model::Mobotix] {
         let camera = camera(model, |o| o.faults = vec![Fault::ShortNonces]).await;
-        let outcome = site.secure(&url(&camera), |o| o.consent = true).await;
+        let outcome = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
         assert!(outcome.is_done(), "{model}: {:?}", outcome.error);
         assert_eq!(camera.state().logins_refused, 0);
         camera.stop().await;
@@ -560,7 +566,7 @@ async fn plain_http_goes_off_and_on_again() {
     for model in MODELS.into_iter().filter(|model| !has_no_switch(model)) {
         let camera = camera(model, |_| ()).await;
         for (off, on) in [(true, false), (false, true)] {
-            let change = |o: &mut Order| (o.disable_http, o.enable_http, o.consent) = (off, on, true);
+            let change = |o: &mut Order| (o.disable_http, o.enable_http, o.consent) = (off, on, Consents::ALL);
             let outcome = site.secure(&url(&camera), change).await;
             assert!(outcome.is_done(), "{model}: {:?}", outcome.error);
             assert_eq!(camera.state().http_on, on, "{model}");
@@ -907,7 +913,7 @@ async fn a_recipe_of_the_operator_serves_a_camera_that_nobody_knows() {
     let site = site_with_recipe().await;
     let camera = camera(Model::FormPage, |_| ()).await;
     // Nobody can read the password along, or it is not sent.
-    let plain = site.secure(&camera.http_url(), |o| o.consent = true).await;
+    let plain = site.secure(&camera.http_url(), |o| o.consent = Consents::ALL).await;
     let in_clear = Error::Device(devices::Error::PasswordInClear { host: "127.0.0.1".into() });
     assert_eq!(plain.error, Some(in_clear));
     assert_eq!(camera.state().count("POST /login"), 0);
@@ -916,7 +922,7 @@ async fn a_recipe_of_the_operator_serves_a_camera_that_nobody_knows() {
     assert!(has(&refused, |f| matches!(f, Finding::OneSlot)), "{refused:?}");
     assert_eq!(camera.state().count("POST /security/key"), 0);
     for round in 0..3 {
-        let done = site.secure(&camera.https_url(), |o| (o.consent, o.disable_http) = (true, true)).await;
+        let done = site.secure(&camera.https_url(), |o| (o.consent, o.disable_http) = (Consents::ALL, true)).await;
         assert!(done.is_done(), "{round}: {:?} {:?}", done.error, done.findings);
         assert_eq!(done.driver.as_deref(), Some("recipe:form-page"));
         assert_eq!(done.key_transport, Some(KeyTransport::PinnedTls));

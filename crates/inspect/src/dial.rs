@@ -319,18 +319,20 @@ impl ServerCertVerifier for Witness {
     }
 }
 
+/// Whether the library can tell that a server has the key of this certificate.
+pub(crate) fn checks_proof_of(certificate: &Certificate) -> bool {
+    ParsedCertificate::try_from(&CertificateDer::from(certificate.der())).is_ok()
+        && rsa_bits(certificate).is_none_or(|bits| bits >= 2048)
+}
+
 /// The proof that the server has the key, as far as the library can tell: it reads no certificate of version 1
 /// and checks no signature of an RSA key below 2048 bits. Such certificates are judged all the same.
 fn proof(
     certificate: &CertificateDer<'_>,
     proof: Result<HandshakeSignatureValid, TlsError>,
 ) -> Result<HandshakeSignatureValid, TlsError> {
-    let checked = || {
-        ParsedCertificate::try_from(certificate).is_ok()
-            && Certificate::from_der(certificate).is_ok_and(|c| rsa_bits(&c).is_none_or(|bits| bits >= 2048))
-    };
     match proof {
-        Err(TlsError::InvalidCertificate(_)) if !checked() => Ok(HandshakeSignatureValid::assertion()),
+        Err(TlsError::InvalidCertificate(_)) if !Certificate::from_der(certificate).is_ok_and(|c| checks_proof_of(&c)) => Ok(HandshakeSignatureValid::assertion()),
         proof => proof,
     }
 }

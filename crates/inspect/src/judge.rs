@@ -7,7 +7,7 @@ use x509_cert::ext::pkix::{KeyUsage, name::GeneralName};
 
 use crate::{
     Options, chromium,
-    dial::{Failure, Tls},
+    dial::{Failure, Tls, checks_proof_of},
     facts::{Facts, Key},
     firefox,
     old::Old,
@@ -71,6 +71,7 @@ fn served(
         return concluded(report, vec![verify::unreadable(der)], pages);
     };
     report.certificate = Some(leaf.certificate.summary());
+    report.proven = old_suite.is_none() && checks_proof_of(&leaf.certificate);
     let others = readable(others);
     let pool = Pool { roots: &options.roots.0, others: &others };
     let mut found = verify::chain(pool, &leaf, Some(name), options.now, None);

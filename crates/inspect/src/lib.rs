@@ -158,6 +158,7 @@ fn report(target: &Target, options: &Options, verdict: Verdict, findings: Vec<Fi
         firefox: None,
         findings,
         leaf: None,
+        proven: false,
         certificate: None,
         tls: None,
         name: options.name.clone(),

@@ -61,6 +61,8 @@ pub struct CertificateRow {
     pub intended_at: OffsetDateTime,
     /// When it was revoked, if it was.
     pub revoked_at: Option<OffsetDateTime>,
+    /// It was revoked because somebody else may have its key.
+    pub compromised: bool,
 }
 
 /// Every query of certificates reads the same columns; literals, so that no text can slip into a statement.
@@ -68,7 +70,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT c.serial, c.name, c.names, c.authority_id, c.profile, c.device_id, d.name AS device, c.not_before,
-             c.not_after, c.sha256, c.der, c.intended_at, c.revoked_at FROM certificate c LEFT JOIN device d ON d.id = c.device_id ",
+             c.not_after, c.sha256, c.der, c.intended_at, c.revoked_at,
+             coalesce(c.revocation_reason = 'key-compromise', FALSE) AS compromised FROM certificate c LEFT JOIN device d ON d.id = c.device_id ",
             $rest
         )
     };
@@ -121,6 +124,17 @@ impl Store {
         rows.iter().map(certificate).collect()
     }
 
+    /// The certificates that were issued for a device and prove that it is the one: all but those whose keys somebody
+    /// else may have.
+    pub async fn device_certificates(&self, device_id: i64) -> Result<Vec<CertificateRow>, Error> {
+        let rows = sqlx::query(select!("WHERE c.device_id = $1 AND c.der IS NOT NULL ORDER BY c.intended_at"))
+            .bind(device_id)
+            .fetch_all(&self.readers)
+            .await?;
+        let rows: Result<Vec<CertificateRow>, Error> = rows.iter().map(certificate).collect();
+        Ok(rows?.into_iter().filter(|row| !row.compromised).collect())
+    }
+
     /// Issued certificates by expiry, the next first: those that end before `before`, and whose names, serial
     /// or device hold `search`.
     pub async fn certificates(
@@ -157,6 +171,7 @@ fn certificate(row: &SqliteRow) -> Result<CertificateRow, Error> {
         der: row.try_get("der")?,
         intended_at: date(row.try_get("intended_at")?)?,
         revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(date).transpose()?,
+        compromised: row.try_get("compromised")?,
     })
 }
 

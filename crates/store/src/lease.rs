@@ -21,6 +21,11 @@ impl Store {
         self.lease(&format!("device-{}-{port}", &host[host.len().saturating_sub(200)..]))
     }
 
+    /// Takes the lease of a device of the ledger, wherever it is, or `None` if another run has it.
+    pub fn lease_known_device(&self, id: i64) -> Result<Option<Lease>, Error> {
+        self.lease(&format!("known-device-{id}"))
+    }
+
     /// Takes the lease of the service, or `None` if another one runs on this data directory.
     pub fn lease_service(&self) -> Result<Option<Lease>, Error> {
         self.lease("service")

@@ -29,7 +29,7 @@ use sqlx::{
 pub use authorities::{AuthorityRow, AuthorityState, Dependents, NewAuthority};
 pub use backup::{BackupRow, Snapshot};
 pub use certificates::{CertificateRow, Intent};
-pub use devices::{DeviceRow, NewDevice};
+pub use devices::{DeviceRow, JoinedDevice, NewDevice, Place};
 pub use enrolments::{EnrolmentRow, StepRow, StoredStep};
 pub use error::Error;
 pub use lease::Lease;
@@ -40,8 +40,12 @@ use writer::{NewCertificate, NewIntent, Writer};
 
 const FILE: &str = "camlock.db";
 /// Each takes a ledger from the version before to its own; none is ever changed.
-const SCHEMA: [&str; 3] =
-    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const SCHEMA: [&str; 4] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 
 /// The open ledger. Cheap to clone.

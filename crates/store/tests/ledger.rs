@@ -358,11 +358,17 @@ async fn an_enrolment_is_found_again_until_it_ended_well() {
     store.found_site(&site("Shop")).await.unwrap();
     let host: AltName = "127.0.0.1".parse().unwrap();
     let new = NewDevice {
+        id: None,
         host: &host,
         port: 8080,
         name: "127.0.0.1",
         model: Some("Sim 1"),
+        told: None,
+        mac: None,
         driver: "onvif-security",
+        makes_key: true,
+        https_port: None,
+        accepted: true,
         first_verdict: domain::Verdict::NotSecure,
         first_finding: Some(r#"{"code":"plain-http","port":80}"#),
     };

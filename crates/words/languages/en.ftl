@@ -74,6 +74,13 @@ key-sent-in-clear = The private key once crossed plain HTTP: whoever listened at
     .fix = Renew the certificate: camlock secure.
 first-contact-unchecked = The private key crossed the network inside TLS, safe against listening. At this first contact Camlock could not check that the device was not an impostor.
     .fix = Nothing, on a network where nobody answers in a camera's place. Renewals go to the key that Camlock knows.
+moved = { $name } has another address than before: it is at { $to } now, and no longer at { $from }. Camlock knows it by its key.
+names-outside = Your authority may not vouch for { $names }, so the device has no certificate for that.
+    .fix = Use another of its names or addresses; or let a new root vouch for it: camlock authority rollover --permit
+given-away-revoked = The certificate { $serial } and its private key went to whoever answered at this first contact, and the device was not seen to show it. It was revoked at once, so that nobody can use it.
+    .fix = Find out why the device did not take it, then run camlock secure again: it makes a new one.
+given-away = The certificate { $serial } and its private key went to whoever answered at this first contact, and the device was not seen to show it. It could not be revoked: { $reason }
+    .fix = Revoke it yourself: camlock revoke { $serial } --reason key-compromise
 factory-identity = The private key crossed the network inside TLS to a genuine device of its maker: { $subject }, by { $issuer }.
     .fix = Compare the number with the label on the device, if somebody might have put another one of the same maker in its place.
 clock-behind = The device's clock is { $hours } hours behind; the certificate was dated back for it.
@@ -147,7 +154,33 @@ odd-modulus = the key's length is no multiple of eight bits
 not-http = { $host } answers on port { $port }, but it does not speak HTTP there.
     .fix = Check the port; if the page is https, name it as https://{ $host }:{ $port }.
 not-the-pinned-key = { $host } shows another key than the one that Camlock knows it by. Nothing was sent to it.
-    .fix = If the device was reset or replaced, name its http address; else find out who answers at this address.
+    .fix = Find out who answers at this address. If you reset or replaced the device yourself: camlock secure { $host } --new-device
+device-changed = At { $host } Camlock expects a device that it gave a certificate, and something else answers: { $changes } The password was kept back.
+    .fix = If you reset this device to its factory settings, or put a new one in its place, say so: camlock secure { $host } --new-device. If you did neither, somebody may be trying to get its password: first look at the device and at who has this address.
+other-key = it cannot show the key that the device has; its own begins with { $is }.
+no-https = it has no https any more, only plain http.
+key-from-outside = it wants to be given its secret key, while the device makes its own ({ $was } before, { $is } now).
+other-maker = its maker is { $is }, and was { $was }.
+other-model = its model is { $is }, and was { $was }.
+other-serial-number = its serial number is { $is }, and was { $was }: it is another device.
+other-mac = its network card is { $is }, and was { $was }: it is another device.
+same-mac = its network card is the one that the device has ({ $mac }), so it may be the same one after a reset.
+readable-password = { $host } takes the password only as it is, and Camlock meets it for the first time: if somebody else answers in the device's place, he can read it. It was not sent.
+    .fix = If you trust this network, at this moment, agree to it: run the command on a terminal and answer its question, or give --yes. Safer: on a cable between this computer and the device. Or compare the certificate's fingerprint with the one on the device, and give it with --fingerprint.
+weaker-sign-in = { $host } asks for the password in a weaker way than before: { $was ->
+    [digest-sha256] hidden by SHA-256
+   *[digest] hidden by MD5
+} then, { $is ->
+    [readable] as it is
+   *[digest] hidden by MD5
+} now. It was not sent.
+    .fix = If you changed this in the device's settings, change it back to Digest. If you reset or replaced the device: camlock secure { $host } --new-device. Otherwise find out who answers there.
+not-accepted = { $host } was found, but you never said that it is yours, or it looks different now. Nobody signed in to it.
+    .fix = If it is yours, name it once: camlock secure { $host }
+clock-ahead = { $host } wants a proof of the password dated by its own clock, which is { $hours } hours ahead. Such a proof would stay good for that long for whoever collects it. It was not sent.
+    .fix = Set the device's clock on its own page, or let it take its time from a time server.
+first-key-unknown = While it takes a certificate, { $host } shows a key of its own that Camlock has never seen: it could not tell it from an impostor. Nothing was changed.
+    .fix = Meet it as a new device, on a network that you trust: camlock secure { $host } --new-device
 moved-to-https = { $host } sends every plain page on to https (port { $port }).
     .fix = Name that address: https://{ $host }:{ $port }/
 not-a-camera = The web server of { $host } (port { $port }) is none that Camlock has a driver for: no ONVIF, and no page that it knows.
@@ -186,6 +219,10 @@ not-offered = This driver cannot do { $operation }.
 
 ## An enrolment
 
+outside-the-site = { $host } leads to { $address }, an address that your authority was not made for: perhaps not on your network at all. Nothing was sent.
+    .fix = Check the name, or name the device by its address. If it is right: --yes.
+other-fingerprint = { $host } shows another certificate than the one whose fingerprint you gave. Nothing was sent.
+    .fix = Read the fingerprint (SHA-256) on the device itself once more. If it is right, somebody else answers at this address.
 would-overwrite = This device has room for one certificate, and installing a new one replaces it for good. Nothing was changed.
     .fix = If that is what you want, say so: --yes.
 found = driver { $driver }
@@ -209,6 +246,18 @@ tls-still-spoken = The device said that it speaks TLS { $version } no longer, an
 nothing-done = Nothing was done.
 one-device = A new password, and a one-time code, is for one device at a time.
     .fix = Name one device.
+ask-outside = { $targets }: this name leads to an address that your authority was not made for. Send user and password there? [y/N]
+ask-readable = { $count ->
+    [one] { $targets } takes
+   *[other] { $count } devices ({ $targets }) take
+} the password only as it is, and Camlock meets { $count ->
+    [one] it
+   *[other] them
+} for the first time. If somebody else answers in a device's place at this moment, he can read the password. Show it? [y/N]
+ask-overwrite = { $count ->
+    [one] { $targets } has
+   *[other] { $count } devices ({ $targets }) have
+} room for one certificate: the present one is overwritten and cannot be brought back. Do it? [y/N]
 ask-http-off = Recorders and programs that reach these devices over http will stop until they are given an https address. Switch HTTP off? [y/N]
 ask-tls-floor = Recorders and programs that speak older TLS alone will stop until they are brought up to date. Go on? [y/N]
 ask-new-password = Recorders and programs that sign in to this device will stop until they are given the new password. Go on? [y/N]
@@ -621,6 +670,22 @@ list-empty = { $file } lists no device.
 list-too-large = { $file } has more than 1 MB and is no list of devices.
 stopping-devices = No further device is begun; those under way come to their end. Ctrl-C once more stops at once.
 nothing-due = Every known device was secure when it was last looked at, and no certificate is due.
+not-accepted-yet = { $count ->
+    [one] One device that camlock find met waits for your word
+   *[other] { $count } devices that camlock find met wait for your word
+} and was left out. If it is yours: camlock secure { $targets }
+range-unknown = No known device has an address in this range.
+    .fix = Look for them first: camlock find RANGE
+device-named = { $was } is called { $name } from now on.
+device-forgotten = { $name } is out of the list.
+device-forgotten-valid = { $name } is out of the list. Its certificate is still valid.
+    .fix = If the device is gone for good, camlock list certificates shows its serial number: camlock revoke SERIAL
+device-forgotten-revoked = { $name } is out of the list, and its certificate is revoked.
+device-unknown = No device of the list is called { $device } or has that address.
+    .fix = See what there is: camlock list devices
+device-ambiguous = Several devices of the list are called { $device }.
+    .fix = Name one by its address: camlock list devices
+device-name = A name for a device has 1 to 64 characters.
 file-unwritable = { $file } cannot be written: { $reason }.
 one-file-each = One file cannot hold the packages of several devices.
     .fix = Leave --out away: each package gets a name of its own.

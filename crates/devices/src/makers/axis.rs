@@ -202,7 +202,7 @@ impl Driver for Axis {
         if package.key.is_some() {
             return Err(Error::NotOffered { operation: "installation of a key".to_owned() });
         }
-        self.session.http().expect(package.certificate);
+        self.session.expect(package.certificate);
         let chain: String = std::iter::once(package.certificate)
             .chain(package.issuers.iter().map(Vec::as_slice))
             .map(|der| pem::block("CERTIFICATE", der).to_string())

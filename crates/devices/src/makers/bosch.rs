@@ -65,7 +65,7 @@ struct Bosch {
 impl Driver for Bosch {
     async fn note(&mut self) -> Result<Before, Error> {
         // Whatever it asks for, over plain HTTP this leads nowhere.
-        self.session.for_login()?;
+        self.session.inside_tls()?;
         Ok(Before {
             device: DeviceInfo { manufacturer: Some("Bosch".to_owned()), ..DeviceInfo::default() },
             // This was asked over it.
@@ -79,7 +79,7 @@ impl Driver for Bosch {
     }
 
     async fn request(&mut self, mark: &str, names: &[AltName]) -> Result<Vec<u8>, Error> {
-        self.session.for_login()?;
+        self.session.inside_tls()?;
         if let Some(csr) = self.csr(mark).await? {
             return Ok(csr);
         }
@@ -110,8 +110,8 @@ impl Driver for Bosch {
         if package.key.is_some() {
             return Err(Error::NotOffered { operation: "installation of a key".to_owned() });
         }
-        self.session.for_login()?;
-        self.session.http().expect(package.certificate);
+        self.session.inside_tls()?;
+        self.session.expect(package.certificate);
         let certificate = pem::block("CERTIFICATE", package.certificate);
         let file = File {
             field: "certUsageUnspecified",
@@ -130,12 +130,12 @@ impl Driver for Bosch {
 
     /// It is on.
     async fn enable_https(&mut self) -> Result<u16, Error> {
-        self.session.for_login()?;
+        self.session.inside_tls()?;
         Ok(self.session.http().endpoint.port)
     }
 
     async fn roll_back(&mut self, mark: &str, before: &Before) -> Result<(), Error> {
-        self.session.for_login()?;
+        self.session.inside_tls()?;
         let now = self.in_use().await?;
         if let Some(old) = before.in_use.first().filter(|old| now.as_ref() != Some(*old)) {
             if !self.names().await?.contains(old) {
@@ -150,7 +150,7 @@ impl Driver for Bosch {
     }
 
     async fn tidy(&mut self, marks: &[String]) -> Result<(), Error> {
-        self.session.for_login()?;
+        self.session.inside_tls()?;
         let shown = self.in_use().await?;
         for mark in marks.iter().filter(|mark| shown.as_ref() != Some(*mark)) {
             self.remove(mark).await?;

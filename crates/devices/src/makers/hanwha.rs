@@ -148,7 +148,7 @@ impl Driver for Hanwha {
         let Some(key) = package.key else {
             return Err(Error::NotOffered { operation: "installation without a key".to_owned() });
         };
-        self.session.http().expect(package.certificate);
+        self.session.expect(package.certificate);
         // Harmless, so that a challenge is there before the key goes out; and what is there is needed.
         let now = self.ssl().await?;
         let name = name(mark);

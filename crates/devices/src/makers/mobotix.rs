@@ -57,7 +57,7 @@ struct Mobotix {
 impl Driver for Mobotix {
     async fn note(&mut self) -> Result<Before, Error> {
         // Whatever it asks for, over plain HTTP this leads nowhere.
-        self.session.for_login()?;
+        self.session.inside_tls()?;
         let own = self.certificate().await?.is_some();
         Ok(Before {
             device: DeviceInfo { manufacturer: Some("MOBOTIX".to_owned()), ..DeviceInfo::default() },
@@ -79,8 +79,8 @@ impl Driver for Mobotix {
         let Some(key) = package.key else {
             return Err(Error::NotOffered { operation: "installation without a key".to_owned() });
         };
-        self.session.for_login()?;
-        self.session.http().expect(package.certificate);
+        self.session.inside_tls()?;
+        self.session.expect(package.certificate);
         // With it there is a challenge before the key goes out.
         let was = self.certificate().await?;
         self.upload(CERTIFICATE, &pem::block("CERTIFICATE", package.certificate)).await?;
@@ -97,13 +97,13 @@ impl Driver for Mobotix {
 
     /// It is on. The new certificate is there when the restart is over.
     async fn enable_https(&mut self) -> Result<u16, Error> {
-        self.session.for_login()?;
+        self.session.inside_tls()?;
         Ok(self.session.http().endpoint.port)
     }
 
     /// What was in the one place cannot be brought back, and nothing else was changed.
     async fn roll_back(&mut self, _mark: &str, _before: &Before) -> Result<(), Error> {
-        self.session.for_login().map(drop)
+        self.session.inside_tls()
     }
 
     async fn tidy(&mut self, _marks: &[String]) -> Result<(), Error> {

@@ -55,12 +55,11 @@ fn recognise(answer: &Answer) -> Option<Abilities> {
 }
 
 fn connect(session: Session) -> Box<dyn Driver> {
-    Box::new(Reolink { session, met_another_key: false })
+    Box::new(Reolink { session })
 }
 
 struct Reolink {
     session: Session,
-    met_another_key: bool,
 }
 
 /// One element of an answer. Other fields differ from firmware to firmware.
@@ -125,12 +124,15 @@ impl Driver for Reolink {
         let Some(key) = package.key else {
             return Err(Error::NotOffered { operation: "installation without a key".to_owned() });
         };
+        if !self.session.admission().knows_first_keys() {
+            return Err(Error::FirstKeyUnknown { host: self.session.http().host.clone() });
+        }
         let token = self.login().await?;
         if let Err(e) = self.call(&token, "CertificateClear", "{}").await {
             self.logout(&token).await;
             return Err(e);
         }
-        self.session.http().expect(package.certificate);
+        self.session.expect(package.certificate);
         let param = import_param(package.certificate, key);
         let deadline = self.deadline();
         loop {
@@ -193,10 +195,6 @@ impl Driver for Reolink {
         self.logout(&token).await;
         done.map(drop)
     }
-
-    fn met_another_key(&self) -> bool {
-        self.met_another_key
-    }
 }
 
 impl Reolink {
@@ -229,7 +227,7 @@ impl Reolink {
                 other => return other,
             };
             if learns && matches!(error, Error::NotThePinnedKey { .. }) {
-                self.met_another_key |= self.session.http().meet().await.is_ok();
+                let _ = self.session.meet().await;
             }
             tokio::time::sleep(PAUSE).await;
         }

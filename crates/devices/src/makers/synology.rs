@@ -64,7 +64,7 @@ fn recognise(answer: &Answer) -> Option<Abilities> {
 }
 
 fn connect(session: Session) -> Box<dyn Driver> {
-    Box::new(Synology { session, met_another_key: false, restarts_until: None })
+    Box::new(Synology { session, restarts_until: None })
 }
 
 /// Where the login is and its newest version, of what the device says to [`probe`].
@@ -96,7 +96,6 @@ fn said(answer: &Answer) -> Option<Result<Value, i64>> {
 
 struct Synology {
     session: Session,
-    met_another_key: bool,
     /// Until then its web server may start again, at a moment of its own: it was given a certificate.
     restarts_until: Option<Instant>,
 }
@@ -181,10 +180,6 @@ impl Driver for Synology {
         let done = self.remove(&login, |c| marks.contains(&c.desc)).await;
         self.logout(login).await;
         done
-    }
-
-    fn met_another_key(&self) -> bool {
-        self.met_another_key
     }
 }
 
@@ -327,7 +322,7 @@ impl Synology {
                 other => return other,
             };
             if learns && matches!(error, Error::NotThePinnedKey { .. }) {
-                self.met_another_key |= self.session.http().meet().await.is_ok();
+                let _ = self.session.meet().await;
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -376,7 +371,7 @@ impl Synology {
         // In the place of what is ours, so that everything else which is bound to it goes along.
         let ours = of_the_page(&now).filter(|c| c.desc.starts_with(OURS));
         let id = ours.map_or("", |c| c.id.as_str());
-        self.session.http().expect(package.certificate);
+        self.session.expect(package.certificate);
         let key = pem::block("PRIVATE KEY", key);
         let certificate = pem::block("CERTIFICATE", package.certificate);
         let issuers: Vec<_> = package.issuers.iter().map(|der| pem::block("CERTIFICATE", der)).collect();
@@ -567,7 +562,7 @@ mod tests {
         })
         .await;
         let http = Http::new(fake.endpoint(Some(pin)), Limits::default()).unwrap();
-        let driver = connect(Session::new(http, fake::credentials()));
+        let driver = connect(fake::session(http));
         (fake, driver)
     }
 

@@ -111,7 +111,7 @@ impl Driver for Uniview {
         if package.key.is_none() {
             return Err(Error::NotOffered { operation: "installation without a key".to_owned() });
         }
-        self.session.http().expect(package.certificate);
+        self.session.expect(package.certificate);
         // Harmless, so that a challenge is there before the key goes out.
         self.get(HTTPS).await?;
         let file = File {

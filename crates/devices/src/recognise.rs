@@ -1,4 +1,8 @@
-//! Which dialect a device speaks, asked without credentials.
+//! Which dialect a device speaks, asked without credentials; and, once it was decided who it is, the way in.
+//!
+//! ```text
+//! recognise -> Recognised -> Admission::decide -> enter -> Found -> connect
+//! ```
 //!
 //! ONVIF first: its three questions are open to everyone by the standard (access class PRE_AUTH of the Core
 //! specification). A device with ONVIF's Security service is spoken to by that. Then the makers' own dialects; then
@@ -12,7 +16,7 @@ use time::{Duration, OffsetDateTime};
 use url::Url;
 
 use crate::{
-    Abilities, Credentials, Driver, Endpoint, Error, Limits,
+    Abilities, Admission, Credentials, Driver, Endpoint, Error, Limits,
     http::{Answer, Http, Place, Request},
     makers::{self, Maker},
     onvif::{self, DEVICE_PATH, Onvif},
@@ -27,63 +31,83 @@ use crate::{
 const TDS: &str = "http://www.onvif.org/ver10/device/wsdl";
 const TAS: &str = "http://www.onvif.org/ver10/advancedsecurity/wsdl";
 
-/// Asks which driver speaks to a device. The credentials are used only if the device answers to ONVIF's open
-/// questions with a challenge; a refused password ends it, here as everywhere.
-pub async fn find(
-    endpoint: &Endpoint,
-    limits: &Limits,
-    recipes: &Recipes,
-    credentials: Credentials,
-) -> Result<Found, Error> {
-    let http = Http::new(endpoint.clone(), *limits)?;
-    let mut session = Session::new(http.clone(), credentials);
-    let mut seen = ask_onvif(&http).await?;
-    if seen.is_onvif() && seen.wants_login && !matches!(seen.services, Said::Response(_)) {
-        seen.ask_again(&mut session).await?;
-    }
-    let wants_login = seen.wants_login && !seen.is_onvif();
-    let recognised = match recognised(&http, recipes, seen).await {
-        // Some devices want a login even for these questions.
-        Err(not_a_camera @ Error::NotACamera { .. }) if wants_login => {
-            let mut seen = ask_onvif(&http).await?;
-            seen.ask_again(&mut session).await?;
-            if !seen.is_onvif() {
-                return Err(not_a_camera);
-            }
-            recognised(&http, recipes, seen).await?
-        }
-        other => other?,
-    };
-    Ok(Found { session, recognised })
-}
-
 /// What can be known of a device without credentials.
 pub async fn recognise(endpoint: &Endpoint, limits: &Limits, recipes: &Recipes) -> Result<Recognised, Error> {
     let http = Http::new(endpoint.clone(), *limits)?;
-    let seen = ask_onvif(&http).await?;
-    recognised(&http, recipes, seen).await
+    let answers = ask_onvif(&http).await?;
+    let wants_login = answers.wants_login && !matches!(answers.services, Said::Response(_));
+    let is_onvif = answers.is_onvif();
+    match spoken(&http, recipes, answers).await {
+        Ok(spoken) => Ok(Recognised { http, wants_login: wants_login && is_onvif, spoken: Ok(spoken) }),
+        // Some devices want a login even for these questions.
+        Err(not_a_camera @ Error::NotACamera { .. }) if wants_login => {
+            Ok(Recognised { http, wants_login, spoken: Err(not_a_camera) })
+        }
+        Err(e) => Err(e),
+    }
 }
 
-async fn recognised(http: &Http, recipes: &Recipes, seen: Seen) -> Result<Recognised, Error> {
-    if seen.is_onvif() {
-        return onvif(http, seen).await;
+async fn spoken(http: &Http, recipes: &Recipes, answers: Answers) -> Result<Spoken, Error> {
+    if answers.is_onvif() {
+        return onvif(http, answers).await;
     }
     if let Some((maker, abilities)) = makers::recognise(http).await? {
-        return Ok(Recognised::of(maker, abilities, None));
+        return Ok(Spoken::of(maker, abilities, None));
     }
     let (recipe, abilities) = find_recipe(http, recipes).await?;
     let driver = format!("recipe:{}", recipe.name.0);
-    Ok(Recognised { dialect: Dialect::Recipe(Box::new(recipe)), driver, abilities, clock_offset: None })
+    Ok(Spoken { dialect: Dialect::Recipe(Box::new(recipe)), driver, abilities, clock_offset: None })
+}
+
+/// Who answers, as far as it can be known without credentials.
+pub struct Recognised {
+    http: Http,
+    /// It answers some of the open questions to its users only.
+    wants_login: bool,
+    /// What it speaks; [`Error::NotACamera`] if it tells nothing to strangers.
+    spoken: Result<Spoken, Error>,
+}
+
+impl Recognised {
+    /// What it speaks, as far as it tells a stranger; [`Error::NotACamera`] if it tells nothing.
+    pub fn spoken(&self) -> Result<&Spoken, Error> {
+        self.spoken.as_ref().map_err(Error::clone)
+    }
+
+    /// Goes on in the name of a user. The credentials are used here only if the device answers the open questions with a
+    /// challenge; a refused password ends it, here as everywhere.
+    pub async fn enter(
+        self,
+        admission: &Admission,
+        recipes: &Recipes,
+        credentials: Credentials,
+    ) -> Result<Found, Error> {
+        let Recognised { http, wants_login, spoken } = self;
+        let mut session = Session::new(http.clone(), admission.clone(), credentials)?;
+        let spoken = if wants_login {
+            // A key that the camera can make itself must not come from outside because of a missing login.
+            let mut answers = ask_onvif(&http).await?;
+            answers.ask_again(&mut session).await?;
+            match spoken {
+                Err(not_a_camera) if !answers.is_onvif() => return Err(not_a_camera),
+                _ => self::spoken(&http, recipes, answers).await?,
+            }
+        } else {
+            spoken?
+        };
+        admission.fits(&spoken.driver, &spoken.abilities)?;
+        Ok(Found { session, spoken })
+    }
 }
 
 /// A device whose dialect is known, and a user of it.
 pub struct Found {
     session: Session,
-    recognised: Recognised,
+    spoken: Spoken,
 }
 
-/// A device whose dialect is known.
-pub struct Recognised {
+/// A dialect, and what can be done in it.
+pub struct Spoken {
     dialect: Dialect,
     driver: String,
     abilities: Abilities,
@@ -97,9 +121,9 @@ enum Dialect {
     Recipe(Box<Recipe>),
 }
 
-impl Recognised {
-    fn of(maker: &'static Maker, abilities: Abilities, clock_offset: Option<Duration>) -> Recognised {
-        Recognised { dialect: Dialect::Maker(maker), driver: maker.name.to_owned(), abilities, clock_offset }
+impl Spoken {
+    fn of(maker: &'static Maker, abilities: Abilities, clock_offset: Option<Duration>) -> Spoken {
+        Spoken { dialect: Dialect::Maker(maker), driver: maker.name.to_owned(), abilities, clock_offset }
     }
 
     /// `onvif-security`, `onvif-device`, a maker's name, or `recipe:` and its name.
@@ -119,17 +143,17 @@ impl Recognised {
 }
 
 impl Deref for Found {
-    type Target = Recognised;
+    type Target = Spoken;
 
-    fn deref(&self) -> &Recognised {
-        &self.recognised
+    fn deref(&self) -> &Spoken {
+        &self.spoken
     }
 }
 
 impl Found {
     /// The driver. Sends nothing yet.
     pub fn connect(self) -> Box<dyn Driver> {
-        let Found { session, recognised: Recognised { dialect, abilities, clock_offset, .. } } = self;
+        let Found { session, spoken: Spoken { dialect, abilities, clock_offset, .. } } = self;
         match dialect {
             Dialect::Security { device, security, origin } => {
                 let key_kind = abilities.key_kinds.into_iter().next().unwrap_or_default();
@@ -150,13 +174,19 @@ impl Found {
 
 impl fmt::Debug for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.recognised.fmt(f)
+        self.spoken.fmt(f)
     }
 }
 
 impl fmt::Debug for Recognised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recognised")
+        self.spoken.fmt(f)
+    }
+}
+
+impl fmt::Debug for Spoken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spoken")
             .field("driver", &self.driver)
             .field("abilities", &self.abilities)
             .field("clock_offset", &self.clock_offset)
@@ -165,7 +195,7 @@ impl fmt::Debug for Recognised {
 }
 
 /// What a device says to ONVIF's open questions.
-struct Seen {
+struct Answers {
     device: Place,
     time: Said,
     services: Said,
@@ -173,7 +203,7 @@ struct Seen {
     wants_login: bool,
 }
 
-impl Seen {
+impl Answers {
     /// A fault is ONVIF too.
     fn is_onvif(&self) -> bool {
         !matches!((&self.time, &self.services), (Said::NotSoap, Said::NotSoap))
@@ -200,7 +230,7 @@ impl Seen {
 const ALL_SERVICES: &str = "<tds:IncludeCapability>true</tds:IncludeCapability>";
 const ALL_CAPABILITIES: &str = "<tds:Category>All</tds:Category>";
 
-async fn ask_onvif(http: &Http) -> Result<Seen, Error> {
+async fn ask_onvif(http: &Http) -> Result<Answers, Error> {
     let device = http.place(DEVICE_PATH);
     let mut wants_login = false;
     let mut ask = async |operation: &str, arguments: &str| {
@@ -220,12 +250,12 @@ async fn ask_onvif(http: &Http) -> Result<Seen, Error> {
         // Before ONVIF 2.1 there was no GetServices.
         services = ask("GetCapabilities", ALL_CAPABILITIES).await?;
     }
-    Ok(Seen { device, time, services, wants_login })
+    Ok(Answers { device, time, services, wants_login })
 }
 
 /// Which of the two ONVIF dialects, or the maker's own.
-async fn onvif(http: &Http, seen: Seen) -> Result<Recognised, Error> {
-    let Seen { device, time, services, .. } = seen;
+async fn onvif(http: &Http, answers: Answers) -> Result<Spoken, Error> {
+    let Answers { device, time, services, .. } = answers;
     let now = OffsetDateTime::now_utc();
     let clock_offset = match &time {
         Said::Response(answer) => onvif::clock(answer).map(|clock| clock - now),
@@ -249,7 +279,7 @@ async fn onvif(http: &Http, seen: Seen) -> Result<Recognised, Error> {
         }
         None => {
             if let Some((maker, abilities)) = makers::recognise(http).await? {
-                return Ok(Recognised::of(maker, abilities, clock_offset));
+                return Ok(Spoken::of(maker, abilities, clock_offset));
             }
             let abilities = Abilities {
                 makes_key: false,
@@ -263,7 +293,7 @@ async fn onvif(http: &Http, seen: Seen) -> Result<Recognised, Error> {
             ("onvif-device", Dialect::Device { device }, abilities)
         }
     };
-    Ok(Recognised { dialect, driver: driver.to_owned(), abilities, clock_offset })
+    Ok(Spoken { dialect, driver: driver.to_owned(), abilities, clock_offset })
 }
 
 /// What a keystore does.

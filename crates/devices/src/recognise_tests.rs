@@ -1,11 +1,11 @@
-//! `find` and the first call of a driver, against devices that no simulator imitates.
+//! Recognising, and the first call of a driver, against devices that no simulator imitates.
 
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    Error, Limits, Recipes,
-    fake::{Fake, answer, challenge, credentials},
-    find,
+    Admission, Consent, Error, Limits, Recipes,
+    fake::{Fake, answer, challenge, credentials, seen},
+    recognise,
 };
 
 const TDS: &str = "http://www.onvif.org/ver10/device/wsdl";
@@ -53,7 +53,11 @@ fn security_camera(request: &str, address: &str) -> String {
 }
 
 async fn found(fake: &Fake) -> Result<crate::Found, Error> {
-    find(&fake.endpoint(None), &Limits::default(), &Recipes::default(), credentials()).await
+    let (endpoint, recipes) = (fake.endpoint(None), Recipes::default());
+    let recognised = recognise(&endpoint, &Limits::default(), &recipes).await?;
+    let named = Consent { named: true, ..Consent::default() };
+    let admission = Admission::decide(&seen(&endpoint), None, named)?;
+    recognised.enter(&admission, &recipes, credentials()).await
 }
 
 #[tokio::test]
@@ -143,6 +147,19 @@ async fn a_refused_token_is_tried_once_and_shows_no_password() {
     let requests = fake.requests();
     assert_eq!(requests.iter().filter(|r| r.contains("UsernameToken")).count(), 1);
     assert!(requests.iter().all(|r| !r.contains("sesame")));
+}
+
+/// A liar would collect proofs that are good in years to come.
+#[tokio::test]
+async fn a_token_is_not_dated_by_a_clock_far_ahead_of_a_stranger() {
+    let fake = Fake::start(|request| match request {
+        r if r.contains("<tds:GetSystemDateAndTime>") => clock().replace("2001", "2091"),
+        _ => fault("ter:NotAuthorized", "400 Bad Request"),
+    })
+    .await;
+    let noted = found(&fake).await.unwrap().connect().note().await;
+    assert!(matches!(noted, Err(Error::ClockAhead { .. })), "{noted:?}");
+    assert!(fake.requests().iter().all(|r| !r.contains("UsernameToken")));
 }
 
 /// Dated by the device's clock, since it takes no token that is some seconds old.

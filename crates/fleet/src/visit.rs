@@ -1,0 +1,99 @@
+//! Who answers where somebody was found, by the ledger. Nothing of it needs the authority to be open.
+
+use devices::{Admission, Consent, Expected, PublicKeyPin, Seen};
+use domain::{AltName, Finding, Report};
+use inspect::Options;
+use store::{DeviceRow, NewDevice, Store};
+
+use crate::{
+    Error,
+    identity::{arrives, expected, seen, served},
+};
+
+/// Whoever answers at an address, and the device of the ledger that it is or that was expected there.
+pub struct Stranger {
+    /// That device.
+    pub device: Option<DeviceRow>,
+    /// It proved to have a key of that device.
+    pub by_key: bool,
+    /// It was somewhere else before.
+    pub moved: Option<Finding>,
+    expected: Option<Expected>,
+    seen: Seen,
+}
+
+/// Who answers at this host, of whose HTTPS `tls` was seen on that port. A device that proves its key where the ledger
+/// does not have it is there from now on.
+pub async fn who_is(
+    store: &Store,
+    options: &Options,
+    host: &AltName,
+    port: u16,
+    tls: Option<(u16, &Report)>,
+) -> Result<Stranger, Error> {
+    let row = match tls {
+        Some((_, report)) => served(store, host, report).await?,
+        None => None,
+    };
+    let by_key = match row.and_then(|row| row.device_id) {
+        Some(id) => store.device(id).await?,
+        None => None,
+    };
+    let is_by_key = by_key.is_some();
+    let mut moved = None;
+    let device = match (by_key, tls) {
+        (Some(device), Some((https_port, _))) => {
+            let is_here = device.places().any(|place| {
+                place.host == *host && (place.port == port || place.https_port == Some(https_port))
+            });
+            if !is_here {
+                moved = arrives(store, options, &device, host, port, https_port).await?;
+            }
+            store.device(device.id).await?
+        }
+        _ => match store.device_at(host, port).await? {
+            Some(device) => Some(device),
+            None => match tls {
+                Some((https_port, _)) => store.device_at(host, https_port).await?,
+                None => None,
+            },
+        },
+    };
+    let expected = match &device {
+        Some(device) => Some(expected(store, device).await?),
+        None => None,
+    };
+    let key = tls.and_then(|(_, report)| PublicKeyPin::of_certificate(report.leaf.as_deref()?));
+    let seen = seen(store, host, key, device.as_ref()).await?;
+    Ok(Stranger { device, by_key: is_by_key, moved, expected, seen })
+}
+
+impl Stranger {
+    /// Somebody at this host with this key, where there is no ledger.
+    pub fn unknown(host: &AltName, key: Option<PublicKeyPin>) -> Stranger {
+        let seen = Seen { host: host.clone(), key, maker_subject: None, confirmed: false, mac: None };
+        Stranger { device: None, by_key: false, moved: None, expected: None, seen }
+    }
+
+    /// The leave to sign in, once, in a way that hides the password: the operator named no device by itself, but gave a
+    /// user for all that are found. `inside_tls`: over the key that was seen; otherwise over plain HTTP.
+    pub fn admit(&self, inside_tls: bool) -> Result<Admission, devices::Error> {
+        let key = self.seen.key.filter(|_| inside_tls);
+        let seen = Seen { key, ..self.seen.clone() };
+        let consent = Consent { named: true, ..Consent::default() };
+        Admission::decide(&seen, self.expected.as_ref(), consent)
+    }
+
+    /// Whether the ledger has a certificate of ours on the device that is expected there.
+    pub fn is_secured(&self) -> bool {
+        self.expected.as_ref().is_some_and(|expected| expected.secured)
+    }
+
+    /// Notes a device that nobody knew, so that the operator can accept it. What the ledger knows stays as it is.
+    pub async fn note(&self, store: &Store, new: NewDevice<'_>) -> Result<(), Error> {
+        if self.device.is_none() {
+            store.save_device(&NewDevice { accepted: false, mac: self.seen.mac.as_deref(), ..new }).await?;
+        }
+        Ok(())
+    }
+}
