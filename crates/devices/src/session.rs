@@ -68,7 +68,7 @@ impl Session {
         }
         if self.way.is_none() {
             if request.secret {
-                return Err(Error::NoDigest { offered: "none".to_owned() });
+                return Err(Error::NoDigest { offered: "none".into() });
             }
             let answer = self.http.send(request, None).await?;
             if answer.status != 401 {
@@ -77,7 +77,7 @@ impl Session {
             self.way = Some(match Digest::choose(&answer.headers) {
                 Ok(digest) => Way::Digest(digest, Instant::now()),
                 Err(_) if self.http.is_pinned() && digest::offers_basic(&answer.headers) => Way::Basic,
-                Err(offered) => return Err(Error::NoDigest { offered }),
+                Err(offered) => return Err(Error::NoDigest { offered: offered.into() }),
             });
         }
         let answer = self.send_with_credentials(request).await?;

@@ -11,6 +11,7 @@ mod report;
 mod revocation;
 mod rule;
 mod target;
+mod told;
 
 pub use enrolment::{EnrolmentState, KeyTransport, Step, StepState};
 pub use finding::{Finding, Severity};
@@ -19,3 +20,4 @@ pub use report::{CertificateSummary, Report, Verdict};
 pub use revocation::RevocationReason;
 pub use rule::Rule;
 pub use target::{InvalidTarget, Scheme, Target};
+pub use told::{Told, is_invisible, visible};

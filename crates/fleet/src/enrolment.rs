@@ -4,7 +4,7 @@ use std::{num::NonZero, sync::LazyLock, time::Duration};
 
 use authority::{Days, Issued, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
 use devices::{Before, Driver, Endpoint, Found, Package, PublicKeyPin};
-use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Verdict, slug};
+use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Told, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
 use serde::Serialize;
 use store::{CertificateRow, NewDevice};
@@ -202,7 +202,7 @@ impl Run<'_> {
         }
 
         let target = &self.order.target;
-        let name = self.outcome.model.clone().unwrap_or_else(|| target.dial_host());
+        let name = self.outcome.model.clone().unwrap_or_else(|| target.dial_host().into());
         let first = contact.report.findings.first().and_then(|f| serde_json::to_string(f).ok());
         let device_id = self
             .fleet
@@ -583,13 +583,12 @@ pub(crate) fn new_mark() -> Result<String, Error> {
     Ok(format!("camlock-{}", slug(&serial[24..])))
 }
 
-fn model(before: &Before) -> Option<String> {
+fn model(before: &Before) -> Option<Told> {
     let parts: Vec<&str> = [&before.device.manufacturer, &before.device.model]
         .into_iter()
-        .flatten()
-        .map(String::as_str)
+        .filter_map(Option::as_deref)
         .collect();
-    (!parts.is_empty()).then(|| parts.join(" ").chars().filter(|c| !c.is_control()).take(64).collect())
+    (!parts.is_empty()).then(|| parts.join(" ").chars().take(64).collect::<String>().into())
 }
 
 pub(crate) type Packed = (Option<Zeroizing<Vec<u8>>>, Zeroizing<String>);

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use authority::Authority;
 use devices::{Credentials, Recipes};
-use domain::{AltName, Finding, KeyTransport, Step, StepState, Target, Verdict};
+use domain::{AltName, Finding, KeyTransport, Step, StepState, Target, Told, Verdict};
 use pki::Certificate;
 use serde::Serialize;
 use store::{DeviceRow, Store};
@@ -148,7 +148,7 @@ pub struct Outcome {
     /// The driver that spoke to it.
     pub driver: Option<String>,
     /// Manufacturer and model, if the device told.
-    pub model: Option<String>,
+    pub model: Option<Told>,
     /// How the key came to the device.
     pub key_transport: Option<KeyTransport>,
     /// Every step that was begun, in order.

@@ -183,7 +183,7 @@ async fn leave(site: &Site, camera: &Camera, mark: &str, before: Before, serial:
 
 fn before(serial_number: Option<&str>) -> Before {
     Before {
-        device: DeviceInfo { serial_number: serial_number.map(str::to_owned), ..DeviceInfo::default() },
+        device: DeviceInfo { serial_number: serial_number.map(Into::into), ..DeviceInfo::default() },
         https_on: false,
         https_port: 443,
         http_on: true,

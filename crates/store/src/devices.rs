@@ -1,4 +1,4 @@
-use domain::{AltName, KeyTransport, Verdict};
+use domain::{AltName, KeyTransport, Told, Verdict};
 use sqlx::{Row, sqlite::SqliteRow};
 use time::OffsetDateTime;
 
@@ -35,9 +35,9 @@ pub struct DeviceRow {
     /// Where its HTTPS is, once it has been verified.
     pub https_port: Option<u16>,
     /// A name for people.
-    pub name: String,
+    pub name: Told,
     /// Manufacturer and model.
-    pub model: Option<String>,
+    pub model: Option<Told>,
     /// The driver that speaks to it.
     pub driver: String,
     /// What a browser said of it before anything was done.
@@ -153,8 +153,8 @@ fn device(row: &SqliteRow) -> Result<DeviceRow, Error> {
         host: AltName::try_from(host).map_err(|e| Error::StoredData { detail: e.to_string() })?,
         port: row.try_get("port")?,
         https_port: row.try_get("https_port")?,
-        name: row.try_get("name")?,
-        model: row.try_get("model")?,
+        name: row.try_get::<String, _>("name")?.into(),
+        model: row.try_get::<Option<String>, _>("model")?.map(Told::from),
         driver: row.try_get("driver")?,
         first_verdict: from_word(row.try_get("first_verdict")?)?,
         first_finding: row.try_get("first_finding")?,
