@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use domain::is_invisible;
 use pki::{Certificate, KeyKind, Permitted, PrivateKey, Serial, profile};
 use store::{AuthorityState, NewAuthority, NewSite, Store};
 use time::{Duration, OffsetDateTime};
@@ -227,7 +228,7 @@ fn tag(serial: Serial) -> String {
 
 fn site_name(name: &str) -> Result<String, Error> {
     let site = name.trim();
-    if site.is_empty() || site.chars().count() > MAX_SITE || name.chars().any(char::is_control) {
+    if site.is_empty() || site.chars().count() > MAX_SITE || name.chars().any(is_invisible) {
         return Err(Error::SiteName { limit: MAX_SITE });
     }
     Ok(site.to_owned())

@@ -1,4 +1,4 @@
-use domain::AltName;
+use domain::{AltName, is_invisible};
 use pki::{Permitted, Request, profile::MAX_COMMON_NAME};
 use serde::{Deserialize, Serialize};
 
@@ -136,7 +136,7 @@ fn common_name(
 ) -> Result<Option<String>, Error> {
     if let Some(name) = &wish.common_name {
         let name = name.trim();
-        if name.is_empty() || name.chars().count() > MAX_COMMON_NAME || name.chars().any(char::is_control) {
+        if name.is_empty() || name.chars().count() > MAX_COMMON_NAME || name.chars().any(is_invisible) {
             let name = name.chars().take(MAX_COMMON_NAME).collect();
             return Err(Error::CommonName { name, limit: MAX_COMMON_NAME });
         }

@@ -1,5 +1,6 @@
 //! Files as other programs export them, taken apart into certificates and private keys.
 
+use domain::visible;
 use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 use pki::{Certificate, MAX_KEY_FILE, PrivateKey, package, pem};
 use rawzip::{CompressionMethod, ZipArchive, ZipFileHeaderRecord};
@@ -268,5 +269,5 @@ fn trimmed(text: &str) -> &str {
 
 /// A name that can be shown.
 fn shown(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '?' } else { c }).take(200).collect()
+    visible(&name.chars().take(200).collect::<String>())
 }

@@ -65,7 +65,7 @@ async fn near_the_end_of_the_root_only_what_was_asked_for_is_refused() {
 
 #[tokio::test]
 async fn a_site_has_a_name_that_can_be_shown() {
-    for name in ["", "  ", "a\nb", "a\u{7f}", "\u{1b}[31m", &"x".repeat(41)] {
+    for name in ["", "  ", "a\nb", "a\u{7f}", "\u{1b}[31m", "a\u{202e}b", "a\u{200b}b", &"x".repeat(41)] {
         let refused = New::make(founding(name), "words", FOUNDED).await.err().unwrap();
         assert_eq!(refused, Error::SiteName { limit: 40 }, "{name:?}");
     }

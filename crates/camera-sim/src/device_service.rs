@@ -15,7 +15,7 @@ use crate::core::{Core, Store};
 use crate::device_certificates::{DeviceCertificates, Refusal};
 use crate::keys::Pair;
 use crate::onvif::{DEVICE_SERVICE, MEDIA_SERVICE, Outcome, SECURITY_SERVICE};
-use crate::options::{CapabilityNames, Model};
+use crate::options::{CapabilityNames, Model, Options};
 use crate::security_service;
 use crate::soap::{self, Children, SoapFault, TAS, TDS, TRT, TT, binary, element, text};
 use crate::x509;
@@ -245,8 +245,9 @@ fn hostname(core: &Core) -> String {
 }
 
 fn device_information(core: &Core) -> String {
+    let Options { model, model_told, .. } = &core.options;
     element("tds:Manufacturer", "Simulated Cameras")
-        + &element("tds:Model", core.options.model.name())
+        + &element("tds:Model", model_told.as_deref().unwrap_or(model.name()))
         + &element("tds:FirmwareVersion", env!("CARGO_PKG_VERSION"))
         + &element("tds:SerialNumber", &core.serial)
         + &element("tds:HardwareId", "camera-sim")

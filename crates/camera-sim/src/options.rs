@@ -259,6 +259,8 @@ pub struct Options {
     pub model: Model,
     /// The name people gave it; on its web page and in its factory certificate.
     pub name: String,
+    /// What it tells as its model in GetDeviceInformation, if not its kind.
+    pub model_told: Option<String>,
     /// The one account.
     pub user: String,
     /// Its password.
@@ -302,6 +304,7 @@ impl Options {
         Options {
             model,
             name: name.to_owned(),
+            model_told: None,
             user: user.into(),
             password: password.into(),
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),

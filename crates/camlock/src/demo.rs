@@ -249,7 +249,11 @@ fn page_camera(s: &Shown<'_>, words: &Words) -> web::Camera {
     let before = Finding::PlainHttp { port: s.camera.http_address().port() };
     web::Camera {
         name: s.name.to_owned(),
-        model: s.outcome.model.clone().unwrap_or_else(|| format!("Simulated camera ({})", s.camera.model())),
+        model: s
+            .outcome
+            .model
+            .as_ref()
+            .map_or_else(|| format!("Simulated camera ({})", s.camera.model()), ToString::to_string),
         way: way(s.camera.model()).to_owned(),
         driver: s.outcome.driver.clone().unwrap_or_default(),
         before: s.outcome.before,

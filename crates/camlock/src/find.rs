@@ -13,7 +13,7 @@ use devices::{
     Abilities, Endpoint, PublicKeyPin, Recipes, Recognised,
     discovery::{self, By, Sighting, neighbours},
 };
-use domain::{AltName, Finding, Report, Scheme, Target, Verdict};
+use domain::{AltName, Finding, Report, Scheme, Target, Told, Verdict};
 use fleet::{Stranger, who_is};
 use indicatif::{ProgressBar, ProgressStyle};
 use inspect::Options;
@@ -148,10 +148,10 @@ struct Seen {
     hosts: BTreeSet<AltName>,
     ports: BTreeSet<u16>,
     by: BTreeSet<By>,
-    id: Option<String>,
-    name: Option<String>,
-    model: Option<String>,
-    elsewhere: Option<String>,
+    id: Option<Told>,
+    name: Option<Told>,
+    model: Option<Told>,
+    elsewhere: Option<Told>,
     mac: Option<String>,
     /// As the operator named it.
     target: Option<Target>,
@@ -424,9 +424,10 @@ async fn ask(
     who: Option<&Stranger>,
     is_changed: bool,
 ) -> Option<Spoken> {
-    let told = recognised.spoken().ok().map(|spoken| {
-        (spoken.driver().to_owned(), spoken.abilities().clone(), spoken.clock_offset())
-    });
+    let told = recognised
+        .spoken()
+        .ok()
+        .map(|spoken| (spoken.driver().to_owned(), spoken.abilities().clone(), spoken.clock_offset()));
     let known = match user {
         Some(user) if !is_changed => {
             let admission = match who {
@@ -482,7 +483,7 @@ async fn keep(store: &Store, device: &Met) -> Result<(), Failure> {
     let (Some(Spoken { driver, abilities, .. }), Some(who)) = (&device.driver, &device.who) else {
         return Ok(());
     };
-    let name = device.seen.name.clone().unwrap_or_else(|| device.host.plain());
+    let name = device.seen.name.clone().unwrap_or_else(|| device.host.plain().into());
     let first = device.report.findings.first().and_then(|f| serde_json::to_string(f).ok());
     let new = NewDevice {
         id: None,
@@ -517,7 +518,8 @@ impl Met {
 
     fn named(&self) -> String {
         let told = self.driver.as_ref().map(|spoken| spoken.known.named()).filter(|told| !told.is_empty());
-        let parts = [self.seen.name.clone(), told.or(self.seen.model.clone())];
+        let text = |told: &Option<Told>| told.as_ref().map(Told::to_string);
+        let parts = [text(&self.seen.name), told.or(text(&self.seen.model))];
         let mut parts: Vec<String> = parts.into_iter().flatten().collect();
         parts.dedup();
         parts.join(", ")
@@ -617,7 +619,7 @@ mod tests {
             address: address.parse().unwrap(),
             by: if id.is_some() { By::WsDiscovery } else { By::Port },
             ports: [80].into(),
-            id: id.map(str::to_owned),
+            id: id.map(Told::new),
             name: None,
             model: None,
             elsewhere: None,

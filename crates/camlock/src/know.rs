@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use devices::{Abilities, Admission, Credentials, DeviceInfo, Endpoint, Recipes, Recognised};
+use domain::Told;
 use serde_json::{Value, json};
 
 use crate::{args::Find, failure::Failure, files, setting};
@@ -57,8 +58,7 @@ impl User {
             Ok(found) => found,
             Err(e) => return Known { failed: Some(failed(e)), ..known },
         };
-        known.spoken =
-            Some((found.driver().to_owned(), found.abilities().clone(), found.clock_offset()));
+        known.spoken = Some((found.driver().to_owned(), found.abilities().clone(), found.clock_offset()));
         let mut driver = found.connect();
         match driver.identify().await {
             Ok(device) => {
@@ -89,13 +89,12 @@ impl Known {
     /// Maker, model, firmware and serial number, as far as they are told.
     pub fn named(&self) -> String {
         let DeviceInfo { manufacturer, model, firmware, serial_number } = &self.device;
-        let labelled =
-            |label: &str, text: &Option<String>| text.as_ref().map(|text| format!("{label} {text}"));
+        let labelled = |label: &str, text: &Option<Told>| text.as_ref().map(|text| format!("{label}{text}"));
         let parts = [
-            manufacturer.clone(),
-            model.clone(),
-            labelled("firmware", firmware),
-            labelled("no.", serial_number),
+            labelled("", manufacturer),
+            labelled("", model),
+            labelled("firmware ", firmware),
+            labelled("no. ", serial_number),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use comfy_table::{Cell, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
-use domain::{Finding, Report, Severity, Verdict};
+use domain::{Finding, Report, Severity, Verdict, visible};
 use inspect::Options;
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -17,7 +17,7 @@ use words::Words;
 use crate::{
     args::Check,
     failure::Failure,
-    talk::{self, paint, print, verdict_cell, visible},
+    talk::{self, paint, print, verdict_cell},
 };
 
 /// Up to so many targets are told at length; of more there is a table.

@@ -138,9 +138,8 @@ async fn with_consent(
         if is_all && consequence == Consequence::PasswordShown {
             continue;
         }
-        let waits = |outcome: &Outcome| {
-            outcome.error.as_ref().and_then(Error::wants_consent) == Some(consequence)
-        };
+        let waits =
+            |outcome: &Outcome| outcome.error.as_ref().and_then(Error::wants_consent) == Some(consequence);
         let waiting: Vec<usize> = (0..outcomes.len()).filter(|index| waits(&outcomes[*index])).collect();
         if waiting.is_empty() {
             continue;
@@ -259,9 +258,8 @@ fn by_hand(secure: &Secure, targets: Vec<Target>) -> Result<Vec<(String, Way)>, 
     }
     let wait = Duration::from_secs(secure.wait.saturating_mul(60));
     let (new_device, out) = (secure.new_device, &secure.out);
-    let way = |target: Target| {
-        (target.text.clone(), Way::Hand { target, new_device, out: out.clone(), wait })
-    };
+    let way =
+        |target: Target| (target.text.clone(), Way::Hand { target, new_device, out: out.clone(), wait });
     Ok(targets.into_iter().map(way).collect())
 }
 

@@ -210,8 +210,8 @@ impl LiveSite {
         let host = Target { text: String::new(), host: device.host.clone(), port: None, scheme: None };
         let (after, finding) = state(device, now);
         Ok(web::Camera {
-            name: device.name.clone(),
-            model: device.model.clone().unwrap_or_default(),
+            name: device.name.to_string(),
+            model: device.model.as_deref().unwrap_or_default().to_owned(),
             way: device.key_transport.map_or("", way).to_owned(),
             driver: device.driver.clone(),
             before: device.first_verdict,

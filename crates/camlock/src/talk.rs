@@ -6,7 +6,7 @@ use std::{
 };
 
 use comfy_table::{Cell, Color};
-use domain::{Finding, Severity, Verdict};
+use domain::{Finding, Severity, Verdict, visible};
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -27,9 +27,9 @@ pub fn warn(thing: &impl Serialize) {
 
 fn complain(word: &str, thing: &impl Serialize) {
     let sentence = Words::english().say(thing);
-    tell(&format!("{word}: {}", sentence.text));
+    tell(&format!("{word}: {}", visible(&sentence.text)));
     if let Some(fix) = &sentence.fix {
-        tell(&format!("  {} {fix}", paint_for(&std::io::stderr(), "2", "→")));
+        tell(&format!("  {} {}", paint_for(&std::io::stderr(), "2", "→"), visible(fix)));
     }
 }
 
@@ -41,7 +41,7 @@ pub fn tell(line: &str) {
 
 /// The sentence of a code, as talk.
 pub fn say(thing: &impl Serialize) {
-    tell(&Words::english().say(thing).text);
+    tell(&visible(&Words::english().say(thing).text));
 }
 
 /// How much a line of the log weighs.
@@ -58,7 +58,7 @@ pub enum Level {
 pub fn log(level: Level, thing: &impl Serialize) {
     let text = Words::english().say(thing).text;
     if std::io::stderr().is_terminal() {
-        return tell(&text);
+        return tell(&visible(&text));
     }
     let mut line = serde_json::to_value(thing).unwrap_or_default();
     line["time"] = json!(OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default());
@@ -71,19 +71,6 @@ pub fn log(level: Level, thing: &impl Serialize) {
 pub fn print(line: &str) {
     // A reader that has gone away (`| head`) ends the talking, not the work.
     let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// Text that may come from outside, without anything that would change how it is shown.
-pub fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if pki::is_invisible(c) {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
 }
 
 /// The result as one JSON document.

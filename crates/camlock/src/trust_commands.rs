@@ -8,7 +8,7 @@ use std::{
 
 use authority::Public;
 use comfy_table::{Cell, Color, Table, presets::UTF8_FULL_CONDENSED};
-use domain::Severity;
+use domain::{Severity, visible};
 use pki::Certificate;
 use serde_json::{Value, json};
 use trust::{Act, Kind, Machine, Mbedtls, Plan, Problem, Root, State, Store, Wish};
@@ -239,7 +239,7 @@ fn show(chapters: &[Chapter], mbedtls: Option<&Mbedtls>, setting: &Setting, tens
         return print_json(&shown);
     }
     for chapter in chapters {
-        print(&paint("1", &chapter.certificate.subject()));
+        print(&paint("1", &visible(&chapter.certificate.subject())));
         print(&format!("  SHA-256  {}", grouped(&chapter.root.sha256)));
         print(&table(&chapter.rows, tense, &words).to_string());
         let mut said = Vec::new();
@@ -256,7 +256,7 @@ fn show(chapters: &[Chapter], mbedtls: Option<&Mbedtls>, setting: &Setting, tens
                 .rows
                 .iter()
                 .flat_map(Row::acts)
-                .for_each(|act| print(&format!("  {}", act_text(act, &words))));
+                .for_each(|act| print(&visible(&format!("  {}", act_text(act, &words)))));
         }
     }
     if let Some(found) = mbedtls {

@@ -11,7 +11,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::{AltName, SignIn};
+use domain::{AltName, SignIn, Told};
 use serde::{Deserialize, Serialize};
 
 use crate::{Abilities, DeviceInfo, Error, PublicKeyPin};
@@ -330,7 +330,7 @@ fn changes(seen: &Seen, expected: &Expected) -> Vec<Change> {
 /// In what two devices differ, as far as both tell.
 pub fn other_identity(was: &DeviceInfo, is: &DeviceInfo) -> Vec<Change> {
     let mut changes = Vec::new();
-    let mut compare = |was: &Option<String>, is: &Option<String>, change: fn(String, String) -> Change| {
+    let mut compare = |was: &Option<Told>, is: &Option<Told>, change: fn(String, String) -> Change| {
         if let (Some(was), Some(is)) = (was, is)
             && was != is
         {

@@ -5,7 +5,7 @@
 //! `session` decides.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use domain::SignIn;
+use domain::{SignIn, Told};
 use hyper::{
     HeaderMap,
     header::{HeaderValue, WWW_AUTHENTICATE},
@@ -212,7 +212,7 @@ impl Challenge {
             other => other.chars().take(40).collect(),
         };
         match self.get("algorithm") {
-            Some(algorithm) => format!("{name} {}", crate::error::shown(&String::from_utf8_lossy(algorithm))),
+            Some(algorithm) => format!("{name} {}", Told::new(&String::from_utf8_lossy(algorithm))),
             None => name,
         }
     }

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use domain::Told;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpStream, UdpSocket},
@@ -57,13 +58,13 @@ pub struct Sighting {
     /// Its web ports, as far as this sign tells.
     pub ports: BTreeSet<u16>,
     /// Its stable identifier (WS-Discovery's endpoint reference, `urn:uuid:...`).
-    pub id: Option<String>,
+    pub id: Option<Told>,
     /// A name for people.
-    pub name: Option<String>,
+    pub name: Option<Told>,
     /// The model (ONVIF's scope `hardware`).
-    pub model: Option<String>,
+    pub model: Option<Told>,
     /// Another host that it says it is at. Not followed.
-    pub elsewhere: Option<String>,
+    pub elsewhere: Option<Told>,
 }
 
 /// The hardware addresses of whoever this computer spoke to lately, as far as the system tells (Linux).

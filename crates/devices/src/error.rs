@@ -1,4 +1,4 @@
-use domain::SignIn;
+use domain::{SignIn, Told};
 use serde::{Deserialize, Serialize};
 
 use crate::Change;
@@ -6,7 +6,7 @@ use crate::Change;
 /// Why speaking to a device failed: a code with typed arguments. The sentence for people is made by `words`
 /// from the code; what is written here is for developers.
 ///
-/// Texts that come from a device are shortened and hold nothing that looks like a key (see [`shown`]).
+/// What comes from a device is [`Told`].
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 #[allow(missing_docs)] // The arguments are described by the sentence that they complete.
@@ -19,7 +19,7 @@ pub enum Error {
     TimedOut { host: String, port: u16, seconds: u64 },
     /// The network or the TLS handshake gave up for another reason.
     #[error("no connection to {host} port {port}: {reason}")]
-    NoConnection { host: String, port: u16, reason: String },
+    NoConnection { host: String, port: u16, reason: Told },
     /// The host name does not resolve.
     #[error("{host} has no address")]
     NameNotFound { host: String },
@@ -34,14 +34,14 @@ pub enum Error {
     MovedToHttps { host: String, port: u16 },
     /// A web server answers, and no driver knows it. `server` is its Server header, or empty.
     #[error("no driver knows the web server of {host} port {port} ({server:?})")]
-    NotACamera { host: String, port: u16, server: String },
+    NotACamera { host: String, port: u16, server: Told },
     /// ONVIF, yet with neither of its two services for certificates.
     #[error("{host} has no ONVIF service for certificates")]
     NoCertificateService { host: String },
     /// No authentication is offered that hides the password and that is spoken here (Digest with MD5 or SHA-256; for ONVIF
     /// the UsernameToken). `offered`: `Basic`, `Digest MD5-sess`, ..., or `none`.
     #[error("no usable Digest authentication, offered: {offered}")]
-    NoDigest { offered: String },
+    NoDigest { offered: Told },
     /// The password would cross the network readable: over plain HTTP it was not sent.
     #[error("{host} takes the password only in a form that others can read")]
     PasswordInClear { host: String },
@@ -81,10 +81,10 @@ pub enum Error {
     PasswordExpired { user: String },
     /// A SOAP fault; `fault` is its innermost code, such as `ter:ReferenceExists`.
     #[error("{operation} refused: {fault} ({reason})")]
-    Refused { operation: String, fault: String, reason: String },
+    Refused { operation: String, fault: Told, reason: Told },
     /// The answer is not what its standard (or recipe) says.
     #[error("unexpected answer to {operation}: {detail}")]
-    UnexpectedAnswer { operation: String, detail: String },
+    UnexpectedAnswer { operation: String, detail: Told },
     /// The connection broke before the answer was there: whether the device did it is not known.
     #[error("connection lost during {operation}")]
     ConnectionLost { operation: String },
@@ -96,14 +96,14 @@ pub enum Error {
     KeyBroken,
     /// A page of a recipe says no; `answer` is what it says.
     #[error("{page} says: {answer}")]
-    PageRefused { page: String, answer: String },
+    PageRefused { page: String, answer: Told },
     /// The device has one place for a certificate of its user's, and `certificate` in it could not be brought back.
     /// Nothing was changed.
     #[error("{certificate:?} is in the only place for a certificate")]
-    PlaceTaken { certificate: String },
+    PlaceTaken { certificate: Told },
     /// `certificate`, which the device showed before, is gone: it cannot be shown again.
     #[error("{certificate:?} is gone and cannot be shown again")]
-    CannotUndo { certificate: String },
+    CannotUndo { certificate: Told },
     /// The driver cannot do this; its abilities say so beforehand.
     #[error("this driver has no {operation}")]
     NotOffered { operation: String },
@@ -141,23 +141,6 @@ impl Error {
     }
 }
 
-/// Text from a device as it may be shown and stored: one line, 200 characters at most, and without long runs
-/// of base64 or hexadecimal, because a device may quote in its fault the request, private key included.
-pub(crate) fn shown(text: &str) -> String {
-    const RUN_MAX: usize = 40;
-    let encoded = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
-    let mut words = Vec::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()) {
-        let mut kept = String::new();
-        for run in word.split_inclusive(|c| !encoded(c)) {
-            let length = run.chars().filter(|c| encoded(*c)).count();
-            kept.push_str(if length > RUN_MAX { "…" } else { run });
-        }
-        words.push(kept);
-    }
-    words.join(" ").chars().take(200).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,13 +157,5 @@ mod tests {
         assert_eq!(json["fault"], "ter:ReferenceExists");
         assert_eq!(serde_json::from_value::<Error>(json).unwrap(), error);
         assert_eq!(serde_json::to_string(&Error::KeyBroken).unwrap(), r#"{"code":"key-broken"}"#);
-    }
-
-    #[test]
-    fn shown_text_is_short_and_keeps_no_key() {
-        let key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ";
-        assert_eq!(shown(&format!("bad\r\n  <Data>{key}</Data>")), "bad <Data>…/Data>");
-        assert_eq!(shown("plain\0 text"), "plain text");
-        assert_eq!(shown(&"ab ".repeat(500)).chars().count(), 200);
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn upload_all(
 ) -> Result<Request, Error> {
     let operation = place.path.clone();
     let Some(boundary) = boundary() else {
-        let detail = "no random numbers for the form".to_owned();
+        let detail = "no random numbers for the form".into();
         return Err(Error::UnexpectedAnswer { operation, detail });
     };
     let body = multipart(&boundary, fields, files);

@@ -5,6 +5,7 @@
 
 use std::{io, pin::pin};
 
+use domain::Told;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Method, StatusCode,
@@ -65,7 +66,7 @@ impl Request {
     }
 
     pub(crate) fn unexpected(&self, detail: &str) -> Error {
-        Error::UnexpectedAnswer { operation: self.operation.clone(), detail: crate::error::shown(detail) }
+        Error::UnexpectedAnswer { operation: self.operation.clone(), detail: Told::new(detail) }
     }
 }
 
@@ -81,9 +82,9 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub(crate) fn header(&self, name: HeaderName) -> String {
+    pub(crate) fn header(&self, name: HeaderName) -> Told {
         let value = self.headers.get(name);
-        value.map(|v| crate::error::shown(&String::from_utf8_lossy(v.as_bytes()))).unwrap_or_default()
+        value.map(|v| Told::new(&String::from_utf8_lossy(v.as_bytes()))).unwrap_or_default()
     }
 }
 
@@ -106,7 +107,7 @@ impl Http {
         let tls = tls.map_err(|e: rustls::Error| Error::NoConnection {
             host: host.clone(),
             port: endpoint.port,
-            reason: e.to_string(),
+            reason: e.to_string().into(),
         })?;
         Ok(Http { endpoint, limits, host, tls, cookie: None })
     }
@@ -137,7 +138,8 @@ impl Http {
             return Ok(None);
         }
         let port = self.endpoint.port;
-        let failed = |reason: String| Error::NoConnection { host: self.host.clone(), port, reason };
+        let failed =
+            |reason: String| Error::NoConnection { host: self.host.clone(), port, reason: reason.into() };
         let met = Pins::default();
         let connector = tls::connector(met.clone(), true).map_err(|e| failed(e.to_string()))?;
         let handshake = async { self.handshake(&connector, self.dial(port).await?, port).await };
@@ -322,7 +324,7 @@ impl Http {
         match e.kind() {
             io::ErrorKind::ConnectionRefused => Error::ConnectionRefused { host, port },
             io::ErrorKind::TimedOut => self.timed_out(port, self.limits.connect.as_secs()),
-            _ => Error::NoConnection { host, port, reason: crate::error::shown(&e.to_string()) },
+            _ => Error::NoConnection { host, port, reason: Told::new(&e.to_string()) },
         }
     }
 

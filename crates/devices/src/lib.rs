@@ -48,7 +48,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::AltName;
+use domain::{AltName, Told};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -155,13 +155,13 @@ pub struct Abilities {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct DeviceInfo {
     /// Who made it.
-    pub manufacturer: Option<String>,
+    pub manufacturer: Option<Told>,
     /// Model name.
-    pub model: Option<String>,
+    pub model: Option<Told>,
     /// Version of its firmware.
-    pub firmware: Option<String>,
+    pub firmware: Option<Told>,
     /// Serial number.
-    pub serial_number: Option<String>,
+    pub serial_number: Option<Told>,
 }
 
 /// How a device was before an enrolment: what [`Driver::roll_back`] goes back to. Kept as JSON by the caller.

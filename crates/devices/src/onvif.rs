@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use domain::AltName;
+use domain::{AltName, Told};
 use time::{
     Date, Duration, Month, OffsetDateTime, PrimitiveDateTime, Time, format_description::well_known::Rfc3339,
 };
@@ -13,7 +13,6 @@ use zeroize::Zeroizing;
 
 use crate::{
     Before, Credentials, DeviceInfo, Error,
-    error::shown,
     http::{Answer, Place, Request},
     session::Session,
     soap::{self, Element, Fault, Said, Service, TT},
@@ -234,7 +233,7 @@ impl Onvif {
         let told = self.call(Service::Device, GET_CLOCK, "").await?;
         let clock = clock(&told).ok_or_else(|| Error::UnexpectedAnswer {
             operation: GET_CLOCK.to_owned(),
-            detail: "no time".to_owned(),
+            detail: "no time".into(),
         })?;
         self.clock_offset = clock - OffsetDateTime::now_utc();
         Ok(self.clock_offset)
@@ -253,7 +252,7 @@ impl Onvif {
     /// GetDeviceInformation: the first call of a user, because it is harmless and not open to everyone.
     pub(crate) async fn device_info(&mut self) -> Result<DeviceInfo, Error> {
         let answer = self.call(Service::Device, "GetDeviceInformation", "").await?;
-        let field = |name| answer.text_of(TDS, name).filter(|t| !t.is_empty()).map(shown);
+        let field = |name| answer.text_of(TDS, name).map(Told::new).filter(|t| !t.is_empty());
         Ok(DeviceInfo {
             manufacturer: field("Manufacturer"),
             model: field("Model"),
@@ -422,7 +421,7 @@ fn read(answer: &Answer, service: Service, operation: &str) -> Result<Result<Ele
         Said::Fault(fault) => Ok(Err(fault)),
         Said::NotSoap => Err(Error::UnexpectedAnswer {
             operation: operation.to_owned(),
-            detail: format!("HTTP {}", answer.status),
+            detail: format!("HTTP {}", answer.status).into(),
         }),
     }
 }
@@ -435,7 +434,7 @@ fn username_token(by: &Credentials, clock_offset: Duration) -> Result<Zeroizing<
         let now = (OffsetDateTime::now_utc() + clock_offset).replace_nanosecond(0).ok()?;
         now.format(&Rfc3339).ok()
     });
-    let unusable = || Error::NoDigest { offered: "UsernameToken".to_owned() };
+    let unusable = || Error::NoDigest { offered: "UsernameToken".into() };
     Ok(token(&by.user, &by.password, &nonce, &made.ok_or_else(unusable)?))
 }
 

@@ -251,7 +251,7 @@ impl OnvifSecurity {
         let csr = answer.need(TAS, "PKCS10CSR", OPERATION)?;
         xsd::der(csr).ok_or_else(|| Error::UnexpectedAnswer {
             operation: OPERATION.to_owned(),
-            detail: "a request that is not base64".to_owned(),
+            detail: "a request that is not base64".into(),
         })
     }
 

@@ -1,6 +1,8 @@
 //! Text out of web pages, as recipes need it: no HTML parser, since firmware writes no HTML that one would
 //! accept, and what is looked for is known word by word.
 
+use domain::Told;
+
 /// The text between the first `after` and the next `until`.
 pub(crate) fn between<'a>(page: &'a str, after: &str, until: &str) -> Option<&'a str> {
     let (_, rest) = page.split_once(after)?;
@@ -49,7 +51,7 @@ fn inputs<'a>(page: &'a str, name: &'a str) -> impl Iterator<Item = Input> + 'a 
 }
 
 /// A piece of a page as people read it: without tags, on one line, shortened.
-pub(crate) fn plain(html: &str) -> String {
+pub(crate) fn plain(html: &str) -> Told {
     let mut text = String::with_capacity(html.len());
     let mut in_tag = false;
     for c in html.chars() {
@@ -63,7 +65,7 @@ pub(crate) fn plain(html: &str) -> String {
             _ => text.push(c),
         }
     }
-    crate::error::shown(&unescape(&text))
+    Told::new(&unescape(&text))
 }
 
 /// The attributes of a tag, up to its `>`.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use domain::AltName;
+use domain::{AltName, is_invisible};
 use hyper::{
     Method, StatusCode,
     body::Bytes,
@@ -95,7 +95,7 @@ impl TryFrom<String> for Quotable {
     type Error = RecipeMistake;
 
     fn try_from(text: String) -> Result<Quotable, RecipeMistake> {
-        let fits = |c: char| !c.is_control() && c != '"';
+        let fits = |c: char| !is_invisible(c) && c != '"';
         let is_one = (1..=100).contains(&text.len()) && text.chars().all(fits);
         if is_one { Ok(Quotable(text)) } else { Err(RecipeMistake::RecipeField) }
     }
@@ -371,7 +371,11 @@ impl Recipe {
         let hidden = self.login.iter().filter_map(|login| login.hidden.as_ref());
         let hidden = hidden.flat_map(|h| &h.inputs).filter_map(|input| page::value(text, input));
         let refused = self.switch.refused.as_ref().and_then(|r| page::between(text, &r.after, &r.until));
-        let all = https_port.read(text).into_iter().chain(hidden).chain(refused.map(page::plain));
+        let all = https_port
+            .read(text)
+            .into_iter()
+            .chain(hidden)
+            .chain(refused.map(|found| page::plain(found).to_string()));
         all.map(|found| found.len()).max().unwrap_or(0)
     }
 }
@@ -380,7 +384,9 @@ impl Value {
     fn read(&self, page: &str) -> Option<String> {
         match self {
             Value::Input(OfInput { input }) => page::value(page, input),
-            Value::Between(Between { after, until }) => page::between(page, after, until).map(page::plain),
+            Value::Between(Between { after, until }) => {
+                Some(page::plain(page::between(page, after, until)?).to_string())
+            }
         }
     }
 }

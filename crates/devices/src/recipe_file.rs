@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use domain::Told;
 use serde::{Deserialize, Serialize};
 
 use crate::{http::Answer, recipe::Recipe};
@@ -43,9 +44,9 @@ pub enum RecipeError {
 #[allow(missing_docs)]
 pub enum RecipeMistake {
     #[error("{detail}")]
-    RecipeSyntax { detail: String },
+    RecipeSyntax { detail: Told },
     #[error("unknown key {key:?}; allowed: {allowed:?}")]
-    RecipeUnknownKey { key: String, allowed: Vec<String> },
+    RecipeUnknownKey { key: Told, allowed: Vec<String> },
     #[error("not a name of a recipe")]
     RecipeName,
     #[error("not a path on the device")]
@@ -156,7 +157,7 @@ fn parse(file: &str, bytes: &[u8]) -> Result<Recipe, RecipeError> {
     };
     let text = std::str::from_utf8(bytes).map_err(|e| {
         let before = bytes.get(..e.valid_up_to()).unwrap_or_default();
-        failed(before, RecipeMistake::RecipeSyntax { detail: "not UTF-8".to_owned() })
+        failed(before, RecipeMistake::RecipeSyntax { detail: "not UTF-8".into() })
     })?;
     toml::from_str(text).map_err(|e: toml::de::Error| {
         let start = e.span().map_or(0, |span| span.start);
@@ -182,10 +183,10 @@ fn mistake(message: &str) -> RecipeMistake {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match quoted.as_slice() {
         [key, allowed @ ..] if message.starts_with("unknown field") => RecipeUnknownKey {
-            key: crate::error::shown(key),
+            key: Told::new(key),
             allowed: allowed.iter().map(|key| (*key).to_owned()).collect(),
         },
-        _ => RecipeSyntax { detail: crate::error::shown(message) },
+        _ => RecipeSyntax { detail: Told::new(message) },
     }
 }
 

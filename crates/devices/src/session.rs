@@ -98,7 +98,7 @@ impl Session {
         }
         if self.way.is_none() {
             if request.secret {
-                return Err(Error::NoDigest { offered: "none".to_owned() });
+                return Err(Error::NoDigest { offered: "none".into() });
             }
             let answer = self.http.send(request, None).await?;
             if answer.status != 401 {
@@ -157,7 +157,7 @@ impl Session {
             Err(_) if self.http.is_pinned() && digest::offers_basic(&answer.headers) => {
                 (Way::Basic, SignIn::Readable)
             }
-            Err(offered) => return Err(Error::NoDigest { offered }),
+            Err(offered) => return Err(Error::NoDigest { offered: offered.into() }),
         };
         self.admission.permits(sign_in, self.http.is_pinned())?;
         Ok(way)

@@ -4,6 +4,7 @@
 //! firmware has its own prefixes. What a hostile one may cost is limited by [`crate::http`] (bytes) and here
 //! (bytes, namespaces, attributes, nodes, depth; no DTD).
 
+use domain::Told;
 use hyper::{Method, body::Bytes};
 use roxmltree::{Document, Node, ParsingOptions};
 use zeroize::Zeroizing;
@@ -162,15 +163,15 @@ pub(crate) fn is_cheap(text: &str) -> bool {
 }
 
 fn unexpected(operation: &str, detail: &str) -> Error {
-    Error::UnexpectedAnswer { operation: operation.to_owned(), detail: crate::error::shown(detail) }
+    Error::UnexpectedAnswer { operation: operation.to_owned(), detail: Told::new(detail) }
 }
 
 /// A SOAP fault.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Fault {
     /// From the outermost to the innermost: `env:Sender`, `ter:InvalidArgVal`, `ter:ReferenceExists`.
-    pub(crate) codes: Vec<String>,
-    pub(crate) reason: String,
+    pub(crate) codes: Vec<Told>,
+    pub(crate) reason: Told,
 }
 
 impl Fault {
@@ -205,20 +206,20 @@ impl Fault {
         }
         codes.extend(child(fault, "faultcode").and_then(|value| code(value)));
         let reason = child(fault, "Reason").and_then(|r| child(r, "Text")).or(child(fault, "faultstring"));
-        Fault { codes, reason: crate::error::shown(reason.and_then(|r| r.text()).unwrap_or_default()) }
+        Fault { codes, reason: Told::new(reason.and_then(|r| r.text()).unwrap_or_default()) }
     }
 }
 
 /// A QName in text, with the prefix that the namespace usually has: devices choose their own.
-fn code(value: Node<'_, '_>) -> Option<String> {
+fn code(value: Node<'_, '_>) -> Option<Told> {
     let text = value.text()?.trim();
-    let Some((prefix, name)) = text.split_once(':') else { return Some(crate::error::shown(text)) };
+    let Some((prefix, name)) = text.split_once(':') else { return Some(Told::new(text)) };
     let usual = match value.lookup_namespace_uri(Some(prefix)) {
         Some(TER) => "ter",
         Some(ENVELOPE | ENVELOPE_11) => "env",
         _ => prefix,
     };
-    Some(crate::error::shown(&format!("{usual}:{name}")))
+    Some(Told::new(&format!("{usual}:{name}")))
 }
 
 /// By local name alone: SOAP 1.1 has its fault's children in no namespace.
@@ -368,7 +369,7 @@ mod tests {
                <faultstring>no</faultstring></S:Fault></S:Body></S:Envelope>"#
         );
         let Ok(Said::Fault(fault)) = said(old) else { panic!("no fault") };
-        assert_eq!((fault.codes[0].as_str(), fault.reason.as_str()), ("env:Client", "no"));
+        assert_eq!((&*fault.codes[0], &*fault.reason), ("env:Client", "no"));
     }
 
     #[test]

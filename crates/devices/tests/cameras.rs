@@ -377,7 +377,7 @@ async fn what_a_camera_refuses_is_told_and_taken_back() {
         let before = driver.note().await.unwrap();
         let refused = driver.request(MARK, &["gate.lan".parse().unwrap()]).await.unwrap_err();
         assert!(
-            matches!(&refused, Error::Refused { operation, fault, .. } if (operation.as_str(), fault.as_str()) == said),
+            matches!(&refused, Error::Refused { operation, fault, .. } if (operation.as_str(), &**fault) == said),
             "{refused:?}"
         );
         driver.roll_back(MARK, &before).await.unwrap();

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use time::Date;
 
-use crate::Rule;
+use crate::{Rule, Told};
 
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -30,7 +30,7 @@ pub enum Finding {
     /// No answer within the time allowed.
     TimedOut { host: String, port: u16, seconds: u64 },
     /// The network gave up for another reason.
-    NoConnection { host: String, port: u16, reason: String },
+    NoConnection { host: String, port: u16, reason: Told },
     /// The host name does not resolve.
     NameNotFound { host: String },
     /// Something accepts connections and speaks neither TLS nor HTTP.

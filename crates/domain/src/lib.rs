@@ -12,6 +12,7 @@ mod revocation;
 mod rule;
 mod sign_in;
 mod target;
+mod told;
 
 pub use enrolment::{EnrolmentState, KeyTransport, Step, StepState};
 pub use finding::{Finding, Severity};
@@ -21,3 +22,4 @@ pub use revocation::RevocationReason;
 pub use rule::Rule;
 pub use sign_in::SignIn;
 pub use target::{InvalidTarget, Scheme, Target};
+pub use told::{Told, is_invisible, visible};

@@ -54,8 +54,7 @@ impl Run<'_> {
         let Some(pin) = key_of(&ours.row) else {
             return Err(Error::OtherCertificateServed { port: ours.port });
         };
-        let endpoint =
-            Endpoint { host: self.order.target.host.clone(), port: ours.port, pin: Some(pin) };
+        let endpoint = Endpoint { host: self.order.target.host.clone(), port: ours.port, pin: Some(pin) };
         let mut driver = self.speak(&endpoint).await?.connect();
         driver.note().await?;
         let is_first = driver.lets_everyone_in();

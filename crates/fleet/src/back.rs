@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use devices::{Before, DeviceInfo};
-use domain::{EnrolmentState, Finding, KeyTransport, Report, RevocationReason, Step, StepState, Verdict};
+use domain::{
+    EnrolmentState, Finding, KeyTransport, Report, RevocationReason, Step, StepState, Told, Verdict,
+};
 use store::EnrolmentRow;
 use tokio::time::Instant;
 
@@ -181,7 +183,7 @@ fn given_away(enrolment: &EnrolmentRow) -> Option<&str> {
 
 /// Whether these are two devices, as far as they tell.
 fn is_another(one: &DeviceInfo, other: &DeviceInfo) -> bool {
-    let differ = |a: &Option<String>, b: &Option<String>| a.is_some() && b.is_some() && a != b;
+    let differ = |a: &Option<Told>, b: &Option<Told>| a.is_some() && b.is_some() && a != b;
     differ(&one.serial_number, &other.serial_number)
         || differ(&one.manufacturer, &other.manufacturer)
         || differ(&one.model, &other.model)

@@ -67,7 +67,8 @@ pub(crate) async fn find(fleet: &Fleet, order: &Order) -> Result<Contact, Error>
         let tls = contact.shown.as_ref().and_then(|shown| shown.findings.first());
         let is_off = matches!(
             tls,
-            Some(Finding::ConnectionRefused { .. } | Finding::NotTls { .. } | Finding::PlainHttp { .. }) | None
+            Some(Finding::ConnectionRefused { .. } | Finding::NotTls { .. } | Finding::PlainHttp { .. })
+                | None
         );
         if has_keys && !order.new_device && (!is_off || report.verdict == Verdict::Unreachable) {
             let shown = contact.shown.as_ref().filter(|_| !is_off).unwrap_or(report);

@@ -4,7 +4,7 @@ use std::{num::NonZero, sync::LazyLock, time::Duration};
 
 use authority::{Days, Issued, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
 use devices::{Admission, Before, Credentials, Driver, Endpoint, Found, Package};
-use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Verdict, slug};
+use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Told, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
 use serde::Serialize;
 use store::{CertificateRow, NewDevice};
@@ -172,7 +172,9 @@ impl Run<'_> {
         self.names()?;
         let admission = match contact.admit(self.order) {
             Err(e) => {
-                if let (Some(device), Error::Device(devices::Error::DeviceChanged { .. })) = (&contact.known, &e) {
+                if let (Some(device), Error::Device(devices::Error::DeviceChanged { .. })) =
+                    (&contact.known, &e)
+                {
                     // It is not what the ledger says of it.
                     self.record(device.id, &contact.report, None).await?;
                 }
@@ -335,7 +337,7 @@ impl Run<'_> {
                 id = None;
             }
         }
-        let name = self.outcome.model.clone().unwrap_or_else(|| target.dial_host());
+        let name = self.outcome.model.clone().unwrap_or_else(|| target.dial_host().into());
         let first = contact.report.findings.first().and_then(|f| serde_json::to_string(f).ok());
         let told = serde_json::to_string(&before.device).map_err(store::Error::from)?;
         let device = NewDevice {
@@ -709,13 +711,12 @@ pub(crate) fn new_mark() -> Result<String, Error> {
     Ok(format!("camlock-{}", slug(&serial[24..])))
 }
 
-fn model(before: &Before) -> Option<String> {
+fn model(before: &Before) -> Option<Told> {
     let parts: Vec<&str> = [&before.device.manufacturer, &before.device.model]
         .into_iter()
-        .flatten()
-        .map(String::as_str)
+        .filter_map(Option::as_deref)
         .collect();
-    (!parts.is_empty()).then(|| parts.join(" ").chars().filter(|c| !c.is_control()).take(64).collect())
+    (!parts.is_empty()).then(|| parts.join(" ").chars().take(64).collect::<String>().into())
 }
 
 pub(crate) type Packed = (Option<Zeroizing<Vec<u8>>>, Zeroizing<String>);

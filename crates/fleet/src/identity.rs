@@ -74,8 +74,9 @@ pub(crate) async fn arrives(
         }
     }
     store.move_device(device.id, host, port, Some(https_port), &left).await?;
-    let from: Vec<String> = left.iter().map(|place| place.host.plain()).filter(|from| *from != host.plain()).collect();
-    Ok((!from.is_empty()).then(|| Finding::Moved { name: device.name.clone(), from, to: host.plain() }))
+    let from: Vec<String> =
+        left.iter().map(|place| place.host.plain()).filter(|from| *from != host.plain()).collect();
+    Ok((!from.is_empty()).then(|| Finding::Moved { name: device.name.to_string(), from, to: host.plain() }))
 }
 
 /// Whether the device answers there too. An address that is silent is free: a device has that of the moment. A name is
@@ -91,7 +92,8 @@ async fn is_still_at(options: &Options, place: &Place, keys: &[PublicKeyPin]) ->
 
 /// The https page of a host on `port`.
 pub(crate) fn https_page(host: &AltName, port: u16) -> Target {
-    let target = Target { text: String::new(), host: host.clone(), port: Some(port), scheme: Some(Scheme::Https) };
+    let target =
+        Target { text: String::new(), host: host.clone(), port: Some(port), scheme: Some(Scheme::Https) };
     Target { text: target.url(Scheme::Https, port), ..target }
 }
 
@@ -126,6 +128,8 @@ pub(crate) fn is_same_device(was: &DeviceRow, is: &DeviceInfo, mac: Option<&str>
     let before = told(was);
     match (&before.serial_number, &is.serial_number) {
         (Some(one), Some(two)) => one == two && before.manufacturer == is.manufacturer,
-        _ => was.mac.is_some() && was.mac.as_deref() == mac && devices::other_identity(&before, is).is_empty(),
+        _ => {
+            was.mac.is_some() && was.mac.as_deref() == mac && devices::other_identity(&before, is).is_empty()
+        }
     }
 }

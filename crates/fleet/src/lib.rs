@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use authority::Authority;
 use devices::{Credentials, Recipes};
-use domain::{AltName, Finding, KeyTransport, Step, StepState, Target, Verdict};
+use domain::{AltName, Finding, KeyTransport, Step, StepState, Target, Told, Verdict};
 use futures_util::StreamExt;
 use pki::Certificate;
 use serde::Serialize;
@@ -178,7 +178,7 @@ pub struct Outcome {
     /// The driver that spoke to it.
     pub driver: Option<String>,
     /// Manufacturer and model, if the device told.
-    pub model: Option<String>,
+    pub model: Option<Told>,
     /// How the key came to the device.
     pub key_transport: Option<KeyTransport>,
     /// Every step that was begun, in order.
@@ -259,9 +259,11 @@ impl Fleet {
         let (accepted, strange): (Vec<_>, Vec<_>) =
             devices.into_iter().filter(is_here).partition(|device| device.accepted);
         let mut due = Vec::new();
-        let mut looks = futures_util::stream::iter(accepted.into_iter().map(async |device| {
-            self.is_due(&device).await.map(|is_due| (device, is_due))
-        }))
+        let mut looks = futures_util::stream::iter(
+            accepted
+                .into_iter()
+                .map(async |device| self.is_due(&device).await.map(|is_due| (device, is_due))),
+        )
         .buffered(LOOKS_AT_ONCE);
         while let Some(looked) = looks.next().await {
             let (device, is_due) = looked?;
@@ -287,7 +289,8 @@ impl Fleet {
             return Ok(true);
         }
         // What the ledger remembers may be past: another device has its address, say.
-        let target = Target { text: device.host.plain(), host: device.host.clone(), port: None, scheme: None };
+        let target =
+            Target { text: device.host.plain(), host: device.host.clone(), port: None, scheme: None };
         let port = device.https_port.unwrap_or(domain::Scheme::Https.default_port());
         let report = contact::look(self, &target, port).await;
         let is_shown = report.certificate.is_some_and(|shown| Some(shown.sha256) == certificate.sha256);

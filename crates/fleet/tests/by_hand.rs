@@ -9,7 +9,7 @@ use std::{
 };
 
 use camera_sim::{Camera, Model, Options};
-use devices::{Admission, Consent, Seen, Credentials, Endpoint, Package, Recipes};
+use devices::{Admission, Consent, Credentials, Endpoint, Package, Recipes, Seen};
 use domain::{EnrolmentState, Finding, KeyTransport, Step, StepState, Verdict};
 use fleet::{Error, Fleet, HandOrder, Limits, Order, Outcome};
 use pki::pem;
@@ -146,7 +146,7 @@ async fn a_package_that_cannot_be_written_leaves_nothing_open() {
     let camera = camera().await;
     let hand = HandOrder {
         target: camera.https_url().parse().unwrap(),
-            new_device: false,
+        new_device: false,
         wait: Duration::ZERO,
         file: &|serial| site.file(serial),
         write: &|_, _| Err("no room".into()),

@@ -106,7 +106,8 @@ async fn a_camera_is_renewed_again_and_again() {
         let disable_http = !matches!(model, Model::Uniview | Model::Mobotix | Model::Bosch | Model::Synology);
         // Of these one is the factory's, which stays.
         let room = if model == Model::Synology { 2 } else { 1 };
-        let first = site.secure(&url(&camera), |o| (o.disable_http, o.consent) = (disable_http, Consents::ALL)).await;
+        let first =
+            site.secure(&url(&camera), |o| (o.disable_http, o.consent) = (disable_http, Consents::ALL)).await;
         assert!(first.is_done(), "{model}: {:?}", first.error);
         let mut serial = first.serial;
         for round in 1..=6 {
@@ -189,7 +190,7 @@ async fn leave(site: &Site, camera: &Camera, mark: &str, before: Before, serial:
 
 fn before(serial_number: Option<&str>) -> Before {
     Before {
-        device: DeviceInfo { serial_number: serial_number.map(str::to_owned), ..DeviceInfo::default() },
+        device: DeviceInfo { serial_number: serial_number.map(Into::into), ..DeviceInfo::default() },
         https_on: false,
         https_port: 443,
         http_on: true,
@@ -566,7 +567,8 @@ async fn plain_http_goes_off_and_on_again() {
     for model in MODELS.into_iter().filter(|model| !has_no_switch(model)) {
         let camera = camera(model, |_| ()).await;
         for (off, on) in [(true, false), (false, true)] {
-            let change = |o: &mut Order| (o.disable_http, o.enable_http, o.consent) = (off, on, Consents::ALL);
+            let change =
+                |o: &mut Order| (o.disable_http, o.enable_http, o.consent) = (off, on, Consents::ALL);
             let outcome = site.secure(&url(&camera), change).await;
             assert!(outcome.is_done(), "{model}: {:?}", outcome.error);
             assert_eq!(camera.state().http_on, on, "{model}");
@@ -922,7 +924,8 @@ async fn a_recipe_of_the_operator_serves_a_camera_that_nobody_knows() {
     assert!(has(&refused, |f| matches!(f, Finding::OneSlot)), "{refused:?}");
     assert_eq!(camera.state().count("POST /security/key"), 0);
     for round in 0..3 {
-        let done = site.secure(&camera.https_url(), |o| (o.consent, o.disable_http) = (Consents::ALL, true)).await;
+        let done =
+            site.secure(&camera.https_url(), |o| (o.consent, o.disable_http) = (Consents::ALL, true)).await;
         assert!(done.is_done(), "{round}: {:?} {:?}", done.error, done.findings);
         assert_eq!(done.driver.as_deref(), Some("recipe:form-page"));
         assert_eq!(done.key_transport, Some(KeyTransport::PinnedTls));

@@ -58,7 +58,7 @@ fn sighting(seen: &Sighting) {
     assert!(!seen.ports.contains(&0) && (seen.ports.is_empty() || seen.elsewhere.is_none()));
     for text in [&seen.id, &seen.name, &seen.model, &seen.elsewhere].into_iter().flatten() {
         assert!(
-            !text.is_empty() && text.chars().count() <= 200 && !text.contains(char::is_control),
+            !text.is_empty() && text.chars().count() <= 200 && !text.contains(domain::is_invisible),
             "{text:?}"
         );
     }
@@ -188,7 +188,7 @@ pub fn request(bytes: &[u8]) {
     assert!(request.extensions.len() <= 100);
     let shown = [&request.common_name, &request.unusable_common_name].into_iter().flatten();
     for text in shown.chain(&request.unusable_names).chain(&request.extensions) {
-        assert!(text.len() <= 80 * 10 && !text.contains(char::is_control), "{text:?}");
+        assert!(text.len() <= 80 * 10 && !text.contains(domain::is_invisible), "{text:?}");
     }
 }
 

@@ -332,7 +332,11 @@ fn proof(
     proof: Result<HandshakeSignatureValid, TlsError>,
 ) -> Result<HandshakeSignatureValid, TlsError> {
     match proof {
-        Err(TlsError::InvalidCertificate(_)) if !Certificate::from_der(certificate).is_ok_and(|c| checks_proof_of(&c)) => Ok(HandshakeSignatureValid::assertion()),
+        Err(TlsError::InvalidCertificate(_))
+            if !Certificate::from_der(certificate).is_ok_and(|c| checks_proof_of(&c)) =>
+        {
+            Ok(HandshakeSignatureValid::assertion())
+        }
         proof => proof,
     }
 }

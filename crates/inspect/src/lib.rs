@@ -145,7 +145,7 @@ fn unreachable(target: &Target, port: u16, options: &Options, why: Refusal) -> R
         Refusal::Refused => Finding::ConnectionRefused { host, port },
         Refusal::TimedOut(seconds) => Finding::TimedOut { host, port, seconds },
         Refusal::NameNotFound => Finding::NameNotFound { host },
-        Refusal::Other(reason) => Finding::NoConnection { host, port, reason },
+        Refusal::Other(reason) => Finding::NoConnection { host, port, reason: reason.into() },
     };
     report(target, options, Verdict::Unreachable, vec![finding])
 }

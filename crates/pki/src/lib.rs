@@ -36,5 +36,5 @@ pub use key_file::MAX_KEY_FILE;
 pub use limits::{Allowed, Limits};
 pub use lint::{Lint, Linted};
 pub use profile::Profile;
-pub use request::{MAX_REQUEST, Request, is_invisible};
+pub use request::{MAX_REQUEST, Request};
 pub use tbs::{Serial, Unsigned};

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use der::{Decode, Encode, oid::AssociatedOid};
-use domain::AltName;
+use domain::{AltName, is_invisible};
 use serde::{Deserialize, Serialize};
 use x509_cert::{
     certificate::Version,
@@ -17,6 +17,7 @@ use crate::{
     certificate::alt_name,
     key,
     profile::{CLIENT_AUTH, MAX_COMMON_NAME, MAX_LEAF_DAYS, SERVER_AUTH},
+    request::text,
     tbs::{self, Tbs},
 };
 
@@ -167,6 +168,8 @@ fn common(tbs: &Tbs) -> Vec<Lint> {
         get::<SubjectKeyIdentifier>(tbs).is_some() => "lint-key-id", "RFC 5280, 4.2.1.2";
         common_name(tbs).is_none_or(|n| n.chars().count() <= MAX_COMMON_NAME)
             => "lint-common-name-length", "RFC 5280, appendix A";
+        tbs.subject.iter().filter_map(|a| text(&a.value)).all(|t| !t.chars().any(is_invisible))
+            => "lint-subject-invisible", "RFC 4518, 2.2 and 2.4: names that differ in such characters are one, or none";
     }
     findings
 }

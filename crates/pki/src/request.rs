@@ -3,7 +3,7 @@ use der::{
     asn1::{Any, AnyRef, ObjectIdentifier},
     oid::{AssociatedOid, db::rfc4519::COMMON_NAME},
 };
-use domain::AltName;
+use domain::{AltName, is_invisible, visible};
 use x509_cert::{
     ext::pkix::{BasicConstraints, SubjectAltName, name::GeneralName},
     name::Name,
@@ -184,7 +184,7 @@ fn common_name(subject: &Name) -> (Option<String>, Option<String>) {
 
 /// The kinds of text that a DirectoryString may be (RFC 5280, section 4.1.2.4), and IA5String, which some write.
 /// What stands in the bytes counts, not which of them the kind allows.
-fn text(value: &Any) -> Option<String> {
+pub(crate) fn text(value: &Any) -> Option<String> {
     let bytes = value.value();
     match value.tag() {
         Tag::Utf8String | Tag::PrintableString | Tag::Ia5String => String::from_utf8(bytes.to_vec()).ok(),
@@ -202,15 +202,5 @@ fn text(value: &Any) -> Option<String> {
 
 /// Text from outside, short enough for a line and without anything that would change how the line looks.
 fn shown(text: &str) -> String {
-    let escaped =
-        |c: char| -> String { if is_invisible(c) { c.escape_unicode().collect() } else { c.into() } };
-    text.chars().take(80).map(escaped).collect()
-}
-
-/// Control characters, and those that only say how others are to be shown (Unicode's category Cf), with which a
-/// text looks like another.
-pub fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    visible(&text.chars().take(80).collect::<String>())
 }

@@ -108,6 +108,8 @@ fn what_breaks_a_rule_is_not_signed() {
         (None, &["192.168.1.64"], 30, "lint-no-host-name"),
         (Some("gate.lan"), &["gate.lan"], 30, "lint-common-name-host"),
         (Some("x".repeat(65).as_str()), &["gate.lan"], 30, "lint-common-name-length"),
+        (Some("Gate\u{202e}1"), &["gate.lan"], 30, "lint-subject-invisible"),
+        (Some("Gate\u{e0041}"), &["gate.lan"], 30, "lint-subject-invisible"),
         (None, &["gate.lan"], -5, "lint-validity"),
     ] {
         assert_eq!(lints(issue(&ca, &key, common_name, names, days)), [code]);

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use domain::{AltName, KeyTransport, SignIn, Verdict};
+use domain::{AltName, KeyTransport, SignIn, Told, Verdict};
 use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 use time::OffsetDateTime;
 
@@ -66,9 +66,9 @@ pub struct DeviceRow {
     /// The other addresses and names under which it is there.
     pub others: Vec<Place>,
     /// A name for people.
-    pub name: String,
+    pub name: Told,
     /// Manufacturer and model.
-    pub model: Option<String>,
+    pub model: Option<Told>,
     /// What it says of itself, JSON.
     pub told: String,
     /// Its hardware address, if it was ever known.
@@ -410,7 +410,11 @@ impl Store {
         .await?;
         rows.iter()
             .map(|row| {
-                Ok(JoinedDevice { device: row.try_get("name")?, host: host(row)?, port: row.try_get("port")? })
+                Ok(JoinedDevice {
+                    device: row.try_get("name")?,
+                    host: host(row)?,
+                    port: row.try_get("port")?,
+                })
             })
             .collect()
     }
@@ -467,14 +471,12 @@ async fn leave(
     else {
         return Ok(());
     };
-    sqlx::query(
-        "UPDATE device_address SET left_at = $1 WHERE host = $2 AND port = $3 AND left_at IS NULL",
-    )
-    .bind(now())
-    .bind(host.to_string())
-    .bind(port)
-    .execute(&mut **transaction)
-    .await?;
+    sqlx::query("UPDATE device_address SET left_at = $1 WHERE host = $2 AND port = $3 AND left_at IS NULL")
+        .bind(now())
+        .bind(host.to_string())
+        .bind(port)
+        .execute(&mut **transaction)
+        .await?;
     if id.is_some() {
         return Ok(());
     }
@@ -556,8 +558,8 @@ fn device(row: &SqliteRow) -> Result<DeviceRow, Error> {
         https_port: row.try_get("https_port")?,
         left_at: row.try_get::<Option<i64>, _>("left_at")?.map(date).transpose()?,
         others: Vec::new(),
-        name: row.try_get("name")?,
-        model: row.try_get("model")?,
+        name: Told::from(row.try_get::<String, _>("name")?),
+        model: row.try_get::<Option<String>, _>("model")?.map(Told::from),
         told: row.try_get("told")?,
         mac: row.try_get("mac")?,
         driver: row.try_get("driver")?,

@@ -373,6 +373,11 @@ async fn an_enrolment_is_found_again_until_it_ended_well() {
         first_finding: Some(r#"{"code":"plain-http","port":80}"#),
     };
     let id = store.save_device(&new).await.unwrap();
+    // As an earlier version stored it.
+    let told = NewDevice { name: "Gate\u{202e}", model: Some("Sim\u{200b} 2"), port: 80, ..new };
+    let told = store.save_device(&told).await.unwrap();
+    let told = store.device(told).await.unwrap().unwrap();
+    assert_eq!((&*told.name, told.model.as_deref()), ("Gate", Some("Sim 2")));
     assert_eq!(store.save_device(&new).await.unwrap(), id);
 
     store.begin_enrolment("camlock-1", id, "{}").await.unwrap();
@@ -395,7 +400,7 @@ async fn an_enrolment_is_found_again_until_it_ended_well() {
         assert_eq!((device.verdict, device.https_port), (Verdict::Secure, Some(8443)));
         assert_eq!(device.not_after.unwrap().unix_timestamp(), 1_800_000_000 + 30 * 86400);
     }
-    assert!(store.device_at(&host, 80).await.unwrap().is_none());
+    assert!(store.device_at(&host, 81).await.unwrap().is_none());
 }
 
 #[tokio::test]

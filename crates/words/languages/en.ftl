@@ -356,6 +356,7 @@ lint-key = Its key is weak or of a kind that browsers refuse ({ $source }).
 lint-signature = It is signed with an old algorithm, SHA-1 or MD5 ({ $source }).
 lint-key-id = It has no subject key identifier ({ $source }).
 lint-common-name-length = Its common name has more than 64 characters ({ $source }).
+lint-subject-invisible = A name in its subject has characters that are invisible, change the direction of the text or mean nothing, so that it looks like another ({ $source }).
 lint-not-self-issued = A root is its own issuer, and this one is not ({ $source }).
 lint-self-issued = It has the same name as its issuer ({ $source }).
 lint-path-length = It does not limit, or limits wrongly, how many authorities may stand below it ({ $source }).

@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
+use domain::Told;
 use simple_dns::{CLASS, Name, Packet, QCLASS, QTYPE, Question, TYPE, rdata::RData};
 
 use super::{By, Sighting};
-use crate::error::shown;
 
 /// Fixed by RFC 6762, section 3.
 pub(super) const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(224, 0, 0, 251), 5353);
@@ -45,7 +45,7 @@ pub fn read(packet: &[u8], from: IpAddr) -> Option<Sighting> {
             RData::PTR(instance) if service.is_some() => {
                 is_wanted = true;
                 // "Gate._http._tcp.local": what stands before the service is for people.
-                let label = instance.0.get_labels().first().map(|label| shown(&label.to_string()));
+                let label = instance.0.get_labels().first().map(|label| Told::new(&label.to_string()));
                 seen.name = seen.name.or(label.filter(|label| !label.is_empty()));
             }
             RData::SRV(server) if service.is_some_and(|s| s.starts_with("_http")) && server.port != 0 => {

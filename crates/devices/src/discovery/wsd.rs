@@ -5,11 +5,12 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddrV4},
 };
 
+use domain::Told;
 use roxmltree::{Document, Node, ParsingOptions};
 use url::{Host, Url};
 
 use super::{By, Sighting};
-use crate::{error::shown, soap};
+use crate::soap;
 
 pub(super) const PORT: u16 = 3702;
 /// Fixed by WS-Discovery, section 2.4.
@@ -71,8 +72,8 @@ fn sighting(found: Node<'_, '_>, from: IpAddr) -> Sighting {
         node.and_then(|n| n.text()).unwrap_or_default()
     };
     let mut seen = Sighting::at(from, By::WsDiscovery, BTreeSet::new());
-    let id = text(ADDRESSING, "Address").trim();
-    seen.id = (!id.is_empty()).then(|| shown(id));
+    let id = text(ADDRESSING, "Address");
+    seen.id = Some(Told::new(id)).filter(|id| !id.is_empty());
     for scope in text(DISCOVERY, "Scopes").split_whitespace() {
         let Some(scope) = scope.strip_prefix("onvif://www.onvif.org/") else { continue };
         match scope.split_once('/') {
@@ -91,7 +92,7 @@ fn sighting(found: Node<'_, '_>, from: IpAddr) -> Sighting {
         if is_here {
             seen.ports.extend(url.port_or_known_default().filter(|port| *port != 0));
         } else if let (None, Some(host)) = (&seen.elsewhere, url.host_str()) {
-            seen.elsewhere = Some(shown(host));
+            seen.elsewhere = Some(Told::new(host));
         }
     }
     // One of its addresses is here, so the others are those of its other interfaces.
@@ -102,10 +103,10 @@ fn sighting(found: Node<'_, '_>, from: IpAddr) -> Sighting {
 }
 
 /// A scope is a URI, so what is not plain in a name is percent-encoded.
-fn decoded(part: &str) -> Option<String> {
+fn decoded(part: &str) -> Option<Told> {
     let form = part.replace('+', "%2B");
     let decoded = url::form_urlencoded::parse(form.as_bytes()).next()?.0.into_owned();
-    let text = shown(&decoded);
+    let text = Told::new(&decoded);
     (!text.is_empty()).then_some(text)
 }
 

@@ -4,7 +4,7 @@
 //! Written from Axis' "Certificate management" (VAPIX) and from what others saw on AXIS OS 12.
 
 use async_trait::async_trait;
-use domain::AltName;
+use domain::{AltName, Told};
 use hyper::{Method, body::Bytes};
 use pki::pem;
 use serde_json::{Value, json};
@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use super::{Maker, percent_encoded};
 use crate::{
     Abilities, Before, DeviceInfo, Driver, Error, Package,
-    error::shown,
     http::{Answer, Http, Request},
     session::Session,
     soap::{self, Element, Said, element},
@@ -194,7 +193,7 @@ impl Driver for Axis {
         let csr = blocks.into_iter().find(|(label, _)| label.ends_with("CERTIFICATE REQUEST"));
         csr.and_then(|(_, der)| Some(der?.to_vec())).ok_or_else(|| Error::UnexpectedAnswer {
             operation: "get_csr".to_owned(),
-            detail: "no certificate request in PEM".to_owned(),
+            detail: "no certificate request in PEM".into(),
         })
     }
 
@@ -236,7 +235,7 @@ impl Driver for Axis {
         let is_shown = now.certificates.iter().any(|alias| alias == mark);
         let gone = before.in_use.iter().find(|alias| before.https_on && !aliases.contains(alias));
         if let Some(gone) = gone.filter(|_| is_shown) {
-            return Err(Error::CannotUndo { certificate: shown(gone) });
+            return Err(Error::CannotUndo { certificate: Told::new(gone) });
         }
         let noted = before.https_on && !before.in_use.is_empty() && gone.is_none();
         let mut certificates =
@@ -297,9 +296,9 @@ impl Axis {
             }
             Some("error") => {
                 let at = |pointer| match said.pointer(pointer) {
-                    Some(Value::String(text)) => shown(text),
-                    Some(Value::Number(number)) => number.to_string(),
-                    _ => String::new(),
+                    Some(Value::String(text)) => Told::new(text),
+                    Some(Value::Number(number)) => number.to_string().into(),
+                    _ => Told::default(),
                 };
                 let (fault, reason) = (at("/error/code"), at("/error/message"));
                 Err(Error::Refused { operation: request.operation, fault, reason })
@@ -324,7 +323,7 @@ impl Axis {
         let request = probe(self.session.http());
         let answer = self.session.send(&request).await?;
         let properties = properties(&answer).unwrap_or_default();
-        let text = |name: &str| properties.get(name)?.as_str().filter(|t| !t.is_empty()).map(shown);
+        let text = |name: &str| properties.get(name)?.as_str().map(Told::new).filter(|t| !t.is_empty());
         Ok(DeviceInfo {
             manufacturer: text("Brand"),
             model: text("ProdNbr"),
@@ -347,7 +346,7 @@ impl Axis {
         let response = self.soap(OPERATION, "").await?;
         Configuration::of(&response).ok_or_else(|| Error::UnexpectedAnswer {
             operation: OPERATION.to_owned(),
-            detail: "no configuration".to_owned(),
+            detail: "no configuration".into(),
         })
     }
 

@@ -6,7 +6,7 @@
 //! HTTP are switched on and off is not known. The user has to be of the level "service".
 
 use async_trait::async_trait;
-use domain::AltName;
+use domain::{AltName, Told};
 use hyper::header::SERVER;
 use pki::pem;
 use tokio::time::{Duration, Instant, sleep};
@@ -14,7 +14,6 @@ use tokio::time::{Duration, Instant, sleep};
 use super::{Maker, percent_encoded};
 use crate::{
     Abilities, Before, DeviceInfo, Driver, Error, Package,
-    error::shown,
     form::{self, File},
     http::{Answer, Http, Request},
     page::between,
@@ -67,7 +66,7 @@ impl Driver for Bosch {
         // Whatever it asks for, over plain HTTP this leads nowhere.
         self.session.inside_tls()?;
         Ok(Before {
-            device: DeviceInfo { manufacturer: Some("Bosch".to_owned()), ..DeviceInfo::default() },
+            device: DeviceInfo { manufacturer: Some("Bosch".into()), ..DeviceInfo::default() },
             // This was asked over it.
             https_on: true,
             https_port: self.session.http().endpoint.port,
@@ -139,7 +138,7 @@ impl Driver for Bosch {
         let now = self.in_use().await?;
         if let Some(old) = before.in_use.first().filter(|old| now.as_ref() != Some(*old)) {
             if !self.names().await?.contains(old) {
-                return Err(Error::CannotUndo { certificate: shown(old) });
+                return Err(Error::CannotUndo { certificate: Told::new(old) });
             }
             self.use_for_https(old).await?;
         }
@@ -187,8 +186,8 @@ impl Bosch {
         };
         let error = ["err", "error"].into_iter().find_map(|name| inside(result, name));
         if let Some(error) = error {
-            let (operation, fault) = (request.operation, shown(error));
-            return Err(Error::Refused { operation, fault, reason: String::new() });
+            let (operation, fault) = (request.operation, Told::new(error));
+            return Err(Error::Refused { operation, fault, reason: Told::default() });
         }
         let bytes = inside(result, "str").unwrap_or_default();
         unhex(bytes).ok_or_else(|| request.unexpected("no hexadecimal digits"))
@@ -200,7 +199,7 @@ impl Bosch {
         let names = names(&list);
         names.ok_or_else(|| Error::UnexpectedAnswer {
             operation: format!("RCP+ READ {CERTIFICATE_LIST}"),
-            detail: "the list of certificates is broken".to_owned(),
+            detail: "the list of certificates is broken".into(),
         })
     }
 
@@ -210,7 +209,7 @@ impl Bosch {
         let told = self.rcp(CERTIFICATE_USAGE, "READ", Some(&usage)).await?;
         let fields = fields(&told).ok_or_else(|| Error::UnexpectedAnswer {
             operation: format!("RCP+ READ {CERTIFICATE_USAGE}"),
-            detail: "its fields are broken".to_owned(),
+            detail: "its fields are broken".into(),
         })?;
         let name = fields.into_iter().find(|(tag, _)| *tag == 1).map(|(_, name)| text(name));
         Ok(name.filter(|name| !name.is_empty()))

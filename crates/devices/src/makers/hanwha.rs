@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use domain::AltName;
+use domain::{AltName, Told};
 use hyper::{Method, body::Bytes};
 use pki::pem;
 use zeroize::Zeroizing;
@@ -15,7 +15,6 @@ use zeroize::Zeroizing;
 use super::{Maker, percent_encoded};
 use crate::{
     Abilities, Before, DeviceInfo, Driver, Error, Package, digest,
-    error::shown,
     http::{Answer, Http, Request},
     session::Session,
 };
@@ -120,9 +119,9 @@ impl Ssl {
 impl Driver for Hanwha {
     async fn note(&mut self) -> Result<Before, Error> {
         let device = self.lines(DEVICE_INFO).await?;
-        let text = |name: &str| device.get(name).filter(|text| !text.is_empty()).map(|text| shown(text));
+        let text = |name: &str| device.get(name).map(|text| Told::new(text)).filter(|text| !text.is_empty());
         let device = DeviceInfo {
-            manufacturer: Some("Hanwha Vision".to_owned()),
+            manufacturer: Some("Hanwha Vision".into()),
             model: text("Model"),
             firmware: text("FirmwareVersion"),
             serial_number: text("SerialNumber"),
@@ -155,7 +154,7 @@ impl Driver for Hanwha {
         if now.in_use.is_none()
             && let Some(other) = now.public.iter().find(|other| !is_ours(other))
         {
-            return Err(Error::PlaceTaken { certificate: shown(other) });
+            return Err(Error::PlaceTaken { certificate: Told::new(other) });
         }
         if now.in_use.is_some() && now.public.contains(&name) {
             self.remove(&now, &name).await?;
@@ -205,7 +204,7 @@ impl Driver for Hanwha {
             && shown_before.is_none()
             && (now.shown().is_empty() || now.shown().contains(&name))
         {
-            return Err(Error::CannotUndo { certificate: shown(gone) });
+            return Err(Error::CannotUndo { certificate: Told::new(gone) });
         }
         // Both protocols and the certificate at once, so there is no moment without a door.
         let is_shown = now.in_use.as_ref() == shown_before || now.in_use.is_none() || shown_before.is_none();
@@ -251,8 +250,7 @@ impl Hanwha {
     async fn ssl(&mut self) -> Result<Ssl, Error> {
         let path = format!("{SSL}&action=view");
         let lines = self.lines(&path).await?;
-        Ssl::of(&lines)
-            .ok_or_else(|| Error::UnexpectedAnswer { operation: path, detail: "no Policy".to_owned() })
+        Ssl::of(&lines).ok_or_else(|| Error::UnexpectedAnswer { operation: path, detail: "no Policy".into() })
     }
 
     async fn port(&mut self, protocol: &str) -> Result<Option<u16>, Error> {
@@ -294,7 +292,7 @@ fn said(request: &Request, answer: &Answer) -> Result<String, Error> {
     let text = answer.text();
     if text.trim_start().starts_with("NG") || text.contains("Error Code") {
         let page = request.place.path.split("&Policy").next().unwrap_or_default().to_owned();
-        return Err(Error::PageRefused { page, answer: shown(&text) });
+        return Err(Error::PageRefused { page, answer: Told::new(&text) });
     }
     if !answer.status.is_success() {
         return Err(request.unexpected(&format!("HTTP {}", answer.status)));

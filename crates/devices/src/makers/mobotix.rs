@@ -60,7 +60,7 @@ impl Driver for Mobotix {
         self.session.inside_tls()?;
         let own = self.certificate().await?.is_some();
         Ok(Before {
-            device: DeviceInfo { manufacturer: Some("MOBOTIX".to_owned()), ..DeviceInfo::default() },
+            device: DeviceInfo { manufacturer: Some("MOBOTIX".into()), ..DeviceInfo::default() },
             // This was asked over it.
             https_on: true,
             https_port: self.session.http().endpoint.port,

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use domain::AltName;
+use domain::{AltName, Told};
 use hyper::{Method, body::Bytes};
 use pki::pem;
 use serde::Deserialize;
@@ -19,7 +19,6 @@ use zeroize::Zeroizing;
 use super::Maker;
 use crate::{
     Abilities, Before, DeviceInfo, Driver, Error, Package,
-    error::shown,
     http::{Answer, Http, Request},
     session::Session,
     xsd,
@@ -260,14 +259,14 @@ impl Reolink {
         let device = self.call(token, "GetDevInfo", "{}").await?;
         let text = |name: &str| {
             let text = device.pointer(&format!("/DevInfo/{name}")).and_then(Value::as_str);
-            text.filter(|text| !text.is_empty()).map(shown)
+            text.map(Told::new).filter(|text| !text.is_empty())
         };
         let ports = self.call(token, "GetNetPort", "{}").await?;
         let ports = ports.get("NetPort").unwrap_or(&Value::Null);
         let own = self.is_certificate_there(token).await?;
         Ok(Before {
             device: DeviceInfo {
-                manufacturer: Some("Reolink".to_owned()),
+                manufacturer: Some("Reolink".into()),
                 model: text("model"),
                 firmware: text("firmVer"),
                 serial_number: text("serial"),
@@ -327,7 +326,7 @@ impl Reolink {
 
 impl Refusal {
     fn into_error(self, operation: &str) -> Error {
-        let (fault, reason) = (self.code.to_string(), shown(&self.detail));
+        let (fault, reason) = (self.code.to_string().into(), Told::new(&self.detail));
         Error::Refused { operation: operation.to_owned(), fault, reason }
     }
 }

@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use domain::AltName;
+use domain::{AltName, Told};
 use hyper::{
     Method,
     body::Bytes,
@@ -23,7 +23,6 @@ use zeroize::Zeroizing;
 use super::{Maker, percent_encoded};
 use crate::{
     Abilities, Before, Credentials, DeviceInfo, Driver, Error, Package,
-    error::shown,
     form::{self, File},
     http::{Answer, Http, Request},
     session::Session,
@@ -308,7 +307,7 @@ impl Synology {
         let certificates = data.get_mut("certificates").map(Value::take).unwrap_or_default();
         serde_json::from_value(certificates).map_err(|e| Error::UnexpectedAnswer {
             operation: "list".to_owned(),
-            detail: shown(&e.to_string()),
+            detail: Told::new(&e.to_string()),
         })
     }
 
@@ -350,10 +349,10 @@ impl Synology {
         let data = self.send(login, &request).await?.unwrap_or_default();
         let text = |name: &str| {
             let text = data.get(name).and_then(Value::as_str);
-            text.filter(|text| !text.is_empty()).map(shown)
+            text.map(Told::new).filter(|text| !text.is_empty())
         };
         Ok(DeviceInfo {
-            manufacturer: Some("Synology".to_owned()),
+            manufacturer: Some("Synology".into()),
             model: text("model"),
             firmware: text("version_string"),
             serial_number: text("serial"),
@@ -433,7 +432,7 @@ impl Synology {
         let Some(ours) = now.iter().find(|c| c.desc == mark).cloned() else { return Ok(()) };
         if before.certificates.contains_key(&ours.id) {
             // It took the place of an earlier one of ours, whose key is gone.
-            return Err(Error::CannotUndo { certificate: shown(&ours.id) });
+            return Err(Error::CannotUndo { certificate: Told::new(&ours.id) });
         }
         let default =
             before.certificates.iter().find(|(_, is_default)| **is_default).map(|(id, _)| id.as_str());
@@ -442,7 +441,7 @@ impl Synology {
             && let Some(default) = default
         {
             let Some(old) = by_id(&now, default) else {
-                return Err(Error::CannotUndo { certificate: shown(default) });
+                return Err(Error::CannotUndo { certificate: Told::new(default) });
             };
             let quoted = |text: &str| Value::from(text).to_string();
             let parameters =
@@ -459,7 +458,7 @@ impl Synology {
             let to = if service == DESKTOP { page.or(default) } else { default };
             let Some(to) = to else { continue };
             if by_id(&now, to).is_none() {
-                return Err(Error::CannotUndo { certificate: shown(to) });
+                return Err(Error::CannotUndo { certificate: Told::new(to) });
             }
             self.bind(login, &now, service, to, true).await?;
         }
@@ -492,12 +491,16 @@ fn read(request: &Request, answer: &Answer) -> Result<Result<Value, i64>, Error>
 }
 
 fn refused(operation: &str, code: i64) -> Error {
-    Error::Refused { operation: operation.to_owned(), fault: code.to_string(), reason: String::new() }
+    Error::Refused {
+        operation: operation.to_owned(),
+        fault: code.to_string().into(),
+        reason: Told::default(),
+    }
 }
 
 fn not_done(operation: &str, detail: &str) -> Error {
     let detail = format!("it says done, and {detail}");
-    Error::UnexpectedAnswer { operation: operation.to_owned(), detail: shown(&detail) }
+    Error::UnexpectedAnswer { operation: operation.to_owned(), detail: Told::new(&detail) }
 }
 
 #[cfg(test)]

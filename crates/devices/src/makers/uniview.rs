@@ -4,7 +4,7 @@
 //! not known; nor is a switch for plain HTTP.
 
 use async_trait::async_trait;
-use domain::AltName;
+use domain::{AltName, Told};
 use hyper::{Method, StatusCode, body::Bytes};
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +12,6 @@ use serde_json::Value;
 use super::Maker;
 use crate::{
     Abilities, Before, DeviceInfo, Driver, Error, Package, digest,
-    error::shown,
     form::{self, File},
     http::{Answer, Http, Request},
     session::Session,
@@ -83,7 +82,8 @@ fn reply(answer: &Answer) -> Option<Reply> {
 impl Driver for Uniview {
     async fn note(&mut self) -> Result<Before, Error> {
         let device = self.get(DEVICE).await?;
-        let text = |name: &str| device.get(name).and_then(Value::as_str).filter(|t| !t.is_empty()).map(shown);
+        let text =
+            |name: &str| device.get(name).and_then(Value::as_str).map(Told::new).filter(|t| !t.is_empty());
         let https_on = is_on(&self.get(HTTPS).await?);
         let ports = self.get(PORTS).await?;
         Ok(Before {
@@ -154,8 +154,8 @@ impl Uniview {
             Some(0) => Ok(reply.data),
             code => Err(Error::Refused {
                 operation: request.operation.clone(),
-                fault: code.map(|code| code.to_string()).unwrap_or_default(),
-                reason: shown(&reply.status_string),
+                fault: code.map(|code| code.to_string().into()).unwrap_or_default(),
+                reason: Told::new(&reply.status_string),
             }),
         }
     }
