@@ -35,6 +35,9 @@ pub enum Ailment {
     LastBackup { at: Date, file: String },
     KeyFile,
     IssuerLint { issuer: String, reason: Lint },
+    DeviceJoined { device: String, place: String },
+    DeviceUnverified { device: String, serial: String },
+    DeviceUnverifiedRevoked { device: String, serial: String },
 }
 
 impl Ailment {
@@ -46,6 +49,8 @@ impl Ailment {
             | Ailment::OldRoot { .. }
             | Ailment::OldIssuer { .. }
             | Ailment::LastBackup { .. }
+            | Ailment::DeviceJoined { .. }
+            | Ailment::DeviceUnverifiedRevoked { .. }
             | Ailment::KeyFile => Severity::Info,
             _ => Severity::Warning,
         }
@@ -97,6 +102,17 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
     if wrapping(&site)?.has_key_file() {
         found.push(Ailment::KeyFile);
     }
+    found.extend(store.joined_devices().await?.into_iter().map(|joined| Ailment::DeviceJoined {
+        device: joined.device,
+        place: format!("{}:{}", joined.host.plain(), joined.port),
+    }));
+    found.extend(store.given_away().await?.into_iter().map(|given| {
+        let (device, serial) = (given.device, given.serial);
+        match given.revoked {
+            true => Ailment::DeviceUnverifiedRevoked { device, serial },
+            false => Ailment::DeviceUnverified { device, serial },
+        }
+    }));
     Ok(found)
 }
 

@@ -65,7 +65,8 @@ async fn asked(check: &Check, setting: &Setting) -> Result<Vec<(Target, bool)>, 
     }
     if check.all {
         let devices = setting.store().await?.devices(None).await?;
-        asked.extend(devices.iter().map(|device| (page_of(device), false)));
+        let here = devices.iter().filter(|device| device.left_at.is_none());
+        asked.extend(here.map(|device| (page_of(device), false)));
     }
     if asked.len() > TARGETS_MAX { Err(too_many()) } else { Ok(asked) }
 }

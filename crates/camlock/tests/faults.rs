@@ -105,11 +105,17 @@ async fn a_camera_is_not_taken_for_its_neighbour() {
     let first = site.secure(&one, &[], 0).await;
     let store = store::Store::open(&site.path("data")).await.unwrap();
     let neighbour = store::NewDevice {
+        id: None,
         host: &"127.0.0.1".parse().unwrap(),
         port: two.http_address().port(),
         name: "Gate",
         model: None,
+        told: None,
+        mac: None,
         driver: "onvif-device",
+        makes_key: false,
+        https_port: None,
+        accepted: true,
         first_verdict: domain::Verdict::NotSecure,
         first_finding: None,
     };
@@ -129,11 +135,17 @@ async fn a_camera_is_not_taken_for_its_predecessor() {
     let camera = camera(Model::OnvifSecurity, &[]).await;
     let store = store::Store::open(&site.path("data")).await.unwrap();
     let gone = store::NewDevice {
+        id: None,
         host: &"127.0.0.1".parse().unwrap(),
         port: 1,
         name: "Gone",
         model: None,
+        told: None,
+        mac: None,
         driver: "onvif-security",
+        makes_key: false,
+        https_port: None,
+        accepted: true,
         first_verdict: domain::Verdict::NotSecure,
         first_finding: None,
     };

@@ -25,6 +25,8 @@ pub struct Expected {
     pub secured: bool,
     /// The keys of our certificates for it.
     pub keys: Vec<PublicKeyPin>,
+    /// Those of them that somebody else may have: they prove nothing any more.
+    pub lost_keys: Vec<PublicKeyPin>,
     /// The keys that it showed at its first contact. It may show one of them again in the middle of an installation.
     pub first_keys: Vec<PublicKeyPin>,
     /// An enrolment died, or could not be taken back: it may stand in the middle of an installation.
@@ -76,6 +78,8 @@ pub struct Consent {
 pub enum Change {
     /// It has none of its keys; the first bytes of the one that it shows.
     OtherKey { is: String },
+    /// It has the key of a certificate that was revoked because somebody else may have that key.
+    LostKey,
     /// It answers over plain HTTP only.
     NoHttps,
     /// It made its own keys and now wants to be given one.
@@ -120,6 +124,8 @@ struct State {
     keys: Vec<PublicKeyPin>,
     /// Those of them that came with a certificate of this run.
     installed: Vec<PublicKeyPin>,
+    /// The key of the certificate of this run, once a browser would accept it.
+    verified: Option<PublicKeyPin>,
     /// The weakest way of signing in that is still taken: the first one that was used.
     floor: Option<SignIn>,
     /// How it was signed in to, inside TLS and over plain HTTP.
@@ -206,6 +212,16 @@ impl Admission {
         state.installed.push(key);
     }
 
+    /// The device shows the certificate with this key, and a browser accepts it.
+    pub fn verified(&self, key: PublicKeyPin) {
+        self.state().verified = Some(key);
+    }
+
+    /// Whether the ledger is to remember which keys the device shows: it had no certificate of ours.
+    pub fn is_of_new_device(&self) -> bool {
+        !self.0.expected.secured
+    }
+
     /// At a first contact with a device that had no HTTPS: it may be put back to that. A device that is known is spoken to
     /// over its keys alone.
     pub fn goes_back_to_plain(&self) {
@@ -230,13 +246,13 @@ impl Admission {
 
     /// Whether a device that shows another key in the middle of an installation can be followed there.
     pub(crate) fn knows_first_keys(&self) -> bool {
-        !self.is_known() || !self.0.expected.first_keys.is_empty()
+        self.is_of_new_device() || !self.0.expected.first_keys.is_empty()
     }
 
     /// Whether the device may be shown the password that it is to have from now on: inside the TLS of a certificate that
     /// is verified, or by which it is known.
     pub(crate) fn takes_new_password(&self, key: Option<PublicKeyPin>) -> bool {
-        key.is_some_and(|key| self.is_known() || self.state().installed.contains(&key))
+        key.is_some() && (self.is_known() || key == self.state().verified)
     }
 
     /// Whether the user may sign in this way, inside TLS or over plain HTTP. Asked before anything is sent; from then on
@@ -316,6 +332,7 @@ pub fn names_number(subject: &str, number: &str) -> bool {
 /// What a person is told who may have reset or replaced the device.
 fn changes(seen: &Seen, expected: &Expected) -> Vec<Change> {
     let mut changes = vec![match seen.key {
+        Some(key) if expected.lost_keys.contains(&key) => Change::LostKey,
         Some(key) => Change::OtherKey { is: key.short() },
         None => Change::NoHttps,
     }];

@@ -54,6 +54,9 @@ impl Run<'_> {
         let Some(pin) = key_of(&ours.row) else {
             return Err(Error::OtherCertificateServed { port: ours.port });
         };
+        if let Some(admission) = &self.admission {
+            admission.verified(pin);
+        }
         let endpoint = Endpoint { host: self.order.target.host.clone(), port: ours.port, pin: Some(pin) };
         let mut driver = self.speak(&endpoint).await?.connect();
         driver.note().await?;

@@ -95,7 +95,7 @@ pub(crate) async fn meet(fleet: &Fleet, order: &Order) -> Result<Contact, Error>
         Some(Scheme::Http) => None,
         _ => Some(target.port.unwrap_or(Scheme::Https.default_port())),
     };
-    let https_port = match (&known, target.scheme) {
+    let mut https_port = match (&known, target.scheme) {
         (Some(DeviceRow { https_port: Some(port), .. }), _) => Some(*port),
         (_, Some(Scheme::Https)) => looked,
         // A bare host stands for both of its usual ports; a port that was named, for no other.
@@ -107,10 +107,22 @@ pub(crate) async fn meet(fleet: &Fleet, order: &Order) -> Result<Contact, Error>
         Some(port) => Some(look(fleet, target, port).await),
         None => None,
     };
+    // Another device may be there by now, on the usual port.
+    if shown.as_ref().is_some_and(|shown| shown.leaf.is_none()) && report.leaf.is_some() {
+        (https_port, shown) = (looked, Some(report.clone()));
+    }
     let mut row = match &shown {
         Some(shown) => served(store, &target.host, shown).await?,
         None => None,
     };
+    if let (Some(https_port), Some(id)) = (https_port, row.as_ref().and_then(|row| row.device_id))
+        && let Some(device) = store.device(id).await?
+        && known.as_ref().is_some_and(|known| known.id != id && known.accepted)
+        && device.places().any(|p| p.host == target.host && p.https_port == Some(https_port))
+    {
+        // It is at home on that port: what the ledger says of the port of this one is past.
+        (row, shown) = (None, None);
+    }
     let mut moved = None;
     if let (Some(https_port), Some(id)) = (https_port, row.as_ref().and_then(|row| row.device_id)) {
         let (lease, waited) = lease_of(fleet, id).await?;

@@ -192,7 +192,9 @@ impl Run<'_> {
         let permitted = &self.fleet.authority.public().permitted;
         let found = tokio::net::lookup_host((name.as_str(), 0)).await;
         let addresses = found.into_iter().flatten().map(|address| address.ip().to_canonical());
-        match addresses.map(AltName::Ip).find(|address| !permitted.allows(address)) {
+        // This machine is no stranger.
+        let mut outside = addresses.filter(|ip| !ip.is_loopback()).map(AltName::Ip);
+        match outside.find(|address| !permitted.allows(address)) {
             Some(address) if !self.order.consent.outside => {
                 Err(Error::OutsideTheSite { host: name.clone(), address: address.plain() })
             }
@@ -364,7 +366,7 @@ impl Run<'_> {
     pub(crate) async fn remember(&self, device_id: i64) -> Result<(), Error> {
         let Some(admission) = &self.admission else { return Ok(()) };
         self.fleet.store.record_sign_in(device_id, admission.signed_in()).await?;
-        if !admission.is_known() {
+        if admission.is_of_new_device() {
             for key in admission.keys_met() {
                 self.fleet.store.record_device_key(device_id, &key.hex()).await?;
             }

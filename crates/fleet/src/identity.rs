@@ -16,7 +16,8 @@ pub(crate) async fn expected(store: &Store, device: &DeviceRow) -> Result<Expect
     Ok(Expected {
         accepted: device.accepted,
         secured: device.serial.is_some(),
-        keys: certificates.iter().filter_map(key_of).collect(),
+        keys: certificates.iter().filter(|row| !row.compromised).filter_map(key_of).collect(),
+        lost_keys: certificates.iter().filter(|row| row.compromised).filter_map(key_of).collect(),
         first_keys: first_keys.iter().filter_map(|key| PublicKeyPin::from_hex(key)).collect(),
         unfinished: unfinished.iter().any(|enrolment| by_hand(enrolment).is_none()),
         driver: Some(device.driver.clone()),

@@ -124,16 +124,14 @@ impl Store {
         rows.iter().map(certificate).collect()
     }
 
-    /// The certificates that were issued for a device and prove that it is the one: all but those whose keys somebody
-    /// else may have.
+    /// The certificates that were issued for a device, the oldest first.
     pub async fn device_certificates(&self, device_id: i64) -> Result<Vec<CertificateRow>, Error> {
         let rows =
             sqlx::query(select!("WHERE c.device_id = $1 AND c.der IS NOT NULL ORDER BY c.intended_at"))
                 .bind(device_id)
                 .fetch_all(&self.readers)
                 .await?;
-        let rows: Result<Vec<CertificateRow>, Error> = rows.iter().map(certificate).collect();
-        Ok(rows?.into_iter().filter(|row| !row.compromised).collect())
+        rows.iter().map(certificate).collect()
     }
 
     /// Issued certificates by expiry, the next first: those that end before `before`, and whose names, serial

@@ -48,7 +48,43 @@ pub struct StoredStep {
     pub text: String,
 }
 
+/// A certificate whose key left this machine for a device that was never seen to serve one of ours.
+#[derive(Clone, Debug)]
+pub struct GivenAway {
+    /// The name of that device.
+    pub device: String,
+    /// Serial number of the certificate.
+    pub serial: String,
+    /// It was revoked since.
+    pub revoked: bool,
+}
+
 impl Store {
+    /// What was given away and never verified, the newest of each device.
+    pub async fn given_away(&self) -> Result<Vec<GivenAway>, Error> {
+        let rows = sqlx::query(
+            "SELECT d.name, c.serial, c.revoked_at IS NOT NULL AS revoked FROM enrolment e
+             JOIN device d ON d.id = e.device_id JOIN certificate c ON c.serial = e.serial
+             WHERE d.serial IS NULL AND c.der IS NOT NULL AND e.key_transport IN ($1, $2, $3)
+               AND e.sequence = (SELECT max(sequence) FROM enrolment WHERE device_id = d.id AND serial IS NOT NULL)
+             ORDER BY d.name, d.id",
+        )
+        .bind(word(&KeyTransport::PinnedTls)?)
+        .bind(word(&KeyTransport::ThrowAwayTls)?)
+        .bind(word(&KeyTransport::Clear)?)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(GivenAway {
+                    device: row.try_get("name")?,
+                    serial: row.try_get("serial")?,
+                    revoked: row.try_get("revoked")?,
+                })
+            })
+            .collect()
+    }
+
     /// Opens an enrolment, before anything is changed on the device.
     pub async fn begin_enrolment(&self, id: &str, device_id: i64, before: &str) -> Result<(), Error> {
         sqlx::query(

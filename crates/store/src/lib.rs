@@ -30,7 +30,7 @@ pub use authorities::{AuthorityRow, AuthorityState, Dependents, NewAuthority};
 pub use backup::{BackupRow, Snapshot};
 pub use certificates::{CertificateRow, Intent};
 pub use devices::{DeviceRow, JoinedDevice, NewDevice, Place};
-pub use enrolments::{EnrolmentRow, StepRow, StoredStep};
+pub use enrolments::{EnrolmentRow, GivenAway, StepRow, StoredStep};
 pub use error::Error;
 pub use lease::Lease;
 pub use proofs::Proofs;
