@@ -13,6 +13,7 @@ mod error;
 mod lease;
 mod proofs;
 mod revocations;
+mod shape;
 mod site;
 mod writer;
 
@@ -26,7 +27,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
 
-pub use authorities::{AuthorityRow, AuthorityState, Dependents, NewAuthority};
+pub use authorities::{AuthorityRow, AuthorityState, Dependents, Key, NewAuthority};
 pub use backup::{BackupRow, Snapshot};
 pub use certificates::{CertificateRow, Intent};
 pub use devices::{DeviceRow, NewDevice};
@@ -40,8 +41,12 @@ use writer::{NewCertificate, NewIntent, Writer};
 
 const FILE: &str = "camlock.db";
 /// Each takes a ledger from the version before to its own; none is ever changed.
-const SCHEMA: [&str; 3] =
-    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const SCHEMA: [&str; 4] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 
 /// The open ledger. Cheap to clone.
@@ -83,6 +88,8 @@ impl Store {
             .foreign_keys(true)
             // A wrapping or a key that was replaced stays in no free page.
             .pragma("secure_delete", "ON")
+            // What a schema calls is what its writer wanted called.
+            .pragma("trusted_schema", "OFF")
             .busy_timeout(Duration::from_secs(5));
         // The writer has one connection, so that two writes of this process never meet inside SQLite.
         let writer = SqlitePoolOptions::new()
@@ -93,10 +100,13 @@ impl Store {
             .connect_with(options.clone())
             .await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&writer).await?;
-        match version {
-            SCHEMA_VERSION => {}
-            0..SCHEMA_VERSION => Store::make_schema(options.clone()).await?,
-            found => return Err(Error::OtherVersion { found, known: SCHEMA_VERSION }),
+        if !(0..=SCHEMA_VERSION).contains(&version) {
+            return Err(Error::OtherVersion { found: version, known: SCHEMA_VERSION });
+        }
+        // Before a statement could wake what is in a file that somebody else wrote.
+        shape::check(&writer).await?;
+        if version < SCHEMA_VERSION {
+            Store::make_schema(options.clone()).await?;
         }
         let readers = SqlitePoolOptions::new()
             .min_connections(0)
