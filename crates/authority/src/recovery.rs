@@ -3,7 +3,7 @@
 //! knows no secret, as a backup by a locked service.
 
 use pki::{Certificate, PrivateKey};
-use store::{AuthorityRow, Key, Site, Store};
+use store::{AuthorityRow, AuthorityState, Key, Site, Store};
 use vault::{Vault, Wrapping, escrow};
 use zeroize::Zeroizing;
 
@@ -95,13 +95,12 @@ pub fn recovery_recipient(site: &Site) -> Result<String, Error> {
     }
 }
 
-/// The authorities that have a key here and did not sign that what is kept of it for the recovery key belongs to that.
+/// The authorities that did not sign that what is kept of their key for the recovery key belongs to that: of those whose
+/// key is here, and of the active one wherever its key is.
 pub(crate) fn forged_escrows(site: &Site) -> Result<Vec<String>, Error> {
     let recipient = wrapping(site)?.recovery_recipient;
     let mut forged = Vec::new();
-    let mut held = 0;
-    for row in site.authorities.iter().filter(|row| row.sealed_key.is_some()) {
-        held += 1;
+    for row in site.authorities.iter().filter(|row| row.sealed_key.is_some() || is_active(row)) {
         let certificate = stored_certificate(row)?;
         let signed = match (&row.for_recovery, &row.vouched) {
             (Some(armored), Some(signature)) => {
@@ -113,10 +112,14 @@ pub(crate) fn forged_escrows(site: &Site) -> Result<Vec<String>, Error> {
             forged.push(certificate.subject());
         }
     }
-    if held == 0 {
-        return Err(store::Error::StoredData { detail: "no authority has its key".into() }.into());
+    match site.authorities.iter().any(is_active) {
+        true => Ok(forged),
+        false => Err(store::Error::NoAuthority.into()),
     }
-    Ok(forged)
+}
+
+fn is_active(row: &AuthorityRow) -> bool {
+    row.state == AuthorityState::Active
 }
 
 /// What an authority's key signs: its own certificate, the recovery key's public half, and what was encrypted to that.

@@ -364,4 +364,33 @@ mod tests {
         assert!(schedule.look(now).await.unwrap().is_some());
         assert!(schedule.look(now).await.unwrap().is_none());
     }
+
+    /// Somebody names another recovery key while the service runs, between two backups.
+    #[tokio::test]
+    async fn no_backup_goes_to_a_recovery_key_that_was_put_in() {
+        let home = tempfile::tempdir().unwrap();
+        let (data, folder) = (home.path().join("data"), home.path().join("backups"));
+        std::fs::create_dir(&folder).unwrap();
+        let store = authority(&data).await;
+        let plan = BackupPlan { folder: folder.clone(), days: 1, keep: 9 };
+        let mut schedule = Schedule::new(store.clone(), data.clone(), plan);
+        let now = OffsetDateTime::now_utc();
+        assert!(schedule.look(now).await.unwrap().is_some());
+
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("camlock.db"));
+        let ledger = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        let name = async |recipient: &str| {
+            let named = sqlx::query("UPDATE site SET vault = json_set(vault, '$.recovery_recipient', $1)");
+            named.bind(recipient.to_owned()).execute(&ledger).await.unwrap();
+        };
+        let own = recovery_recipient(&store.site().await.unwrap()).unwrap();
+        let (_, _, thief) = vault::Vault::create("x").unwrap();
+        name(thief.recipient()).await;
+        let later = now + Duration::days(2);
+        let failure = schedule.look(later).await.unwrap_err();
+        assert_eq!(failure.said["code"], "recovery-forged");
+        assert_eq!(names(&folder).len(), 1);
+        name(&own).await;
+        assert!(schedule.look(later).await.unwrap().is_some());
+    }
 }
