@@ -127,7 +127,7 @@ fn locked_backup(site: &Site) -> (Option<i32>, String) {
 
 /// The codes that the doctor says.
 fn doctor(site: &Site) -> Vec<String> {
-    let findings = site.json(&["doctor"], 1);
+    let findings = common::document(&site.run(&["doctor", "--json"]));
     let findings = findings["findings"].as_array().unwrap();
     findings.iter().map(|f| f["code"].as_str().unwrap().to_owned()).collect()
 }
