@@ -232,6 +232,10 @@ mod tests {
         );
         const FULL: i64 = 2;
         assert_eq!(row.fetch_one(&store.writer).await.unwrap(), (FULL, "wal".to_owned(), 1));
+        for pool in [&store.writer, &store.readers] {
+            let trusted: i64 = sqlx::query_scalar("PRAGMA trusted_schema").fetch_one(pool).await.unwrap();
+            assert_eq!(trusted, 0);
+        }
     }
 
     /// Where the disk fails, SQLite itself rolls back, of which sqlx hears nothing; the next transaction begins all the

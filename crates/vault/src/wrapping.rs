@@ -193,7 +193,7 @@ impl Wrapping {
 
     fn unwrap_by_recovery_key(&self, key: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
         let master = escrow::decrypt_text(key, &self.by_recovery_key).map_err(|e| match e {
-            Error::EscrowDamaged { .. } => damaged("recovery wrapping"),
+            Error::EscrowDamaged { .. } | Error::EscrowHeader { .. } => damaged("recovery wrapping"),
             e => e,
         })?;
         // Also where nothing is bound yet, who has the key knows its public half.
