@@ -103,6 +103,13 @@ def test_what_another_tool_packed_is_judged_like_a_backup(site: Site, tmp_path: 
 
     files = ["README.txt", "root.pem", "page.pem", "camlock.db"]
     assert restored("good", "--format=ustar", *files) == 0
+    # Nor may what it brings do anything by itself.
+    whole = (out / "camlock.db").read_bytes()
+    for kind, made in {"trigger": "AFTER INSERT ON backup BEGIN SELECT 1; END", "view": "AS SELECT 1"}.items():
+        with closing(sqlite3.connect(out / "camlock.db")) as ledger, ledger:
+            ledger.execute(f"CREATE {kind} helper {made}")
+        assert restored(kind, *files) == 3
+        (out / "camlock.db").write_bytes(whole)
     assert restored("absolute", "--absolute-names", "--transform=s,^,/tmp/,", *files) == 2
     assert restored("above", "--absolute-names", "--transform=s,^,../,", *files) == 2
     (out / "page.pem").unlink()

@@ -1,13 +1,17 @@
 """`camlock vault` and `restore` as a person at a terminal meets them: what is asked, and that no secret is echoed."""
 
+import json
 import os
 import pty
 import shutil
+import sqlite3
+import subprocess
 import termios
+from contextlib import closing
 from pathlib import Path
 
 from conftest import Site
-from processes import environment, program, wait_for
+from processes import environment, program, run, wait_for
 
 
 def at_terminal(home: Path, words: list[str | Path], *talk: tuple[str, str]) -> tuple[int, str]:
@@ -66,3 +70,33 @@ def test_secrets_are_asked_for(site: Site) -> None:
     code, shown = at_terminal(site.home, words, ("Recovery key", key))
     assert code == 0 and key not in shown and "fingerprint" in shown, shown
     site.camlock("issue", "--name", "Gate", "--ip", "192.168.1.65", "--out", "gate.pem")
+
+
+def test_the_key_of_the_age_tool_gets_nothing(site: Site) -> None:
+    """Somebody names a recipient of his own in the ledger, as `age-keygen` makes it, and takes the escrowed key away."""
+    keygen = shutil.which("age-keygen")
+    assert keygen, "age is not installed: scripts/setup"
+    (site.home / "thief").write_text(subprocess.run([keygen], capture_output=True, text=True, check=True).stdout)
+    shown = subprocess.run([keygen, "-y", site.home / "thief"], capture_output=True, text=True, check=True)
+    thief = shown.stdout.strip()
+    (site.home / "recovery").write_text(site.recovery_key + "\n")
+    own = subprocess.run([keygen, "-y", site.home / "recovery"], capture_output=True, text=True, check=True)
+    # Whoever has the print has the short form, also without Camlock.
+    assert own.stdout[4:24] == site.camlock("vault", "show")["recovery_short"].replace(" ", "")
+
+    with closing(sqlite3.connect(site.home / "data/camlock.db")) as ledger, ledger:
+        (stored,) = ledger.execute("SELECT vault FROM site").fetchone()
+        vault = json.dumps({**json.loads(stored), "recovery_recipient": thief})
+        ledger.execute("UPDATE site SET vault = ?", (vault,))
+        ledger.execute("UPDATE authority_key SET for_recovery = NULL")
+    issue = ("issue", "--name", "Gate", "--ip", "192.168.1.65", "--out", "gate.pem")
+    for secret in ("outside tests of camlock", site.recovery_key):
+        (site.home / "passphrase").write_text(secret + "\n")
+        site.camlock(*issue, status=3)
+    # Locked, too.
+    backup = site.home / "camlock.tar.age"
+    done = run([program("camlock"), "--data", site.home / "data", "backup", backup], site.home)
+    assert done.returncode == 3 and not backup.exists(), done.stderr
+    assert thief[4:8] in done.stderr, done.stderr
+    with closing(sqlite3.connect(site.home / "data/camlock.db")) as ledger:
+        assert ledger.execute("SELECT for_recovery FROM authority_key").fetchall() == [(None,)]

@@ -6,7 +6,7 @@ use pki::{
 use store::{AuthorityState, Intent};
 use time::{Duration, OffsetDateTime};
 
-use crate::{Authority, Error, Policy, crl_path, unseal};
+use crate::{Authority, Error, Policy, crl_path, recovery::unseal};
 
 /// Validity of what Camlock installs and renews itself, days.
 pub const MANAGED_DAYS: i64 = 397;

@@ -43,6 +43,10 @@ pub enum Error {
     OneTier,
     #[error("the key is not that of {root}")]
     OtherRootKey { root: String },
+    #[error("the authority has not signed yet which recovery key is the site's")]
+    RecoveryUnsigned,
+    #[error("{authority} did not sign that {recovery} is the recovery key")]
+    RecoveryForged { authority: String, recovery: String },
     #[serde(untagged)]
     #[error(transparent)]
     Pki(#[from] pki::Error),

@@ -4,7 +4,13 @@ use serde::{Deserialize, Serialize};
 use store::{AuthorityState, Site, Store};
 use time::{Date, Duration, OffsetDateTime};
 
-use crate::{Error, Policy, Public, ROLLOVER_DAYS, stored_certificate, wrapping};
+use vault::escrow::short_form;
+
+use crate::{
+    Error, Policy, Public, ROLLOVER_DAYS,
+    recovery::{forged_escrows, wrapping},
+    stored_certificate,
+};
 
 /// A list that ends sooner than this should have been signed anew long ago.
 const CRL_LATE: Duration = Duration::days(7);
@@ -34,6 +40,9 @@ pub enum Ailment {
     BackupOld { at: Date, file: String },
     LastBackup { at: Date, file: String },
     KeyFile,
+    RecoverySigned { recovery: String },
+    RecoveryUnsigned,
+    RecoveryForged { authority: String, recovery: String },
     IssuerLint { issuer: String, reason: Lint },
     DeviceJoined { device: String, place: String },
     DeviceUnverified { device: String, serial: String },
@@ -44,13 +53,16 @@ impl Ailment {
     /// How much it weighs.
     pub fn severity(&self) -> Severity {
         match self {
-            Ailment::RootEnded { .. } | Ailment::CrlLate { .. } => Severity::Error,
+            Ailment::RootEnded { .. } | Ailment::CrlLate { .. } | Ailment::RecoveryForged { .. } => {
+                Severity::Error
+            }
             Ailment::NextRoot { .. }
             | Ailment::OldRoot { .. }
             | Ailment::OldIssuer { .. }
             | Ailment::LastBackup { .. }
             | Ailment::DeviceJoined { .. }
             | Ailment::DeviceUnverifiedRevoked { .. }
+            | Ailment::RecoverySigned { .. }
             | Ailment::KeyFile => Severity::Info,
             _ => Severity::Warning,
         }
@@ -99,7 +111,8 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
         }
         Some(last) => Ailment::LastBackup { at: last.at.date(), file: last.file },
     });
-    if wrapping(&site)?.has_key_file() {
+    let wrapping = wrapping(&site)?;
+    if wrapping.has_key_file() {
         found.push(Ailment::KeyFile);
     }
     found.extend(store.joined_devices().await?.into_iter().map(|joined| Ailment::DeviceJoined {
@@ -113,6 +126,18 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
             false => Ailment::DeviceUnverified { device, serial },
         }
     }));
+    let recovery = short_form(&wrapping.recovery_recipient);
+    let forged = forged_escrows(&site)?;
+    if wrapping.is_unbound() {
+        found.push(Ailment::RecoveryUnsigned);
+    } else if forged.is_empty() {
+        found.push(Ailment::RecoverySigned { recovery });
+    } else {
+        let forged = forged.into_iter();
+        found.extend(
+            forged.map(|authority| Ailment::RecoveryForged { authority, recovery: recovery.clone() }),
+        );
+    }
     Ok(found)
 }
 

@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use domain::is_invisible;
 use pki::{Certificate, KeyKind, Permitted, PrivateKey, Serial, profile};
-use store::{AuthorityState, NewAuthority, NewSite, Store};
+use store::{AuthorityState, Key, NewAuthority, NewSite, Store};
 use time::{Duration, OffsetDateTime};
 use vault::{RecoveryKey, Vault, Wrapping};
 use zeroize::Zeroizing;
 
-use crate::{Authority, Error, blocking, key_purpose};
+use crate::{Authority, Error, blocking, recovery::Sealer};
 
 /// The longest site name, characters: an issuer's common name holds it beside 21 others.
 const MAX_SITE: usize = 40;
@@ -58,7 +58,7 @@ pub struct New {
 /// An authority to be stored.
 pub(crate) struct Row {
     certificate: Certificate,
-    key: Option<(Vec<u8>, String)>,
+    key: Option<Key>,
     permitted: String,
     constrained: bool,
     state: AuthorityState,
@@ -130,7 +130,7 @@ impl Row {
     pub(crate) fn as_new(&self) -> NewAuthority<'_> {
         NewAuthority {
             certificate: self.certificate.der(),
-            key: self.key.as_ref().map(|(sealed, armored)| (sealed.as_slice(), armored.as_str())),
+            key: self.key.as_ref(),
             permitted: &self.permitted,
             constrained: self.constrained,
             state: self.state,
@@ -139,23 +139,6 @@ impl Row {
 
     pub(crate) fn certificate(&self) -> &Certificate {
         &self.certificate
-    }
-}
-
-/// Seals an authority's key: with the master key, and for the recovery key.
-pub(crate) struct Sealer<'a> {
-    pub(crate) vault: &'a Vault,
-    pub(crate) recipient: &'a str,
-}
-
-impl Sealer<'_> {
-    fn seal(&self, certificate: &Certificate, key: &PrivateKey) -> Result<(Vec<u8>, String), Error> {
-        let sealed = self.vault.seal(&key_purpose(certificate), &key.to_pkcs8()?)?;
-        Ok((sealed, self.for_recovery(key)?))
-    }
-
-    fn for_recovery(&self, key: &PrivateKey) -> Result<String, Error> {
-        Ok(vault::escrow::encrypt_text(self.recipient, key.to_pem()?.as_bytes())?)
     }
 }
 

@@ -15,6 +15,7 @@ mod pile;
 mod policy;
 mod policy_file;
 mod public;
+mod recovery;
 mod revocation;
 mod rollover;
 
@@ -23,8 +24,7 @@ use std::sync::Arc;
 use domain::slug;
 use pki::{Certificate, PrivateKey};
 use store::{AuthorityRow, AuthorityState, CertificateRow, Site, Store};
-use vault::{Vault, Wrapping};
-use zeroize::Zeroizing;
+use vault::Vault;
 
 pub use checker::{Flaw, check};
 pub use door::{BY_HAND_DAYS, Days, Issued, MANAGED_DAYS, Order};
@@ -37,8 +37,11 @@ pub use pile::{MAX_IMPORT, Pile};
 pub use policy::{BackupPlan, Policy};
 pub use policy_file::Mistake;
 pub use public::Public;
+pub use recovery::{Opened, recovery_recipient};
 pub use revocation::{CRL_DAYS, crl_at, crl_path};
 pub use rollover::{Next, ROLLOVER_DAYS};
+
+use recovery::{unseal, wrapping};
 
 /// The name in the certificate of Camlock's own page.
 pub const PAGE_NAME: &str = "Camlock";
@@ -58,16 +61,18 @@ pub struct Authority {
 impl Authority {
     /// Opens the authority with the passphrase, or with the recovery key or a key file in its place.
     pub async fn open(store: &Store, secret: &str) -> Result<Authority, Error> {
-        let site = store.site().await?;
-        let wrapping = wrapping(&site)?;
-        let secret = Zeroizing::new(secret.to_owned());
-        let vault = blocking(move || Ok(Vault::open(&wrapping, &secret)?)).await?;
-        let authority = Authority::with(store, &site, Arc::new(vault)).await?;
-        authority.keep_for_recovery(&site).await?;
-        Ok(authority)
+        Authority::of(store, Opened::open(store, secret).await?).await
+    }
+
+    /// The authority of a vault that was opened.
+    pub async fn of(store: &Store, opened: Opened) -> Result<Authority, Error> {
+        Authority::with(store, &opened.site, Arc::new(opened.vault)).await
     }
 
     async fn with(store: &Store, site: &Site, vault: Arc<Vault>) -> Result<Authority, Error> {
+        // Others may have written to the ledger since it was opened.
+        vault.check(&wrapping(site)?)?;
+        recovery_recipient(site)?;
         let policy = Policy::read(store.directory());
         let public = Public::of(store, site).await?;
         let active = site.authorities.iter().find(|a| a.state == AuthorityState::Active);
@@ -86,15 +91,11 @@ impl Authority {
         Ok(again)
     }
 
-    /// A ledger of an older version does not have the keys for the recovery key yet.
-    async fn keep_for_recovery(&self, site: &Site) -> Result<(), Error> {
-        let recipient = wrapping(site)?.recovery_recipient;
-        let missing = site.authorities.iter().filter(|a| a.sealed_key.is_some() && a.for_recovery.is_none());
-        for row in missing {
-            let armored = escrowed(&self.vault, row, &recipient)?;
-            self.store.keep_for_recovery(row.id, &armored).await?;
-        }
-        Ok(())
+    /// To which recovery key secrets of this site may be encrypted: the one that the master key vouches for.
+    fn recipient(&self, site: &Site) -> Result<String, Error> {
+        let wrapping = wrapping(site)?;
+        self.vault.check(&wrapping)?;
+        Ok(wrapping.recovery_recipient)
     }
 
     /// The ledger that it is in.
@@ -127,36 +128,9 @@ pub fn default_host_name(text: &str) -> String {
     }
 }
 
-fn wrapping(site: &Site) -> Result<Wrapping, Error> {
-    Ok(serde_json::from_str(&site.vault).map_err(store::Error::from)?)
-}
-
 fn stored_certificate(row: &AuthorityRow) -> Result<Certificate, Error> {
     let damaged = |e: pki::Error| store::Error::StoredData { detail: e.to_string() };
     Ok(Certificate::from_der(&row.certificate).map_err(damaged)?)
-}
-
-fn unseal(vault: &Vault, row: &AuthorityRow) -> Result<PrivateKey, Error> {
-    let certificate = stored_certificate(row)?;
-    let subject = certificate.subject();
-    let sealed = row.sealed_key.as_ref().ok_or(Error::KeyElsewhere { authority: subject })?;
-    Ok(PrivateKey::from_pkcs8(&vault.unseal(&key_purpose(&certificate), sealed)?)?)
-}
-
-/// The keys on this machine encrypted to a recovery key, named by its public half, with the numbers of their
-/// authorities: what has to change together with the recovery key.
-pub fn keys_for_recovery(vault: &Vault, site: &Site, recipient: &str) -> Result<Vec<(i64, String)>, Error> {
-    let held = site.authorities.iter().filter(|a| a.sealed_key.is_some());
-    held.map(|row| Ok((row.id, escrowed(vault, row, recipient)?))).collect()
-}
-
-fn escrowed(vault: &Vault, row: &AuthorityRow, recipient: &str) -> Result<String, Error> {
-    let pem = unseal(vault, row)?.to_pem()?;
-    Ok(vault::escrow::encrypt_text(recipient, pem.as_bytes())?)
-}
-
-fn key_purpose(certificate: &Certificate) -> String {
-    format!("authority key {}", certificate.sha256())
 }
 
 /// Runs what takes long (Argon2, RSA keys) beside the async threads.

@@ -3,7 +3,7 @@ use pki::{Certificate, crl};
 use store::{AuthorityRow, AuthorityState, Store};
 use time::{Duration, OffsetDateTime};
 
-use crate::{Authority, Error, stored_certificate, unseal};
+use crate::{Authority, Error, recovery::unseal, stored_certificate};
 
 /// How long a list is valid, days. The next one is signed when half of it is over, so that a service that is locked for
 /// two weeks still has one.

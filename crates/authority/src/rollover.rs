@@ -6,8 +6,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     Authority, BY_HAND_DAYS, Error, Founding, blocking,
-    founding::{self, Row, Sealer},
-    stored_certificate, wrapping,
+    founding::{self, Row},
+    recovery::Sealer,
+    stored_certificate,
 };
 
 /// So long before the root ends the next one should be there, days: what is issued shortly before the change still gets
@@ -44,7 +45,7 @@ impl Authority {
         }
         let founding = Founding { site: self.public.site.clone(), ..founding };
         let site = self.store.site().await?;
-        let (vault, recipient) = (self.vault.clone(), wrapping(&site)?.recovery_recipient);
+        let (vault, recipient) = (self.vault.clone(), self.recipient(&site)?);
         blocking(move || {
             let sealer = Sealer { vault: &vault, recipient: &recipient };
             let (rows, offline_root) = founding::rows(&founding, &sealer, AuthorityState::Next, now)?;
@@ -73,7 +74,7 @@ impl Authority {
         let row = site.authorities.iter().find(|a| a.id == root_id);
         let gone = || store::Error::StoredData { detail: "the issuer's root is gone".into() };
         let root = stored_certificate(row.ok_or_else(gone)?)?;
-        let (vault, recipient) = (self.vault.clone(), wrapping(&site)?.recovery_recipient);
+        let (vault, recipient) = (self.vault.clone(), self.recipient(&site)?);
         let founding = Founding {
             site: self.public.site.clone(),
             key,

@@ -3,7 +3,7 @@
 
 use authority::{
     Ailment, Authority, CRL_DAYS, Days, Error, Flaw, Founding, Issued, New, Order, Public, ROLLOVER_DAYS,
-    check, examine,
+    check, examine, recovery_recipient,
 };
 use domain::{AltName, RevocationReason};
 use pki::{Certificate, KeyKind, Permitted, PrivateKey, Profile, chain};
@@ -235,4 +235,59 @@ async fn whatever_is_changed_in_the_ledger_is_found() {
     assert!(foreign.contains(&"intent-differs serial".to_owned()), "{foreign:?}");
     assert!(foreign.contains(&"signed-by-another".to_owned()), "{foreign:?}");
     assert!(flaws.contains(&Flaw::DigestDiffers { serial: serials[0].clone() }));
+}
+
+/// While it is open somebody names another recovery key in the ledger: nothing is encrypted to that, and what the process
+/// held before holds on.
+#[tokio::test]
+async fn an_open_authority_encrypts_nothing_to_a_recovery_key_that_was_put_in() {
+    for two_tier in [false, true] {
+        let site = site(two_tier, now()).await;
+        let replace = || {
+            let root = site.offline_root.clone().unwrap_or_default();
+            site.authority.replace_issuer(root, Zeroizing::new(site.recovery.clone()), KeyKind::P256, now())
+        };
+        let recipient = async || recovery_recipient(&site.store.site().await.unwrap());
+        let own = recipient().await.unwrap();
+        let (_, _, thief) = vault::Vault::create("x").unwrap();
+        let options =
+            sqlx::sqlite::SqliteConnectOptions::new().filename(site.folder.path().join("camlock.db"));
+        let one = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+        let ledger = one.connect_with(options).await.unwrap();
+        let name = async |recipient: &str| {
+            let named = sqlx::query("UPDATE site SET vault = json_set(vault, '$.recovery_recipient', $1)");
+            named.bind(recipient.to_owned()).execute(&ledger).await.unwrap();
+        };
+
+        name(thief.recipient()).await;
+        let damaged = |e: Option<Error>| matches!(e, Some(Error::Vault(vault::Error::VaultDamaged { .. })));
+        assert!(damaged(site.authority.make_next(founding(two_tier), now()).await.err()));
+        assert!(damaged(site.authority.reopened().await.err()));
+        assert!(!two_tier || damaged(replace().await.err()));
+        assert!(matches!(recipient().await, Err(Error::RecoveryForged { .. })));
+        issue(&site.authority).await.unwrap();
+
+        name(&own).await;
+        // Nobody's signature but the key's own.
+        let signed = async |sql: &'static str| sqlx::query(sql).execute(&ledger).await.unwrap();
+        signed("CREATE TEMP TABLE kept AS SELECT * FROM authority_key").await;
+        signed("UPDATE authority_key SET vouched = randomblob(length(vouched))").await;
+        assert!(matches!(recipient().await, Err(Error::RecoveryForged { .. })));
+        assert!(matches!(site.authority.reopened().await.err(), Some(Error::RecoveryForged { .. })));
+        signed("UPDATE authority_key SET vouched = kept.vouched FROM kept").await;
+
+        // Each that comes later brings its own.
+        if two_tier {
+            replace().await.unwrap();
+            assert_eq!(recipient().await.unwrap(), own);
+        }
+        let authority = site.authority.reopened().await.unwrap();
+        authority.make_next(founding(false), now()).await.unwrap().store(&site.store).await.unwrap();
+        assert_eq!(recipient().await.unwrap(), own);
+        Authority::confirm_next(&site.store).await.unwrap();
+        authority.reopened().await.unwrap();
+        assert_eq!(recipient().await.unwrap(), own);
+        let found = examine(&site.store, now()).await.unwrap();
+        assert!(found.iter().any(|a| matches!(a, Ailment::RecoverySigned { .. })), "{found:?}");
+    }
 }

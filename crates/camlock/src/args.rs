@@ -677,7 +677,7 @@ pub struct Vault {
 /// What to do with the secrets.
 #[derive(Debug, Subcommand)]
 pub enum VaultAction {
-    /// Shows which secrets open the authority; needs none of them
+    /// Shows which secrets open the authority, and the recovery key's short form to compare with the print; needs no secret
     #[command(after_help = "Example:\n  camlock vault show")]
     Show,
     /// Another passphrase; the one before opens nothing from then on

@@ -72,6 +72,8 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
         let mut shown = description(&public);
         shown["data"] = json!(directory.display().to_string());
         shown["recovery_key"] = json!(recovery.text());
+        shown["recovery_recipient"] = json!(recovery.recipient());
+        shown["recovery_short"] = json!(vault::escrow::short_form(recovery.recipient()));
         shown["root_key_file"] = json!(root_key.map(|f| f.display().to_string()));
         print_json(&shown);
         return Ok(true);

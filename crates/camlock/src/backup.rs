@@ -7,7 +7,7 @@ use std::{
     time::Duration as StdDuration,
 };
 
-use authority::{BackupPlan, Public};
+use authority::{Authority, BackupPlan, Error, Public, recovery_recipient};
 use domain::slug;
 use pki::Certificate;
 use serde_json::json;
@@ -16,7 +16,7 @@ use time::{
     Duration, OffsetDateTime, PrimitiveDateTime, format_description::well_known::Rfc3339,
     macros::format_description,
 };
-use vault::{Wrapping, escrow};
+use vault::escrow::{self, short_form};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -55,6 +55,11 @@ const SUFFIX: &str = ".tar.age";
 pub async fn run(backup: &args::Backup, setting: &Setting) -> Result<bool, Failure> {
     let store = setting.store().await?;
     let now = OffsetDateTime::now_utc();
+    // A ledger of an older version is opened this once, so that the authority signs which recovery key is the site's.
+    if let Err(unsigned @ Error::RecoveryUnsigned) = recovery_recipient(&store.site().await?) {
+        let secret = setting.passphrase("Passphrase: ").map_err(|_| unsigned)?;
+        Authority::open(&store, &secret).await?;
+    }
     let recipient = write(&store, &setting.directory()?, &backup.file, now).await?;
     store.close().await;
     let file = backup.file.display().to_string();
@@ -66,6 +71,7 @@ pub async fn run(backup: &args::Backup, setting: &Setting) -> Result<bool, Failu
     }
     print(&format!("Wrote {file} ({} kB)", bytes.div_ceil(1000)));
     print(&format!("  opened by  the recovery key alone ({recipient})"));
+    print(&format!("  short form {}", short_form(&recipient)));
     print(&format!(
         "  how        camlock restore {file}, or: age --decrypt -i RECOVERY-KEY-FILE {file} | tar x"
     ));
@@ -81,7 +87,8 @@ struct Contents {
 
 impl Contents {
     fn read(public: &Public, site: &Site, directory: &Path, at: OffsetDateTime) -> Result<Contents, Failure> {
-        let wrapping: Wrapping = serde_json::from_str(&site.vault).map_err(store::Error::from)?;
+        // Whoever may write to the ledger could name another.
+        let recipient = recovery_recipient(site)?;
         let text = |text: String| Zeroizing::new(text.into_bytes());
         let roots = public.trusted().iter().map(Certificate::to_pem).collect();
         let mut files =
@@ -109,7 +116,7 @@ impl Contents {
                 files.push((format!("{folder}/{name}"), Zeroizing::new(bytes)));
             }
         }
-        Ok(Contents { recipient: wrapping.recovery_recipient, at, files })
+        Ok(Contents { recipient, at, files })
     }
 
     fn write(&self, snapshot: &Path, output: &mut File) -> io::Result<()> {
@@ -356,5 +363,34 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         assert!(schedule.look(now).await.unwrap().is_some());
         assert!(schedule.look(now).await.unwrap().is_none());
+    }
+
+    /// Somebody names another recovery key while the service runs, between two backups.
+    #[tokio::test]
+    async fn no_backup_goes_to_a_recovery_key_that_was_put_in() {
+        let home = tempfile::tempdir().unwrap();
+        let (data, folder) = (home.path().join("data"), home.path().join("backups"));
+        std::fs::create_dir(&folder).unwrap();
+        let store = authority(&data).await;
+        let plan = BackupPlan { folder: folder.clone(), days: 1, keep: 9 };
+        let mut schedule = Schedule::new(store.clone(), data.clone(), plan);
+        let now = OffsetDateTime::now_utc();
+        assert!(schedule.look(now).await.unwrap().is_some());
+
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("camlock.db"));
+        let ledger = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        let name = async |recipient: &str| {
+            let named = sqlx::query("UPDATE site SET vault = json_set(vault, '$.recovery_recipient', $1)");
+            named.bind(recipient.to_owned()).execute(&ledger).await.unwrap();
+        };
+        let own = recovery_recipient(&store.site().await.unwrap()).unwrap();
+        let (_, _, thief) = vault::Vault::create("x").unwrap();
+        name(thief.recipient()).await;
+        let later = now + Duration::days(2);
+        let failure = schedule.look(later).await.unwrap_err();
+        assert_eq!(failure.said["code"], "recovery-forged");
+        assert_eq!(names(&folder).len(), 1);
+        name(&own).await;
+        assert!(schedule.look(later).await.unwrap().is_some());
     }
 }

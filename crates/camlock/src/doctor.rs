@@ -21,6 +21,17 @@ pub async fn run(setting: &Setting) -> Result<bool, Failure> {
     let store = setting.store().await?;
     let now = OffsetDateTime::now_utc();
     let mut report = Report::new();
+    // With the passphrase in a file it sees also what the master key alone can tell.
+    let authority = match setting.authority_if_file(&store).await {
+        Ok(authority) => authority,
+        Err(failure) if failure.said["code"] == "vault-damaged" => {
+            report.add(Severity::Error, &failure.said);
+            None
+        }
+        // The examination says it of each authority.
+        Err(failure) if failure.said["code"] == "recovery-forged" => None,
+        Err(failure) => return Err(failure),
+    };
     let ailments = examine(&store, now).await?;
     let due = ailments.iter().any(|a| matches!(a, Ailment::RolloverDue { .. }));
     let one_tier = Public::read(&store).await?.issuers.is_empty();
@@ -30,9 +41,9 @@ pub async fn run(setting: &Setting) -> Result<bool, Failure> {
     // With two tiers the root's key has to be carried away, so a person has to be there.
     if due
         && one_tier
-        && let Some(authority) = setting.authority_if_file(&store).await?
+        && let Some(authority) = &authority
     {
-        let root = begin_rollover(&authority, &store, now).await?;
+        let root = begin_rollover(authority, &store, now).await?;
         report.add(Severity::Info, &json!({"code": "rollover-begun", "root": root}));
     }
 

@@ -34,7 +34,7 @@ const WRONG_USE: [&str; 21] = [
 ];
 
 /// Codes of a machine or data that is not in order.
-const BROKEN: [&str; 21] = [
+const BROKEN: [&str; 25] = [
     "no-data-directory",
     "data-directory",
     "other-version",
@@ -47,6 +47,10 @@ const BROKEN: [&str; 21] = [
     "vault-damaged",
     "vault-crypto",
     "escrow-damaged",
+    "escrow-header",
+    "recovery-unsigned",
+    "recovery-forged",
+    "foreign-schema",
     "crypto",
     "policy-file",
     "policy-unreadable",

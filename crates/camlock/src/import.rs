@@ -59,6 +59,8 @@ pub async fn run(import: &Import, setting: &Setting) -> Result<bool, Failure> {
         let mut shown = description(&public);
         shown["data"] = json!(directory.display().to_string());
         shown["recovery_key"] = json!(recovery.text());
+        shown["recovery_recipient"] = json!(recovery.recipient());
+        shown["recovery_short"] = json!(vault::escrow::short_form(recovery.recipient()));
         shown["left_out"] = json!(left_out);
         shown["weaknesses"] = json!(weaknesses.iter().map(Weakness::json).collect::<Vec<_>>());
         print_json(&shown);

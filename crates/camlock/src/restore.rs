@@ -10,14 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use authority::Public;
+use authority::{Authority, Opened, Public};
 use serde_json::json;
 use store::{Lease, Store};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use vault::{
-    Vault, Wrapping,
-    escrow::{self, StreamReader},
-};
+use vault::escrow;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -129,8 +126,9 @@ fn open(file: &Path) -> Result<(BufReader<File>, u64), Failure> {
     Ok((input, length))
 }
 
-fn decrypt(file: &Path, input: BufReader<File>, key: &str) -> Result<StreamReader<BufReader<File>>, Failure> {
+fn decrypt(file: &Path, input: BufReader<File>, key: &str) -> Result<impl Read, Failure> {
     escrow::decrypt_stream(key, input).map_err(|e| match e {
+        e @ vault::Error::EscrowHeader { .. } => no_backup(file, &e.to_string()),
         vault::Error::WrongRecoveryKey => Failure::broken("backup-other-key", "file", &shown(file)),
         e => damaged(file, e),
     })
@@ -229,21 +227,22 @@ fn copy(input: &mut impl Read, size: u64, file: &Path, to: &Path) -> Result<(), 
     output.sync_all().map_err(failed)
 }
 
-/// Opens all that will be relied on: the ledger is whole and of a known version, the recovery key opens the vault in
-/// it, and the vault every key.
+/// Opens all that will be relied on: the ledger is whole, of a known version and has nothing foreign in it, the recovery key
+/// opens the vault in it, the vault every key, and they vouch for each other.
 async fn check(folder: &Path, key: &str, file: &Path, at: OffsetDateTime) -> Result<Public, Failure> {
     let unfit = |e: authority::Error| match e {
-        authority::Error::Store(store::Error::OtherVersion { .. }) => e.into(),
+        authority::Error::Store(store::Error::OtherVersion { .. } | store::Error::ForeignSchema { .. }) => {
+            e.into()
+        }
         authority::Error::Vault(vault::Error::WrongRecoveryKey) => e.into(),
         e => damaged(file, e),
     };
     let store = Store::open(folder).await.map_err(|e| unfit(e.into()))?;
     let checked = async {
         store.check_integrity().await?;
-        let site = store.site().await?;
-        let wrapping: Wrapping = serde_json::from_str(&site.vault).map_err(store::Error::from)?;
-        let vault = Vault::open(&wrapping, key.trim())?;
-        authority::keys_for_recovery(&vault, &site, &wrapping.recovery_recipient)?;
+        let opened = Opened::open(&store, key.trim()).await?;
+        opened.keys()?;
+        Authority::of(&store, opened).await?;
         // It is the last one that this ledger can know of.
         store
             .record_backup(at, &shown(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned())))

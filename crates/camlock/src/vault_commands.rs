@@ -5,11 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use authority::keys_for_recovery;
+use authority::{Opened, recovery_recipient};
+use domain::visible;
 use qrcode::{QrCode, render::unicode};
 use serde_json::{Value, json};
-use store::{Site, Store};
-use vault::{RecoveryKey, Vault, Wrapping};
+use store::{Key, Store};
+use vault::{RecoveryKey, Wrapping, escrow::short_form};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -21,15 +22,14 @@ use crate::{
 };
 
 pub async fn run(vault: &args::Vault, setting: &Setting) -> Result<bool, Failure> {
-    let secrets = Secrets::read(setting).await?;
     match &vault.action {
-        VaultAction::Show => show(&secrets, setting),
+        VaultAction::Show => return show(setting).await,
         VaultAction::Passphrase { new_passphrase_file } => {
-            passphrase(secrets, new_passphrase_file.as_deref(), setting).await?;
+            passphrase(new_passphrase_file.as_deref(), setting).await?;
         }
-        VaultAction::RecoveryKey => recovery_key(secrets, setting).await?,
-        VaultAction::KeyFile { file: Some(file), .. } => key_file(secrets, file, setting).await?,
-        VaultAction::KeyFile { file: None, .. } => remove_key_file(secrets, setting).await?,
+        VaultAction::RecoveryKey => recovery_key(setting).await?,
+        VaultAction::KeyFile { file: Some(file), .. } => key_file(file, setting).await?,
+        VaultAction::KeyFile { file: None, .. } => remove_key_file(setting).await?,
     }
     Ok(true)
 }
@@ -39,6 +39,11 @@ pub fn show_recovery_key(heading: &str, key: &RecoveryKey) {
     let advice = "print this and keep it away from this machine. It is shown only now.";
     print(&paint("1", &format!("{heading}: {advice}")));
     print(&format!("  {}", key.text()));
+    print(&format!("  public half  {}", key.recipient()));
+    print(&format!(
+        "  short form   {} (print this, too: camlock vault show says it again)",
+        short_form(key.recipient())
+    ));
     if std::io::stdout().is_terminal()
         && let Ok(code) = QrCode::new(key.text())
     {
@@ -47,63 +52,79 @@ pub fn show_recovery_key(heading: &str, key: &RecoveryKey) {
     }
 }
 
-/// The wrappings of the master key, as they are stored and as they are to be.
+/// The open vault, and the wrapping of its key as it is to be.
 struct Secrets {
     store: Store,
-    site: Site,
-    wrapping: Wrapping,
+    opened: Opened,
 }
 
 impl Secrets {
-    async fn read(setting: &Setting) -> Result<Secrets, Failure> {
-        let store = setting.store().await?;
-        let site = store.site().await?;
-        let wrapping = serde_json::from_str(&site.vault).map_err(store::Error::from)?;
-        Ok(Secrets { store, site, wrapping })
-    }
-
     /// Opens the vault with any one of the present secrets.
-    fn open(&self, setting: &Setting) -> Result<Vault, Failure> {
+    async fn open(setting: &Setting) -> Result<Secrets, Failure> {
+        let store = setting.store().await?;
+        // Before anybody is asked for a passphrase.
+        store.site().await?;
         let secret = setting.passphrase("Present passphrase (or recovery key): ")?;
-        Ok(tokio::task::block_in_place(|| Vault::open(&self.wrapping, &secret))?)
+        let opened = Opened::open(&store, &secret).await?;
+        Ok(Secrets { store, opened })
     }
 
     /// Stores what was changed, if what it was changed from is still there. A new recovery key comes with the `keys`
     /// that it opens.
-    async fn save(self, keys: Option<&[(i64, String)]>) -> Result<(), Failure> {
-        let changed = serde_json::to_string(&self.wrapping).map_err(store::Error::from)?;
-        self.store.replace_vault(&self.site.vault, &changed, keys).await?;
+    async fn save(self, keys: Option<&[(i64, Key)]>) -> Result<(), Failure> {
+        let changed = serde_json::to_string(&self.opened.wrapping).map_err(store::Error::from)?;
+        self.store.replace_vault(&self.opened.site.vault, &changed, keys).await?;
         self.store.close().await;
         Ok(())
     }
-
-    fn description(&self) -> Value {
-        json!({
-            "passphrase": true,
-            "recovery_key": true,
-            "recovery_recipient": self.wrapping.recovery_recipient,
-            "key_file": self.wrapping.has_key_file(),
-        })
-    }
 }
 
-fn show(secrets: &Secrets, setting: &Setting) {
+fn description(wrapping: &Wrapping) -> Value {
+    let (memory_kib, passes) = wrapping.costs();
+    json!({
+        "passphrase": true,
+        "passphrase_costs": {"memory_kib": memory_kib, "passes": passes},
+        "recovery_key": true,
+        "recovery_recipient": wrapping.recovery_recipient,
+        "recovery_short": short_form(&wrapping.recovery_recipient),
+        "key_file": wrapping.has_key_file(),
+    })
+}
+
+/// What the ledger says, and then whether the authority stands behind it.
+async fn show(setting: &Setting) -> Result<bool, Failure> {
+    let store = setting.store().await?;
+    let site = store.site().await?;
+    store.close().await;
+    let wrapping: Wrapping = serde_json::from_str(&site.vault).map_err(store::Error::from)?;
     if setting.json {
-        return print_json(&secrets.description());
+        print_json(&description(&wrapping));
+    } else {
+        let (memory_kib, passes) = wrapping.costs();
+        let key_file =
+            if wrapping.has_key_file() { "yes: the service can start without anybody" } else { "no" };
+        print("The authority is opened by");
+        print(&format!("  passphrase    yes (Argon2id, {} MiB, {passes} passes)", memory_kib / 1024));
+        print(&format!("  recovery key  yes ({})", visible(&wrapping.recovery_recipient)));
+        print(&format!("  short form    {}", short_form(&wrapping.recovery_recipient)));
+        print(&format!("  key file      {key_file}"));
     }
-    let key_file =
-        if secrets.wrapping.has_key_file() { "yes: the service can start without anybody" } else { "no" };
-    print("The authority is opened by");
-    print("  passphrase    yes");
-    print(&format!("  recovery key  yes ({})", secrets.wrapping.recovery_recipient));
-    print(&format!("  key file      {key_file}"));
+    match recovery_recipient(&site) {
+        Ok(_) => Ok(true),
+        Err(e @ authority::Error::RecoveryUnsigned) => {
+            warn(&e);
+            Ok(true)
+        }
+        Err(e) => Err(e.into()),
+    }
 }
 
-async fn passphrase(mut secrets: Secrets, new: Option<&Path>, setting: &Setting) -> Result<(), Failure> {
-    let vault = secrets.open(setting)?;
+async fn passphrase(new: Option<&Path>, setting: &Setting) -> Result<(), Failure> {
+    let mut secrets = Secrets::open(setting).await?;
     let new = setting::new_passphrase(new, "new-passphrase-missing")?;
-    tokio::task::block_in_place(|| vault.change_passphrase(&mut secrets.wrapping, &new))?;
-    let description = secrets.description();
+    let Opened { vault, wrapping, .. } = &mut secrets.opened;
+    tokio::task::block_in_place(|| vault.change_passphrase(wrapping, &new))?;
+    let description = description(wrapping);
     secrets.save(None).await?;
     say(&json!({"code": "passphrase-changed"}));
     if setting.json {
@@ -113,35 +134,37 @@ async fn passphrase(mut secrets: Secrets, new: Option<&Path>, setting: &Setting)
 }
 
 /// The key is shown before it is stored: whatever happens in between, one that was seen opens the authority.
-async fn recovery_key(mut secrets: Secrets, setting: &Setting) -> Result<(), Failure> {
-    let vault = secrets.open(setting)?;
-    let key = vault.change_recovery_key(&mut secrets.wrapping)?;
-    let escrowed = keys_for_recovery(&vault, &secrets.site, &secrets.wrapping.recovery_recipient)?;
+async fn recovery_key(setting: &Setting) -> Result<(), Failure> {
+    let mut secrets = Secrets::open(setting).await?;
+    let Opened { vault, wrapping, .. } = &mut secrets.opened;
+    let key = vault.change_recovery_key(wrapping)?;
+    let keys = secrets.opened.keys()?;
     if setting.json {
-        let mut shown = secrets.description();
+        let mut shown = description(&secrets.opened.wrapping);
         shown["recovery_key"] = json!(key.text());
         print_json(&shown);
     } else {
         show_recovery_key("New recovery key", &key);
     }
-    secrets.save(Some(&escrowed)).await?;
+    secrets.save(Some(&keys)).await?;
     say(&json!({"code": "recovery-key-changed"}));
     Ok(())
 }
 
 /// The file is written first: one that opens nothing yet does no harm, and a wrapping whose key is lost would have
 /// taken the place of one that opened.
-async fn key_file(mut secrets: Secrets, file: &PathBuf, setting: &Setting) -> Result<(), Failure> {
+async fn key_file(file: &PathBuf, setting: &Setting) -> Result<(), Failure> {
     if files::is_standard(file) {
         return Err(Failure::usage("key-to-terminal"));
     }
     files::must_be_new(file)?;
-    let vault = secrets.open(setting)?;
-    let key = vault.make_key_file(&mut secrets.wrapping)?;
+    let mut secrets = Secrets::open(setting).await?;
+    let Opened { vault, wrapping, .. } = &mut secrets.opened;
+    let key = vault.make_key_file(wrapping)?;
+    let mut description = description(wrapping);
     let mut line = Zeroizing::new(String::with_capacity(key.len() + 1));
     line.extend([key.as_str(), "\n"]);
     files::write_new(file, line.as_bytes(), 0o600)?;
-    let mut description = secrets.description();
     if let Err(failure) = secrets.save(None).await {
         let _ = std::fs::remove_file(file);
         return Err(failure);
@@ -156,10 +179,12 @@ async fn key_file(mut secrets: Secrets, file: &PathBuf, setting: &Setting) -> Re
     Ok(())
 }
 
-/// Asks for no secret: whoever may write to the data directory could take the wrapping away by hand.
-async fn remove_key_file(mut secrets: Secrets, setting: &Setting) -> Result<(), Failure> {
-    secrets.wrapping.remove_key_file();
-    let description = secrets.description();
+/// Asks for a secret: what is taken away by hand is damage.
+async fn remove_key_file(setting: &Setting) -> Result<(), Failure> {
+    let mut secrets = Secrets::open(setting).await?;
+    let Opened { vault, wrapping, .. } = &mut secrets.opened;
+    vault.remove_key_file(wrapping)?;
+    let description = description(wrapping);
     secrets.save(None).await?;
     say(&json!({"code": "key-file-removed"}));
     if setting.json {

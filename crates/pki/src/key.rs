@@ -293,6 +293,16 @@ impl PublicKey {
         };
         Ok(UnparsedPublicKey::new(alg, self.bits()).verify(message, signature).is_ok())
     }
+
+    /// Checks a signature that [`PrivateKey::sign`] made over `message`.
+    pub(crate) fn verify_own(&self, message: &[u8], signature: &[u8]) -> Result<bool, Error> {
+        let oid = match self.name.as_str() {
+            "p256" => ECDSA_WITH_SHA256,
+            "p384" => ECDSA_WITH_SHA384,
+            _ => SHA256_WITH_RSA,
+        };
+        self.verify(&AlgorithmIdentifierOwned { oid, parameters: None }, message, signature)
+    }
 }
 
 /// What a public key is, in one word, for any key: `rsa-1024`, `p256`, or the OID of what is not known.

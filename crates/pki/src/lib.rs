@@ -25,6 +25,7 @@ mod pkcs12;
 pub mod profile;
 mod request;
 mod role;
+mod statement;
 mod tbs;
 mod weak;
 

@@ -22,13 +22,24 @@ pub enum AuthorityState {
     Offline,
 }
 
+/// An authority's private key as it is stored.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// With the master key.
+    pub sealed: Vec<u8>,
+    /// Encrypted to the recovery key (an armored `age` file).
+    pub for_recovery: String,
+    /// The key's signature on what the two belong to.
+    pub vouched: Vec<u8>,
+}
+
 /// An authority to be stored.
 #[derive(Debug)]
 pub struct NewAuthority<'a> {
     /// Its certificate, DER.
     pub certificate: &'a [u8],
-    /// Its private key sealed with the master key, and encrypted to the recovery key; `None` if the key is elsewhere.
-    pub key: Option<(&'a [u8], &'a str)>,
+    /// Its private key; `None` if that is elsewhere.
+    pub key: Option<&'a Key>,
     /// The names it may speak for, JSON.
     pub permitted: &'a str,
     /// Whether its certificate says so.
@@ -50,6 +61,8 @@ pub struct AuthorityRow {
     pub sealed_key: Option<Vec<u8>>,
     /// The same, encrypted to the recovery key (an armored `age` file).
     pub for_recovery: Option<String>,
+    /// The key's signature on that and on the recovery key.
+    pub vouched: Option<Vec<u8>>,
     /// The names it may speak for, JSON.
     pub permitted: String,
     /// Whether its certificate says so.
@@ -72,7 +85,7 @@ pub struct Dependents {
 impl Store {
     pub(crate) async fn authorities(&self) -> Result<Vec<AuthorityRow>, Error> {
         let rows = sqlx::query(
-            "SELECT id, root_id, certificate, sealed, for_recovery, permitted, constrained, state, created_at
+            "SELECT id, root_id, certificate, sealed, for_recovery, vouched, permitted, constrained, state, created_at
              FROM authority LEFT JOIN authority_key ON authority_id = id ORDER BY id",
         )
         .fetch_all(&self.readers)
@@ -159,18 +172,6 @@ impl Store {
         Ok(())
     }
 
-    /// Stores an authority's key encrypted to the recovery key, where none is yet.
-    pub async fn keep_for_recovery(&self, authority_id: i64, armored: &str) -> Result<(), Error> {
-        sqlx::query(
-            "UPDATE authority_key SET for_recovery = $1 WHERE authority_id = $2 AND for_recovery IS NULL",
-        )
-        .bind(armored)
-        .bind(authority_id)
-        .execute(&self.writer)
-        .await?;
-        Ok(())
-    }
-
     /// What still depends on an authority. The site's own page, a server called `page`, moves by itself.
     pub async fn dependents(&self, authority_id: i64, page: &str) -> Result<Dependents, Error> {
         let devices = sqlx::query_scalar(
@@ -190,16 +191,20 @@ impl Store {
 }
 
 /// All of them or none: an authority that was added meanwhile would keep a key for the old recovery key.
-pub(crate) async fn replace_for_recovery(
+pub(crate) async fn replace_keys(
     transaction: &mut Transaction<'_, Sqlite>,
-    keys: &[(i64, String)],
+    keys: &[(i64, Key)],
 ) -> Result<(), Error> {
-    for (authority_id, armored) in keys {
-        sqlx::query("UPDATE authority_key SET for_recovery = $1 WHERE authority_id = $2")
-            .bind(armored)
-            .bind(authority_id)
-            .execute(&mut **transaction)
-            .await?;
+    for (authority_id, key) in keys {
+        sqlx::query(
+            "UPDATE authority_key SET sealed = $1, for_recovery = $2, vouched = $3 WHERE authority_id = $4",
+        )
+        .bind(&key.sealed)
+        .bind(&key.for_recovery)
+        .bind(&key.vouched)
+        .bind(authority_id)
+        .execute(&mut **transaction)
+        .await?;
     }
     let there: Vec<i64> =
         sqlx::query_scalar("SELECT authority_id FROM authority_key").fetch_all(&mut **transaction).await?;
@@ -237,13 +242,16 @@ pub(crate) async fn insert(
         .bind(now())
         .fetch_one(&mut **transaction)
         .await?;
-        if let Some((sealed, for_recovery)) = authority.key {
-            sqlx::query("INSERT INTO authority_key (authority_id, sealed, for_recovery) VALUES ($1, $2, $3)")
-                .bind(id)
-                .bind(sealed)
-                .bind(for_recovery)
-                .execute(&mut **transaction)
-                .await?;
+        if let Some(key) = authority.key {
+            sqlx::query(
+                "INSERT INTO authority_key (authority_id, sealed, for_recovery, vouched) VALUES ($1, $2, $3, $4)",
+            )
+            .bind(id)
+            .bind(&key.sealed)
+            .bind(&key.for_recovery)
+            .bind(&key.vouched)
+            .execute(&mut **transaction)
+            .await?;
         }
         above = Some(id);
     }
@@ -257,6 +265,7 @@ fn authority(row: &SqliteRow) -> Result<AuthorityRow, Error> {
         certificate: row.try_get("certificate")?,
         sealed_key: row.try_get("sealed")?,
         for_recovery: row.try_get("for_recovery")?,
+        vouched: row.try_get("vouched")?,
         permitted: row.try_get("permitted")?,
         constrained: row.try_get("constrained")?,
         state: from_word(row.try_get("state")?)?,

@@ -11,6 +11,8 @@ pub enum Error {
     DataDirectory { directory: String, reason: String },
     #[error("the database is of version {found}, this program knows {known}")]
     OtherVersion { found: i64, known: i64 },
+    #[error("the database holds {object}, as no ledger of this version does")]
+    ForeignSchema { object: String },
     #[error("the database failed: {reason}")]
     Database { reason: String },
     #[error("stored data is damaged: {detail}")]

@@ -13,6 +13,7 @@ mod error;
 mod lease;
 mod proofs;
 mod revocations;
+mod shape;
 mod site;
 mod writer;
 
@@ -26,7 +27,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
 
-pub use authorities::{AuthorityRow, AuthorityState, Dependents, NewAuthority};
+pub use authorities::{AuthorityRow, AuthorityState, Dependents, Key, NewAuthority};
 pub use backup::{BackupRow, Snapshot};
 pub use certificates::{CertificateRow, Intent};
 pub use devices::{DeviceRow, JoinedDevice, NewDevice, Place};
@@ -40,11 +41,12 @@ use writer::{NewCertificate, NewIntent, Writer};
 
 const FILE: &str = "camlock.db";
 /// Each takes a ledger from the version before to its own; none is ever changed.
-const SCHEMA: [&str; 4] = [
+const SCHEMA: [&str; 5] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 
@@ -87,6 +89,8 @@ impl Store {
             .foreign_keys(true)
             // A wrapping or a key that was replaced stays in no free page.
             .pragma("secure_delete", "ON")
+            // What a schema calls is what its writer wanted called.
+            .pragma("trusted_schema", "OFF")
             .busy_timeout(Duration::from_secs(5));
         // The writer has one connection, so that two writes of this process never meet inside SQLite.
         let writer = SqlitePoolOptions::new()
@@ -97,10 +101,13 @@ impl Store {
             .connect_with(options.clone())
             .await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&writer).await?;
-        match version {
-            SCHEMA_VERSION => {}
-            0..SCHEMA_VERSION => Store::make_schema(options.clone()).await?,
-            found => return Err(Error::OtherVersion { found, known: SCHEMA_VERSION }),
+        if !(0..=SCHEMA_VERSION).contains(&version) {
+            return Err(Error::OtherVersion { found: version, known: SCHEMA_VERSION });
+        }
+        // Before a statement could wake what is in a file that somebody else wrote.
+        shape::check(&writer).await?;
+        if version < SCHEMA_VERSION {
+            Store::make_schema(options.clone()).await?;
         }
         let readers = SqlitePoolOptions::new()
             .min_connections(0)
@@ -226,6 +233,10 @@ mod tests {
         );
         const FULL: i64 = 2;
         assert_eq!(row.fetch_one(&store.writer).await.unwrap(), (FULL, "wal".to_owned(), 1));
+        for pool in [&store.writer, &store.readers] {
+            let trusted: i64 = sqlx::query_scalar("PRAGMA trusted_schema").fetch_one(pool).await.unwrap();
+            assert_eq!(trusted, 0);
+        }
     }
 
     /// Where the disk fails, SQLite itself rolls back, of which sqlx hears nothing; the next transaction begins all the

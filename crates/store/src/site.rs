@@ -1,6 +1,6 @@
 use sqlx::Row;
 
-use crate::{AuthorityRow, Error, NewAuthority, Store, authorities, begin, now};
+use crate::{AuthorityRow, Error, Key, NewAuthority, Store, authorities, begin, now};
 
 /// What `init` stores, all at once.
 #[derive(Debug)]
@@ -59,12 +59,13 @@ impl Store {
     }
 
     /// Replaces the master key's wrappings, only if they are still `read`: of two commands at once one is told, and
-    /// neither undoes the other. With a new recovery key `keys` are those of all authorities encrypted to it.
+    /// neither undoes the other. Where the keys change with them, as with a new recovery key, `keys` are those of all
+    /// authorities.
     pub async fn replace_vault(
         &self,
         read: &str,
         new: &str,
-        keys: Option<&[(i64, String)]>,
+        keys: Option<&[(i64, Key)]>,
     ) -> Result<(), Error> {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
@@ -77,7 +78,7 @@ impl Store {
             return Err(Error::SecretsChanged);
         }
         if let Some(keys) = keys {
-            authorities::replace_for_recovery(&mut transaction, keys).await?;
+            authorities::replace_keys(&mut transaction, keys).await?;
         }
         transaction.commit().await?;
         drop(connection);

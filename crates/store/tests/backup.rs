@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use store::{AuthorityState, Error, Intent, NewAuthority, NewSite, Store};
+use store::{AuthorityState, Error, Intent, Key, NewAuthority, NewSite, Store};
 use time::OffsetDateTime;
 
 fn now() -> OffsetDateTime {
@@ -12,15 +12,20 @@ fn now() -> OffsetDateTime {
 
 const ACTIVE: NewAuthority<'static> = NewAuthority {
     certificate: b"root",
-    key: Some((b"sealed", "first")),
+    key: None,
     permitted: "[]",
     constrained: true,
     state: AuthorityState::Active,
 };
 
+fn key(for_recovery: &str) -> Key {
+    Key { sealed: b"sealed".into(), for_recovery: for_recovery.into(), vouched: for_recovery.into() }
+}
+
 async fn founded(directory: &Path) -> Store {
     let store = Store::create(directory).await.unwrap();
-    store.found_site(&NewSite { name: "Shop", vault: "first", authority: &[ACTIVE] }).await.unwrap();
+    let active = NewAuthority { key: Some(&key("first")), ..ACTIVE };
+    store.found_site(&NewSite { name: "Shop", vault: "first", authority: &[active] }).await.unwrap();
     store
 }
 
@@ -140,15 +145,20 @@ async fn a_new_recovery_key_takes_every_key_with_it() {
     let store = founded(folder.path()).await;
     let keys = async || {
         let site = store.site().await.unwrap();
-        let held = site.authorities.into_iter().filter_map(|a| a.for_recovery).collect::<Vec<_>>();
-        (site.vault, held)
+        let rows = site.authorities.into_iter();
+        let held = rows.filter_map(|a| {
+            assert_eq!(a.for_recovery.as_ref().map(|text| text.as_bytes()), a.vouched.as_deref());
+            a.for_recovery
+        });
+        (site.vault, held.collect::<Vec<_>>())
     };
-    let escrowed = |ids: &[i64]| ids.iter().map(|id| (*id, format!("second {id}"))).collect::<Vec<_>>();
+    let escrowed = |ids: &[i64]| ids.iter().map(|id| (*id, key(&format!("second {id}")))).collect::<Vec<_>>();
     store.replace_vault("first", "second", Some(&escrowed(&[1]))).await.unwrap();
     assert_eq!(keys().await, ("second".into(), vec!["second 1".into()]));
 
     // A root that another command added meanwhile.
-    store.add_next("second", &[NewAuthority { state: AuthorityState::Next, ..ACTIVE }]).await.unwrap();
+    let next = NewAuthority { key: Some(&key("first")), state: AuthorityState::Next, ..ACTIVE };
+    store.add_next("second", &[next]).await.unwrap();
     for ids in [&[1][..], &[1, 3], &[]] {
         let refused = store.replace_vault("second", "third", Some(&escrowed(ids))).await;
         assert_eq!(refused, Err(Error::SecretsChanged));

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use domain::{AltName, EnrolmentState, KeyTransport, RevocationReason, Step, StepState, Verdict};
-use store::{AuthorityState, Error, Intent, NewAuthority, NewDevice, NewSite, Proofs, StepRow, Store};
+use store::{AuthorityState, Error, Intent, Key, NewAuthority, NewDevice, NewSite, Proofs, StepRow, Store};
 use time::{Duration, OffsetDateTime};
 
 async fn ledger() -> (tempfile::TempDir, Store) {
@@ -15,9 +15,11 @@ fn site(name: &str) -> NewSite<'_> {
     NewSite { name, vault: "{}", authority: &[ACTIVE] }
 }
 
+static KEY: Key = Key { sealed: Vec::new(), for_recovery: String::new(), vouched: Vec::new() };
+
 const ACTIVE: NewAuthority<'static> = NewAuthority {
     certificate: b"root",
-    key: Some((b"sealed", "armored")),
+    key: Some(&KEY),
     permitted: "[]",
     constrained: true,
     state: AuthorityState::Active,
@@ -332,7 +334,7 @@ async fn a_ledger_of_version_1_is_taken_along() {
     let row = &site.authorities[0];
     assert_eq!((site.name.as_str(), row.certificate.as_slice()), ("Shop", &b"\x01"[..]));
     assert_eq!((row.sealed_key.as_deref(), row.state), (Some(&b"\x02"[..]), AuthorityState::Active));
-    assert!(row.for_recovery.is_none());
+    assert!(row.for_recovery.is_none() && row.vouched.is_none());
     let certificate = store.certificate("aa").await.unwrap().unwrap();
     assert_eq!((certificate.der.as_deref(), certificate.revoked_at), (Some(&b"\x03"[..]), None));
     store.close().await;
@@ -349,6 +351,65 @@ async fn a_ledger_of_version_1_is_taken_along() {
         "DELETE FROM certificate WHERE serial = 'aa'",
     ] {
         assert!(sqlx::query(statement).execute(&pool).await.is_err(), "{statement}");
+    }
+}
+
+/// A file that somebody else wrote does nothing of its own here, of whatever version it says it is.
+#[tokio::test]
+async fn a_ledger_with_anything_foreign_in_it_is_not_opened() {
+    const SCHEMA: [&str; 5] = [
+        include_str!("../src/schema/1.sql"),
+        include_str!("../src/schema/2.sql"),
+        include_str!("../src/schema/3.sql"),
+        include_str!("../src/schema/4.sql"),
+        include_str!("../src/schema/5.sql"),
+    ];
+    let foreign = [
+        ("", None),
+        ("CREATE TRIGGER helper AFTER INSERT ON site BEGIN SELECT 1; END", Some("trigger helper")),
+        ("CREATE VIEW helper AS SELECT * FROM site", Some("view helper")),
+        ("CREATE TABLE helper (id INTEGER)", Some("table helper")),
+        ("CREATE INDEX helper ON device (name)", Some("index helper")),
+        ("DROP INDEX certificate_not_after", Some("index certificate_not_after")),
+        ("ALTER TABLE site ADD COLUMN more TEXT", Some("table site")),
+        (
+            "DROP TABLE enrolment_step; CREATE VIEW enrolment_step AS SELECT 1 AS sequence",
+            Some("view enrolment_step"),
+        ),
+        (
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'TEXT NOT NULL', 'TEXT') \
+          WHERE name = 'site'",
+            Some("table site"),
+        ),
+        // As another version of SQLite, or a person's tool, may have written the same.
+        (
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, char(10), '  ' || char(13, 10)) \
+          WHERE name = 'site'",
+            None,
+        ),
+    ];
+    let options = |folder: &std::path::Path| {
+        sqlx::sqlite::SqliteConnectOptions::new().filename(folder.join("camlock.db")).create_if_missing(true)
+    };
+    for (version, (sql, object)) in (1..=SCHEMA.len()).flat_map(|v| foreign.map(|f| (v, f))) {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = sqlx::SqlitePool::connect_with(options(directory.path())).await.unwrap();
+        let known = SCHEMA[..version].concat();
+        let number = format!("PRAGMA user_version = {version}");
+        for sql in [known.as_str(), sql, &number] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+        }
+        pool.close().await;
+        let before = std::fs::read(directory.path().join("camlock.db")).unwrap();
+        let opened = Store::open(directory.path()).await;
+        match object {
+            None => opened.unwrap().close().await,
+            Some(object) => {
+                let error = opened.unwrap_err();
+                assert_eq!(error, Error::ForeignSchema { object: object.into() }, "{version}: {sql}");
+                assert_eq!(std::fs::read(directory.path().join("camlock.db")).unwrap().len(), before.len());
+            }
+        }
     }
 }
 

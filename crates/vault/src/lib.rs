@@ -41,6 +41,8 @@ pub enum Error {
     VaultDamaged { detail: String },
     #[error("what was encrypted to the recovery key is damaged: {detail}")]
     EscrowDamaged { detail: String },
+    #[error("the header of the age file is longer than {limit} bytes")]
+    EscrowHeader { limit: u64 },
     #[error("the system's cryptography failed: {operation}")]
     VaultCrypto { operation: String },
 }
@@ -65,28 +67,60 @@ impl Vault {
         Ok((Vault { master }, wrapping, recovery))
     }
 
-    /// Opens with the passphrase, or with the recovery key or the text of the key file in its place. Takes a
-    /// noticeable part of a second: not for an async thread.
+    /// Opens with the passphrase, or with the recovery key or the text of the key file in its place, a wrapping in which
+    /// nothing was changed since it was bound, or one that is not bound yet. Takes a noticeable part of a second: not for
+    /// an async thread.
     pub fn open(wrapping: &Wrapping, secret: &str) -> Result<Vault, Error> {
         Ok(Vault { master: wrapping.unwrap(secret)? })
     }
 
+    /// Whether nothing was changed in a wrapping since it was bound to this vault's master key: to be asked before anything
+    /// is encrypted to its recipient.
+    pub fn check(&self, wrapping: &Wrapping) -> Result<(), Error> {
+        wrapping.check(&self.master)
+    }
+
+    /// Binds a wrapping of the version before to the master key. Nobody can say whether it was changed until now: what
+    /// tells that it was never bound before stands elsewhere.
+    pub fn bind(&self, wrapping: &mut Wrapping) {
+        wrapping.bind(&self.master);
+    }
+
     /// Another passphrase; the one before opens nothing from then on. As slow as [`Vault::open`].
     ///
-    /// This and the next two change `wrapping`, which must be this vault's; they hold once it is stored. The master
-    /// key stays, and with it all that it sealed.
+    /// This and the next three change `wrapping`, which must be this vault's and unchanged; they hold once it is stored.
+    /// The master key stays, and with it all that it sealed.
     pub fn change_passphrase(&self, wrapping: &mut Wrapping, passphrase: &str) -> Result<(), Error> {
-        wrapping.wrap_by_passphrase(&self.master, passphrase)
+        self.change(wrapping, |wrapping| wrapping.wrap_by_passphrase(&self.master, passphrase))
     }
 
     /// Another recovery key. The one before opens only what was encrypted to it.
     pub fn change_recovery_key(&self, wrapping: &mut Wrapping) -> Result<RecoveryKey, Error> {
-        wrapping.wrap_by_recovery_key(&self.master)
+        self.change(wrapping, |wrapping| wrapping.wrap_by_recovery_key(&self.master))
     }
 
     /// A key file's text, one line; a key file before it opens nothing from then on.
     pub fn make_key_file(&self, wrapping: &mut Wrapping) -> Result<Zeroizing<String>, Error> {
-        wrapping.wrap_by_key_file(&self.master)
+        self.change(wrapping, |wrapping| wrapping.wrap_by_key_file(&self.master))
+    }
+
+    /// No key file opens the vault from then on.
+    pub fn remove_key_file(&self, wrapping: &mut Wrapping) -> Result<(), Error> {
+        self.change(wrapping, |wrapping| {
+            wrapping.remove_key_file();
+            Ok(())
+        })
+    }
+
+    fn change<T>(
+        &self,
+        wrapping: &mut Wrapping,
+        change: impl FnOnce(&mut Wrapping) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.check(wrapping)?;
+        let changed = change(wrapping)?;
+        wrapping.bind(&self.master);
+        Ok(changed)
     }
 
     /// Seals `secret`. It can be unsealed only for the same `purpose`, so that one sealed thing cannot be put
@@ -120,8 +154,9 @@ mod tests {
     #[test]
     fn nothing_else_opens_it() {
         let (vault, wrapping, _) = Vault::create("correct horse").unwrap();
-        let (_, mut other, foreign) = Vault::create("correct horse").unwrap();
-        let foreign_file = vault.make_key_file(&mut other).unwrap();
+        let (other_vault, mut other, foreign) = Vault::create("correct horse").unwrap();
+        assert!(vault.make_key_file(&mut other).is_err());
+        let foreign_file = other_vault.make_key_file(&mut other).unwrap();
         assert_eq!(Vault::open(&wrapping, "wrong").unwrap_err(), Error::WrongPassphrase);
         assert_eq!(Vault::open(&wrapping, foreign.text()).unwrap_err(), Error::WrongRecoveryKey);
         assert_eq!(Vault::open(&wrapping, "AGE-SECRET-KEY-1X").unwrap_err(), Error::WrongRecoveryKey);
@@ -162,14 +197,14 @@ mod tests {
             assert_eq!(opens(&wrapping, secret), Ok(()));
         }
         assert_eq!(vault.change_passphrase(&mut wrapping, ""), Err(Error::PassphraseEmpty));
-        wrapping.remove_key_file();
+        vault.remove_key_file(&mut wrapping).unwrap();
         assert_eq!(opens(&wrapping, &second_file), Err(Error::WrongKeyFile));
         assert_eq!(opens(&wrapping, "second"), Ok(()));
     }
 
-    /// As `init` of the first release stored it.
+    /// As `init` stores it.
     #[test]
-    fn a_wrapping_without_a_key_file_is_as_it_always_was() {
+    fn a_wrapping_has_these_fields_and_no_others() {
         let (vault, mut wrapping, _) = Vault::create("correct horse").unwrap();
         let fields = |wrapping: &Wrapping| {
             let stored = serde_json::to_value(wrapping).unwrap();
@@ -178,6 +213,7 @@ mod tests {
         let before = [
             "by_passphrase",
             "by_recovery_key",
+            "mac",
             "memory_kib",
             "passes",
             "recovery_recipient",
@@ -196,7 +232,7 @@ mod tests {
     fn a_damaged_wrapping_is_no_wrong_secret() {
         let (_, wrapping, recovery) = Vault::create("correct horse").unwrap();
         for (field, value, secret) in [
-            ("version", 2.into(), "correct horse"),
+            ("version", 3.into(), "correct horse"),
             ("salt", "?".into(), "correct horse"),
             ("memory_kib", (1 << 30).into(), "correct horse"),
             ("by_recovery_key", "?".into(), recovery.text()),
@@ -206,6 +242,79 @@ mod tests {
             let error = Vault::open(&serde_json::from_value(stored).unwrap(), secret).unwrap_err();
             assert!(matches!(error, Error::VaultDamaged { .. }), "{field}: {error}");
         }
+    }
+
+    /// As the ledger has it, with a field changed.
+    fn changed(wrapping: &Wrapping, field: &str, value: serde_json::Value) -> Wrapping {
+        let mut stored = serde_json::to_value(wrapping).unwrap();
+        match value {
+            serde_json::Value::Null => drop(stored.as_object_mut().unwrap().remove(field)),
+            value => stored[field] = value,
+        }
+        serde_json::from_value(stored).unwrap()
+    }
+
+    /// By any secret, even where the field is none that this secret needs.
+    #[test]
+    fn whatever_is_changed_in_a_wrapping_opens_nothing() {
+        let (vault, mut wrapping, recovery) = Vault::create("correct horse").unwrap();
+        let key_file = vault.make_key_file(&mut wrapping).unwrap();
+        let (other_vault, mut other, thief) = Vault::create("correct horse").unwrap();
+        other_vault.make_key_file(&mut other).unwrap();
+        let foreign = serde_json::to_value(&other).unwrap();
+        let fields = foreign.as_object().unwrap().keys();
+        let mut tried = 0;
+        for (field, secret) in fields.flat_map(|field| {
+            ["correct horse", recovery.text(), &key_file]
+                .map(move |secret| (field.clone(), secret.to_owned()))
+        }) {
+            let value = match field.as_str() {
+                "version" => 3.into(),
+                "memory_kib" => 8.into(),
+                "passes" => 1.into(),
+                field => foreign[field].clone(),
+            };
+            let error = Vault::open(&changed(&wrapping, &field, value), &secret).unwrap_err();
+            let of_the_field = [Error::WrongPassphrase, Error::WrongRecoveryKey, Error::WrongKeyFile];
+            assert!(
+                matches!(error, Error::VaultDamaged { .. }) || of_the_field.contains(&error),
+                "{field}: {error}"
+            );
+            tried += 1;
+        }
+        assert_eq!(tried, 27);
+        // The fields that are nobody's secret, with each.
+        for secret in ["correct horse", recovery.text(), &key_file] {
+            let recipient = changed(&wrapping, "recovery_recipient", thief.recipient().into());
+            for stored in [recipient.clone(), changed(&wrapping, "mac", ().into())] {
+                let error = Vault::open(&stored, secret).unwrap_err();
+                assert!(matches!(error, Error::VaultDamaged { .. }), "{error}");
+            }
+            let mut stored = recipient;
+            assert!(vault.check(&stored).is_err() && vault.make_key_file(&mut stored).is_err());
+            assert!(vault.change_recovery_key(&mut stored).is_err());
+        }
+        let without = changed(&wrapping, "by_key_file", ().into());
+        assert!(matches!(Vault::open(&without, "correct horse"), Err(Error::VaultDamaged { .. })));
+        assert!(Vault::open(&wrapping, &key_file).is_ok());
+    }
+
+    /// The first release bound nothing; that it was never bound before is for others to know.
+    #[test]
+    fn a_wrapping_of_the_version_before_opens_and_is_bound() {
+        let (vault, wrapping, recovery) = Vault::create("correct horse").unwrap();
+        let old = changed(&changed(&wrapping, "mac", ().into()), "version", 1.into());
+        assert!(old.is_unbound() && vault.check(&old).is_err() && !wrapping.is_unbound());
+        for secret in ["correct horse", recovery.text()] {
+            assert!(Vault::open(&old, secret).is_ok());
+        }
+        // Who has the recovery key sees that the recipient is another's.
+        let (_, _, thief) = Vault::create("x").unwrap();
+        let forged = changed(&old, "recovery_recipient", thief.recipient().into());
+        assert!(matches!(Vault::open(&forged, recovery.text()), Err(Error::VaultDamaged { .. })));
+        let mut bound = old;
+        vault.bind(&mut bound);
+        assert!(!bound.is_unbound() && Vault::open(&bound, "correct horse").unwrap().check(&bound).is_ok());
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use aws_lc_rs::hmac;
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
@@ -12,7 +13,9 @@ use crate::{
 };
 
 /// The present version. A key file is a field more and no other version: who does not know the field refuses it.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version before it had no MAC: whoever could write the ledger could write it.
+const UNBOUND: u32 = 1;
 const SALT_LEN: usize = 16;
 
 /// 64 MiB and three passes: under a second on the ARM processor of a small NAS, and it fits beside
@@ -28,6 +31,8 @@ const KEY_FILE_PREFIX: &str = "CAMLOCK-KEY-1";
 /// What the wrappings are sealed for, so that none can stand in another's place.
 const BY_PASSPHRASE: &[u8] = b"camlock master key";
 const BY_KEY_FILE: &[u8] = b"camlock master key by key file";
+/// What the key of the MAC is derived for.
+const MAC_KEY: &[u8] = b"camlock wrapping mac";
 
 pub(crate) type Master = Zeroizing<[u8; KEY_LEN]>;
 
@@ -49,6 +54,9 @@ pub struct Wrapping {
     /// Base64: nonce, then the sealed master key; only where the operator chose unattended start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     by_key_file: Option<String>,
+    /// Base64: HMAC-SHA-256 over all of the above, by a key that is derived from the master key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
 }
 
 impl Wrapping {
@@ -57,9 +65,57 @@ impl Wrapping {
         self.by_key_file.is_some()
     }
 
-    /// No key file opens the vault from now on.
-    pub fn remove_key_file(&mut self) {
+    /// What it costs to try a passphrase: memory in KiB, and passes over it.
+    pub fn costs(&self) -> (u32, u32) {
+        (self.memory_kib, self.passes)
+    }
+
+    /// Whether it is of the version that is not bound to the master key.
+    pub fn is_unbound(&self) -> bool {
+        self.version == UNBOUND
+    }
+
+    pub(crate) fn remove_key_file(&mut self) {
         self.by_key_file = None;
+    }
+
+    /// Makes it one of the present version, and binds all of it to the master key.
+    pub(crate) fn bind(&mut self, master: &Master) {
+        self.version = VERSION;
+        self.mac = Some(STANDARD.encode(hmac::sign(&mac_key(master), &self.bound())));
+    }
+
+    /// Whether all of it is as it was bound to the master key.
+    pub(crate) fn check(&self, master: &Master) -> Result<(), Error> {
+        let changed = || damaged("something in the wrapping of the master key was changed");
+        let mac = self.mac.as_ref().filter(|_| self.version == VERSION).ok_or_else(changed)?;
+        let mac = STANDARD.decode(mac).map_err(|_| changed())?;
+        hmac::verify(&mac_key(master), &self.bound(), &mac).map_err(|_| changed())
+    }
+
+    /// Every field but the MAC, each with its length before it, so that none runs into the next.
+    fn bound(&self) -> Vec<u8> {
+        let Wrapping {
+            version,
+            memory_kib,
+            passes,
+            salt,
+            by_passphrase,
+            by_recovery_key,
+            recovery_recipient,
+            by_key_file,
+            mac: _,
+        } = self;
+        let mut bound = Vec::new();
+        for number in [version, memory_kib, passes] {
+            bound.extend(number.to_be_bytes());
+        }
+        let texts = [salt, by_passphrase, by_recovery_key, recovery_recipient];
+        for text in texts.into_iter().chain(by_key_file) {
+            bound.extend((text.len() as u64).to_be_bytes());
+            bound.extend(text.as_bytes());
+        }
+        bound
     }
 
     pub(crate) fn create(master: &Master, passphrase: &str) -> Result<(Wrapping, RecoveryKey), Error> {
@@ -72,15 +128,18 @@ impl Wrapping {
             by_recovery_key: String::new(),
             recovery_recipient: String::new(),
             by_key_file: None,
+            mac: None,
         };
         wrapping.wrap_by_passphrase(master, passphrase)?;
         let recovery = wrapping.wrap_by_recovery_key(master)?;
+        wrapping.bind(master);
         Ok((wrapping, recovery))
     }
 
-    /// Each kind of secret is known by how it begins.
+    /// Each kind of secret is known by how it begins. What is bound is checked; one of the version before has nothing to
+    /// check.
     pub(crate) fn unwrap(&self, secret: &str) -> Result<Master, Error> {
-        if self.version != VERSION {
+        if self.version != VERSION && !self.is_unbound() {
             return Err(damaged("a wrapping of another version"));
         }
         let master = if escrow::is_recovery_key(secret) {
@@ -91,7 +150,11 @@ impl Wrapping {
             self.unwrap_by_passphrase(secret)?
         };
         let master: [u8; KEY_LEN] = master.as_slice().try_into().map_err(|_| damaged("master key"))?;
-        Ok(Zeroizing::new(master))
+        let master = Zeroizing::new(master);
+        if !self.is_unbound() {
+            self.check(&master)?;
+        }
+        Ok(master)
     }
 
     pub(crate) fn wrap_by_passphrase(&mut self, master: &Master, passphrase: &str) -> Result<(), Error> {
@@ -122,17 +185,22 @@ impl Wrapping {
     }
 
     pub(crate) fn wrap_by_recovery_key(&mut self, master: &Master) -> Result<RecoveryKey, Error> {
-        let (key, recipient) = RecoveryKey::generate();
-        self.by_recovery_key = escrow::encrypt_text(&recipient, master.as_ref())?;
-        self.recovery_recipient = recipient;
+        let key = RecoveryKey::generate();
+        self.by_recovery_key = escrow::encrypt_text(key.recipient(), master.as_ref())?;
+        self.recovery_recipient = key.recipient().to_owned();
         Ok(key)
     }
 
     fn unwrap_by_recovery_key(&self, key: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-        escrow::decrypt_text(key, &self.by_recovery_key).map_err(|e| match e {
-            Error::EscrowDamaged { .. } => damaged("recovery wrapping"),
+        let master = escrow::decrypt_text(key, &self.by_recovery_key).map_err(|e| match e {
+            Error::EscrowDamaged { .. } | Error::EscrowHeader { .. } => damaged("recovery wrapping"),
             e => e,
-        })
+        })?;
+        // Also where nothing is bound yet, who has the key knows its public half.
+        if escrow::recipient_of(key)? != self.recovery_recipient {
+            return Err(damaged("the recovery recipient is not that of the recovery key"));
+        }
+        Ok(master)
     }
 
     pub(crate) fn wrap_by_key_file(&mut self, master: &Master) -> Result<Zeroizing<String>, Error> {
@@ -153,4 +221,9 @@ impl Wrapping {
         let key = key.as_slice().try_into().map(Zeroizing::new).map_err(|_| Error::WrongKeyFile)?;
         unseal(&key, BY_KEY_FILE, &sealed).map_err(|_| Error::WrongKeyFile)
     }
+}
+
+fn mac_key(master: &Master) -> hmac::Key {
+    let master = hmac::Key::new(hmac::HMAC_SHA256, master.as_ref());
+    hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&master, MAC_KEY).as_ref())
 }
