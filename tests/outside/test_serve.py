@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import ssl
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -161,6 +162,41 @@ def test_unlocked_it_keeps_its_own_certificate_right(site: Site) -> None:
     assert wrong.returncode == 3 and "passphrase is wrong" in wrong.stderr, wrong.stderr
     nothing = run([program("camlock"), "--data", site.home / "nothing", "serve"], site.home / "home")
     assert nothing.returncode == 3 and "camlock init" in nothing.stderr, nothing.stderr
+
+
+ASK = """
+import socket, sys
+for where in sys.argv[2:]:
+    host, port = where.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), 10, (sys.argv[1], 0)) as asked:
+        try:
+            asked.sendall(b"GET / HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n")
+            print(asked.recv(12).decode() or "closed")
+        except ConnectionError:
+            print("closed")
+"""
+
+
+@pytest.mark.parametrize("is_public", [False, True])
+def test_it_answers_the_house_alone(site: Site, is_public: bool) -> None:
+    """In a network of its own, where this machine has an address of the internet, too."""
+    net = ["unshare", "--net", "--", "sh", "-c", 'for a in 192.0.2.7 10.1.2.3 100.64.0.9; do ip addr add $a/24 dev lo; done; ip link set lo up; exec "$@"', "sh"]
+    listen = ["--listen", "0.0.0.0:8443", "--http-listen", "0.0.0.0:8080", *(["--public"] if is_public else [])]
+    command = [*net, program("camlock"), "--data", site.home / "data", "serve", *listen]
+    with running(command, site.home / "service") as started:
+        served = Service(started)
+        inside = ["nsenter", f"--net=/proc/{started.process.pid}/ns/net", "--", sys.executable, "-c", ASK]
+
+        def asked(address: str, *ports: int) -> list[str]:
+            return run([*inside, address, *(f"{address}:{port}" for port in ports)], site.home / "home").stdout.split("\n")[:-1]
+
+        for address in ("127.0.0.1", "10.1.2.3", "100.64.0.9"):
+            assert asked(address, 8080) == ["HTTP/1.1 200"], address
+        assert asked("192.0.2.7", 8080) == (["HTTP/1.1 200"] if is_public else ["closed"])
+        if not is_public:
+            assert asked("192.0.2.7", 8443, 8080, 8080) == ["closed"] * 3
+        refused = [line for line in served.log() if line["code"] == "client-refused"]
+        assert [line["address"] for line in refused] == ([] if is_public else ["192.0.2.7"])
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])

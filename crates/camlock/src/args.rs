@@ -564,6 +564,9 @@ pub struct Serve {
     /// Where the page with the root is served over http [default: port 8080 of every address]
     #[arg(long, value_name = "ADDR")]
     pub http_listen: Option<SocketAddr>,
+    /// Answer whoever comes [default: private addresses only, as those of a house are]
+    #[arg(long)]
+    pub public: bool,
 }
 
 /// `trust`

@@ -677,6 +677,7 @@ crls-signed = signed { $count } { $count ->
     } of revoked certificates anew
 serving = serving the page at { $page } and the root at { $trust }
 serving-locked = serving the page at { $page } and the root at { $trust }; the authority is locked, so nothing is issued
+client-refused = { $address } is not a private address and gets no answer; nor do others like it, of which nothing more is said here. camlock serve --public answers everybody.
 stopping = stopping
 no-warning = Connection is secure, no warning.
 
