@@ -179,7 +179,11 @@ pub async fn show(setting: &Setting) -> Result<bool, Failure> {
 
 /// What browsers have proven of the newest root.
 pub fn proven(proofs: &Proofs) -> serde_json::Value {
-    json!({"code": "root-proven", "computers": proofs.computers, "last": proofs.last})
+    let (computers, last) = (proofs.computers, proofs.last);
+    match proofs.at_limit {
+        true => json!({"code": "root-proven-limit", "last": last}),
+        false => json!({"code": "root-proven", "computers": computers, "last": last}),
+    }
 }
 
 pub fn description(public: &Public) -> serde_json::Value {

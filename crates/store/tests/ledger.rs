@@ -188,7 +188,7 @@ async fn proofs_are_counted_by_address_and_never_without_end() {
     ] {
         store.record_proof(root, address.parse().unwrap(), day + after).await.unwrap();
     }
-    let expected = Proofs { computers: 2, last: day.date() + Duration::DAY };
+    let expected = Proofs { computers: 2, last: day.date() + Duration::DAY, at_limit: false };
     assert_eq!(proven(&store, "aa").await, Some(expected));
     assert_eq!(proven(&store, "bb").await.unwrap().computers, 1);
 
@@ -208,10 +208,16 @@ async fn proofs_are_counted_by_address_and_never_without_end() {
         store.record_proof("aa", address.parse().unwrap(), later).await.unwrap();
     }
     // One more is not counted; one that is known still is.
-    assert_eq!(proven(&store, "aa").await, Some(Proofs { computers: 1000, last: later.date() }));
+    assert_eq!(
+        proven(&store, "aa").await,
+        Some(Proofs { computers: 1000, last: later.date(), at_limit: true })
+    );
     // Those of long ago are forgotten.
     store.record_proof("bb", "10.0.0.1".parse().unwrap(), day + Duration::days(402)).await.unwrap();
-    assert_eq!(proven(&store, "aa").await, Some(Proofs { computers: 1, last: later.date() }));
+    assert_eq!(
+        proven(&store, "aa").await,
+        Some(Proofs { computers: 1, last: later.date(), at_limit: false })
+    );
 }
 
 #[tokio::test]

@@ -702,6 +702,7 @@ trust-choose = Which one is it?
 trust-system-windows = Windows
 trust-system-mac = Mac
 trust-system-iphone = iPhone, iPad
+root-proven-limit = Whether the newest root is trusted on your computers cannot be told: more addresses than are counted have said so on the trust page. Somebody may have made them up, so their number means nothing. (The last one was on { $last }.)
 trust-system-android = Android
 trust-system-linux = Linux
 trust-system-firefox = Firefox by hand
