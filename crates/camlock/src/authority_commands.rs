@@ -96,6 +96,7 @@ pub async fn vacant_directory(setting: &Setting) -> Result<PathBuf, Failure> {
         return Err(store::Error::AuthorityExists { site: site.name }.into());
     }
     restore::must_not_be_unfinished(&directory)?;
+    store::must_be_own(&directory)?;
     Ok(directory)
 }
 
