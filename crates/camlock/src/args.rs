@@ -68,9 +68,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  camlock revoke 5f3a... --reason key-compromise")]
     Revoke(Revoke),
     /// What is wrong with this installation, and what to do
-    #[command(
-        after_help = "Example:\n  camlock doctor\n\nWith a passphrase it also begins what is due: the next root."
-    )]
+    #[command(after_help = "Example:\n  camlock doctor\n\nIt needs no passphrase and changes nothing.")]
     Doctor,
     /// What there is
     #[command(after_help = "Example:\n  camlock list certificates --expiring 30d")]

@@ -21,7 +21,7 @@ use crate::{
     failure::Failure,
     page_certificate::Provers,
     setting::Setting,
-    talk::{Level, log},
+    talk::{self, Level, log},
     upkeep::Upkeep,
 };
 
@@ -31,6 +31,7 @@ const SHOWN: usize = 200;
 const LOOK: Duration = Duration::from_secs(3600);
 
 pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure> {
+    talk::be_the_service();
     let directory = setting.directory()?;
     let store = setting.store().await?;
     store.site().await?;
@@ -46,8 +47,7 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
     let named = Some(address.ip()).filter(|ip| !ip.is_unspecified());
     let mut upkeep = Upkeep::new(store.clone(), authority, named);
     upkeep.renew_certificate().await?;
-    upkeep.renew_proof().await;
-    upkeep.refresh_lists().await;
+    upkeep.begin_what_is_due().await;
     let Some(certificate) = &upkeep.certificate else {
         return Err(Failure::usage("page-certificate-missing"));
     };

@@ -533,9 +533,18 @@ no-authority = There is no authority yet.
 
 ## Doctor
 
+this-clock-behind = This computer's clock says { $now }, and the ledger has seen { $seen }. Nothing is begun unasked: no renewal, no list of revoked certificates, no next root, no backup.
+    .fix = Set the clock, and let a time server keep it (NTP). If it is right and the date in the ledger is not: a certificate and a backup that you ask for (camlock issue, camlock backup) set the ledger right.
+this-clock-ahead = This computer's clock says { $now }, more than a year after the last that the ledger has seen, on { $seen }. Nothing is begun unasked: no renewal, no list of revoked certificates, no next root, no backup.
+    .fix = Set the clock, and let a time server keep it (NTP). If it is right, say so by a backup: camlock backup FILE.
+directory-open = The data directory { $path } is open to others on this computer.
+    .fix = chmod 700 { $quoted }
+secret-open = { $path } holds a secret, and others on this computer can read or change it.
+    .fix = chmod 600 { $quoted }
 rollover-due = { $root } ends on { $ends }. The next root should be on its way to the computers by now.
-    .fix = Make it: camlock authority rollover. Nothing moves to it before you confirm.
-rollover-begun = Made the next root, { $root }. Nothing moves to it yet.
+    .fix = Make it: camlock authority rollover; camlock serve does so if it has a passphrase or a key file. Nothing moves to it before you confirm.
+rollover-begun = made the next root, { $root }; nothing moves to it yet
+    .fix = Bring it to every computer (camlock trust export, or the trust page), then camlock authority rollover --confirm.
 root-ended = { $root } ended on { $ends }: browsers refuse everything under it.
     .fix = Move to a new root: camlock authority rollover.
 next-root = { $root } waits to be on every computer.
@@ -560,6 +569,8 @@ no-backup = There is no backup yet.
     .fix = Make one: camlock backup FILE, onto another disk. camlock serve makes them by itself if policy.toml says where ([backup]).
 backup-old = The last backup is of { $at } ({ $file }).
     .fix = Make one: camlock backup FILE. camlock serve makes them by itself if policy.toml says where ([backup]).
+backup-late = The last backup is of { $at } ({ $file }): those that policy.toml asks for in { $folder } do not come.
+    .fix = Look whether camlock serve runs, and what its log says. Until then make one: camlock backup FILE.
 last-backup = The last backup is of { $at } ({ $file }).
 key-file = A key file opens the vault without a passphrase: whoever takes it and the data directory has the authority.
 issuer-lint = { $issuer } is weaker than it should be. { $reason }
@@ -646,6 +657,8 @@ key-file-thief = Whoever takes this machine together with { $file } has everythi
 key-file-removed = No key file opens the authority any more; a file that is left can be deleted. A copy of the data directory from before is still opened by it.
 backup-running = Another backup of { $directory } is being made at this moment.
     .fix = Wait until it has ended, then try again.
+backup-folder = Backups cannot be written to { $file }: { $reason }.
+    .fix = The folder must be there, and belong to the user of the service. Under systemd the service writes to its data directory alone, until sudo systemctl edit camlock has the two lines [Service] and ReadWritePaths={ $unit_path }, and after it sudo systemctl restart camlock.
 backup-written = wrote the backup { $file }
 backup-other-key = This recovery key does not open { $file }.
     .fix = Check every letter against the print; a backup is opened by the recovery key that held when it was made.
@@ -689,6 +702,7 @@ root-proven = { $computers ->
         [one] A browser at 1 address has
        *[other] Browsers at { $computers } addresses have
     } proven on the trust page that the newest root is trusted there, the last one on { $last }.
+root-proven-limit = Whether the newest root is trusted on your computers cannot be told: more addresses than are counted have said so on the trust page. Somebody may have made them up, so their number means nothing. (The last one was on { $last }.)
 root-unproven = No browser has proven on the trust page yet that it trusts the new root.
 
 ## The trust page. What stands between two asterisks is a name that the reader's system shows, or something to type.
@@ -706,7 +720,6 @@ trust-choose = Which one is it?
 trust-system-windows = Windows
 trust-system-mac = Mac
 trust-system-iphone = iPhone, iPad
-root-proven-limit = Whether the newest root is trusted on your computers cannot be told: more addresses than are counted have said so on the trust page. Somebody may have made them up, so their number means nothing. (The last one was on { $last }.)
 trust-system-android = Android
 trust-system-linux = Linux
 trust-system-firefox = Firefox by hand
