@@ -194,6 +194,8 @@ pub fn must_be_writable(folder: &Path) -> Result<(), Failure> {
         let said = json!({"code": "backup-folder", "file": file, "reason": reason, "unit_path": path});
         return Err(Failure { said, exit: 3 });
     }
+    #[cfg(not(unix))]
+    let _ = folder;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use store::Store;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::{args::Args, failure::Failure, talk::warn, trust_commands::quoted};
+use crate::{args::Args, failure::Failure, talk::warn};
 
 /// Fewer characters than this are said to be few.
 const SHORT_PASSPHRASE: usize = 12;
@@ -169,6 +169,9 @@ pub fn first_line(file: &Path) -> Result<Zeroizing<String>, Failure> {
 #[cfg(unix)]
 pub fn open_to_others(path: &Path, metadata: &Metadata) -> Option<Value> {
     use std::os::unix::fs::PermissionsExt;
+
+    use crate::trust_commands::quoted;
+
     let mode = metadata.permissions().mode();
     let (path, quoted) = (path.display().to_string(), quoted(path));
     if metadata.is_dir() && mode & 0o077 != 0 {

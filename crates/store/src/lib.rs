@@ -251,9 +251,6 @@ fn close_to_others(directory: &Path) {
 }
 
 #[cfg(not(unix))]
-fn close_to_others(_: &Path) {}
-
-#[cfg(not(unix))]
 fn make_private_directory(path: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(path)
 }
