@@ -18,7 +18,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{Extension, extract::Request, middleware::AddExtension, middleware::Next, response::Response};
+use axum::{
+    Extension,
+    extract::Request,
+    middleware::{AddExtension, Next},
+    response::Response,
+};
 use axum_server::accept::Accept;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
