@@ -43,13 +43,19 @@ def start_camera(tmp_path: Path) -> Iterator[StartCamera]:
         yield start
 
 
+def keep(file: Path, secret: str) -> None:
+    """Writes a file with a secret, as careful people do."""
+    file.touch(0o600)
+    file.write_text(secret)
+
+
 class Site:
     """An authority in a data directory of its own, made by `camlock init`."""
 
     def __init__(self, home: Path, key: str = "p256", *options: str) -> None:
         home.mkdir(parents=True)
         self.home = home
-        (home / "passphrase").write_text("outside tests of camlock\n")
+        keep(home / "passphrase", "outside tests of camlock\n")
         self.root = home / "root.pem"
         founded = self.camlock("init", "--site", "Outside", "--permit", "127.0.0.1", "--key", key, *options)
         self.recovery_key: str = founded["recovery_key"]
@@ -73,7 +79,7 @@ class Site:
     def secure(self, camera: dict[str, Any], *options: str, status: int = 0) -> Any:
         """`camlock secure` for a simulated camera."""
         password = self.home / "password"
-        password.write_text(camera["password"] + "\n")
+        keep(password, camera["password"] + "\n")
         words = ("secure", camera["http"], "--user", camera["user"], "--password-file", password, *options)
         return self.camlock(*words, status=status)
 

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import ssl
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from chromium import Chromium
-from conftest import Site, StartCamera
+from conftest import Site, StartCamera, keep
 from processes import Running, program, run, running, wait_for
 
 
@@ -156,11 +157,73 @@ def test_unlocked_it_keeps_its_own_certificate_right(site: Site) -> None:
     with service(site, "again") as served:
         assert served.get(served.page, site.root)[0] == 200
 
-    (site.home / "wrong").write_text("not it\n")
+    keep(site.home / "wrong", "not it\n")
     wrong = run(words(site, "--passphrase-file", site.home / "wrong"), site.home / "home")
     assert wrong.returncode == 3 and "passphrase is wrong" in wrong.stderr, wrong.stderr
     nothing = run([program("camlock"), "--data", site.home / "nothing", "serve"], site.home / "home")
     assert nothing.returncode == 3 and "camlock init" in nothing.stderr, nothing.stderr
+
+
+ASK = """
+import socket, sys
+for where in sys.argv[2:]:
+    host, port = where.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), 10, (sys.argv[1], 0)) as asked:
+        try:
+            asked.sendall(b"GET / HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n")
+            print(asked.recv(12).decode() or "closed")
+        except ConnectionError:
+            print("closed")
+"""
+
+
+@pytest.mark.parametrize("is_public", [False, True])
+def test_it_answers_the_house_alone(site: Site, is_public: bool) -> None:
+    """In a network of its own, where this machine has an address of the internet, too."""
+    addresses = 'for a in 192.0.2.7 10.1.2.3 100.64.0.9; do ip addr add $a/24 dev lo; done; ip link set lo up; exec "$@"'
+    net = ["unshare", "--net", "--", "sh", "-c", addresses, "sh"]
+    listen = ["--listen", "0.0.0.0:8443", "--http-listen", "0.0.0.0:8080", *(["--public"] if is_public else [])]
+    command = [*net, program("camlock"), "--data", site.home / "data", "serve", *listen]
+    with running(command, site.home / "service") as started:
+        served = Service(started)
+        inside = ["nsenter", f"--net=/proc/{started.process.pid}/ns/net", "--", sys.executable, "-c", ASK]
+
+        def asked(address: str, *ports: int) -> list[str]:
+            where = [f"{address}:{port}" for port in ports]
+            return run([*inside, address, *where], site.home / "home").stdout.splitlines()
+
+        for address in ("127.0.0.1", "10.1.2.3", "100.64.0.9"):
+            assert asked(address, 8080) == ["HTTP/1.1 200"], address
+        assert asked("192.0.2.7", 8080) == (["HTTP/1.1 200"] if is_public else ["closed"])
+        if not is_public:
+            assert asked("192.0.2.7", 8443, 8080, 8080) == ["closed"] * 3
+        refused = [line for line in served.log() if line["code"] == "client-refused"]
+        assert [line["address"] for line in refused] == ([] if is_public else ["192.0.2.7"])
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_folder_for_backups_that_cannot_be_written_is_told_at_once(site: Site, is_closed: bool) -> None:
+    """As systemd closes a service in: all but the data directory is there to be read alone."""
+    folder = site.home / "our backups"
+    folder.mkdir()
+    (site.home / "data/policy.toml").write_text(f'[backup]\nfolder = "{folder}"\n')
+    # There is one already, so that none is due.
+    with service(site, "first") as served:
+        wait_for("the backup", 20, lambda: "backup-written" in [line["code"] for line in served.log()] or None)
+    read_only = 'mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"; exec "$@"' if is_closed else 'exec "$@"'
+    mounts = ["unshare", "--mount", "--", "sh", "-c", read_only, folder]
+    with running([*mounts, *words(site)], site.home / "closed") as started:
+        served = Service(started)
+
+        def told() -> list[dict[str, Any]] | None:
+            return [line for line in served.log() if line["code"] == "backup-folder"] or None
+
+        if is_closed:
+            (line,) = wait_for("the warning", 20, told) or []
+            assert f'ReadWritePaths="{folder}"' in line["fix"] and "Read-only" in line["text"], line
+        else:
+            assert served.get(served.page, site.root)[0] == 200 and told() is None
+    assert [path.suffix for path in folder.iterdir()] == [".age"]
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])

@@ -7,7 +7,7 @@ use time::{Date, Duration, OffsetDateTime};
 use vault::escrow::short_form;
 
 use crate::{
-    Error, Policy, Public, ROLLOVER_DAYS,
+    Error, Policy, Public,
     recovery::{forged_escrows, wrapping},
     stored_certificate,
 };
@@ -20,11 +20,21 @@ const ISSUER_LATE: Duration = Duration::days(crate::BY_HAND_DAYS);
 /// A backup that is older lacks what was issued in a month.
 const BACKUP_OLD: Duration = Duration::days(31);
 
+/// A clock that is behind what the ledger has seen by more than this is wrong: local time for UTC is less, and
+/// certificates are dated a day back.
+const CLOCK_BEHIND: Duration = Duration::DAY;
+/// Longer than a page's certificate lasts: where a service is at work, the ledger has seen something since.
+const CLOCK_AHEAD: Duration = Duration::days(crate::MANAGED_DAYS + 3);
+/// Scheduled backups that have not come for so much longer than they should take do not come.
+const BACKUP_LATE: Duration = Duration::days(2);
+
 /// What an examination of the authority found.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub enum Ailment {
+    ThisClockBehind { now: Date, seen: Date },
+    ThisClockAhead { now: Date, seen: Date },
     RolloverDue { root: String, ends: Date },
     RootEnded { root: String, ends: Date },
     NextRoot { root: String },
@@ -38,6 +48,7 @@ pub enum Ailment {
     RootLint { root: String, reason: Lint },
     NoBackup,
     BackupOld { at: Date, file: String },
+    BackupLate { at: Date, file: String, folder: String },
     LastBackup { at: Date, file: String },
     KeyFile,
     RecoverySigned { recovery: String },
@@ -53,9 +64,10 @@ impl Ailment {
     /// How much it weighs.
     pub fn severity(&self) -> Severity {
         match self {
-            Ailment::RootEnded { .. } | Ailment::CrlLate { .. } | Ailment::RecoveryForged { .. } => {
-                Severity::Error
-            }
+            Ailment::ThisClockBehind { .. }
+            | Ailment::RootEnded { .. }
+            | Ailment::CrlLate { .. }
+            | Ailment::RecoveryForged { .. } => Severity::Error,
             Ailment::NextRoot { .. }
             | Ailment::OldRoot { .. }
             | Ailment::OldIssuer { .. }
@@ -69,15 +81,27 @@ impl Ailment {
     }
 }
 
-/// Looks at roots, issuers, lists, backups and the vault. No key is needed for it.
+/// What speaks against this computer's clock, if anything does: then nothing is to be begun unasked. It is held against
+/// what the ledger saw last, which one certificate or backup that somebody asks for sets right.
+pub async fn doubt_of_clock(store: &Store, now: OffsetDateTime) -> Result<Option<Ailment>, Error> {
+    let Some(seen) = store.last_seen().await? else { return Ok(None) };
+    let (ahead, now, seen) = (now - seen, now.date(), seen.date());
+    Ok(match ahead {
+        ahead if ahead < -CLOCK_BEHIND => Some(Ailment::ThisClockBehind { now, seen }),
+        ahead if ahead > CLOCK_AHEAD => Some(Ailment::ThisClockAhead { now, seen }),
+        _ => None,
+    })
+}
+
+/// Looks at the clock, roots, issuers, lists, backups and the vault. No key is needed for it.
 pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>, Error> {
     let site = store.site().await?;
     let public = Public::of(store, &site).await?;
-    let mut found = Vec::new();
+    let mut found: Vec<Ailment> = doubt_of_clock(store, now).await?.into_iter().collect();
     let (root, ends) = (public.root.subject(), public.root.not_after().date());
     if public.root.not_after() < now {
         found.push(Ailment::RootEnded { root: root.clone(), ends });
-    } else if public.root.not_after() - now < Duration::days(ROLLOVER_DAYS) {
+    } else if public.ends_soon(now) {
         found.push(match public.next {
             None => Ailment::RolloverDue { root: root.clone(), ends },
             Some(_) => Ailment::NextRootDue { root: root.clone(), ends },
@@ -104,8 +128,16 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
         }
     }));
     found.extend(late_lists(store, &site, now).await?);
+    let plan = Policy::read(store.directory()).ok().and_then(|policy| policy.backup);
     found.push(match store.last_backup().await? {
         None => Ailment::NoBackup,
+        Some(last)
+            if let Some(plan) = plan
+                && now - last.at > Duration::days(plan.days.into()) + BACKUP_LATE =>
+        {
+            let folder = plan.folder.display().to_string();
+            Ailment::BackupLate { at: last.at.date(), file: last.file, folder }
+        }
         Some(last) if now - last.at > BACKUP_OLD => {
             Ailment::BackupOld { at: last.at.date(), file: last.file }
         }

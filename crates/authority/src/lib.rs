@@ -29,7 +29,7 @@ use vault::Vault;
 pub use checker::{Flaw, check};
 pub use door::{BY_HAND_DAYS, Days, Issued, MANAGED_DAYS, Order};
 pub use error::Error;
-pub use examination::{Ailment, examine};
+pub use examination::{Ailment, doubt_of_clock, examine};
 pub use founding::{Adopted, Founding, New};
 pub use import::{Ca, ImportError};
 pub use names::{Change, Effective, Wish, effective};

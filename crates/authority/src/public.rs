@@ -1,8 +1,8 @@
 use pki::{Certificate, KeyKind, Permitted};
 use store::{AuthorityRow, AuthorityState, Dependents, Site, Store};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
-use crate::{Error, Founding, PAGE_NAME, stored_certificate};
+use crate::{Error, Founding, PAGE_NAME, ROLLOVER_DAYS, stored_certificate};
 
 /// What everybody may know of the authority: no passphrase is needed for it.
 #[derive(Clone, Debug)]
@@ -101,6 +101,11 @@ impl Public {
             constrained: self.constrained,
             two_tier: !self.issuers.is_empty(),
         }
+    }
+
+    /// Whether it is time that a next root comes to the computers.
+    pub fn ends_soon(&self, now: OffsetDateTime) -> bool {
+        self.root.not_after() - now < Duration::days(ROLLOVER_DAYS)
     }
 
     /// Who signs leaves.

@@ -3,7 +3,7 @@
 
 use authority::{
     Ailment, Authority, CRL_DAYS, Days, Error, Flaw, Founding, Issued, New, Order, Public, ROLLOVER_DAYS,
-    check, examine, recovery_recipient,
+    check, doubt_of_clock, examine, recovery_recipient,
 };
 use domain::{AltName, RevocationReason};
 use pki::{Certificate, KeyKind, Permitted, PrivateKey, Profile, chain};
@@ -173,6 +173,58 @@ async fn the_next_root_is_due_two_lifetimes_before_the_end() {
     let site = site(false, now() - Duration::days(profile_days())).await;
     let found = examine(&site.store, now()).await.unwrap();
     assert!(found.iter().any(|a| matches!(a, Ailment::RootEnded { .. })), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_clock_is_held_against_what_was_seen_last() {
+    let site = site(false, now() - Duration::days(900)).await;
+    let doubt = async |at| doubt_of_clock(&site.store, at).await.unwrap();
+    assert_eq!(doubt(now()).await, None, "nothing was seen yet");
+    // Once while the clock was wrong, and once since: the later one counts, whatever their dates say.
+    issue(&site.authority).await.unwrap();
+    let file = site.folder.path().join("camlock.db");
+    let pool = sqlx::SqlitePool::connect(file.to_str().unwrap()).await.unwrap();
+    let future = (now() + Duration::days(300)).unix_timestamp();
+    let change = sqlx::query("UPDATE certificate SET intended_at = $1, issued_at = $1");
+    change.bind(future).execute(&pool).await.unwrap();
+    assert!(matches!(doubt(now()).await, Some(Ailment::ThisClockBehind { .. })));
+    issue(&site.authority).await.unwrap();
+    for (off, code) in [
+        (-Duration::hours(25), "this-clock-behind"),
+        (-Duration::hours(23), "null"),
+        (Duration::days(399), "null"),
+        (Duration::days(401), "this-clock-ahead"),
+    ] {
+        let found = doubt(now() + off).await;
+        let said = serde_json::to_value(&found).unwrap();
+        assert_eq!(said["code"].as_str().unwrap_or("null"), code, "{off}");
+        assert_eq!(
+            examine(&site.store, now() + off).await.unwrap().first() == found.as_ref(),
+            found.is_some()
+        );
+    }
+    site.store.record_backup(now() + Duration::days(300), "a").await.unwrap();
+    assert!(matches!(doubt(now()).await, Some(Ailment::ThisClockBehind { .. })));
+    site.store.record_backup(now(), "a").await.unwrap();
+    assert_eq!(doubt(now()).await, None);
+}
+
+#[tokio::test]
+async fn backups_that_do_not_come_are_found() {
+    let site = site(false, now()).await;
+    let policy = site.folder.path().join("policy.toml");
+    site.store.record_backup(now() - Duration::days(4), "a").await.unwrap();
+    for (plan, is_late) in [("", false), ("days = 7", false), ("days = 3", false), ("days = 1", true)] {
+        let text =
+            if plan.is_empty() { String::new() } else { format!("[backup]\nfolder = \"/b\"\n{plan}\n") };
+        std::fs::write(&policy, text).unwrap();
+        let found = examine(&site.store, now()).await.unwrap();
+        assert_eq!(
+            found.iter().any(|a| matches!(a, Ailment::BackupLate { .. })),
+            is_late,
+            "{plan}: {found:?}"
+        );
+    }
 }
 
 fn profile_days() -> i64 {

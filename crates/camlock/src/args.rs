@@ -73,9 +73,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  camlock revoke 5f3a... --reason key-compromise")]
     Revoke(Revoke),
     /// What is wrong with this installation, and what to do
-    #[command(
-        after_help = "Example:\n  camlock doctor\n\nWith a passphrase it also begins what is due: the next root."
-    )]
+    #[command(after_help = "Example:\n  camlock doctor\n\nIt needs no passphrase and changes nothing.")]
     Doctor,
     /// What there is
     #[command(after_help = "Example:\n  camlock list certificates --expiring 30d")]
@@ -616,6 +614,9 @@ pub struct Serve {
     /// Where the page with the root is served over http [default: port 8080 of every address]
     #[arg(long, value_name = "ADDR")]
     pub http_listen: Option<SocketAddr>,
+    /// Answer whoever comes [default: private addresses only, as those of a house are]
+    #[arg(long)]
+    pub public: bool,
 }
 
 /// `trust`

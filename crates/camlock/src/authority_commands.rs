@@ -98,6 +98,7 @@ pub async fn vacant_directory(setting: &Setting) -> Result<PathBuf, Failure> {
         return Err(store::Error::AuthorityExists { site: site.name }.into());
     }
     restore::must_not_be_unfinished(&directory)?;
+    store::must_be_own(&directory)?;
     Ok(directory)
 }
 
@@ -181,7 +182,11 @@ pub async fn show(setting: &Setting) -> Result<bool, Failure> {
 
 /// What browsers have proven of the newest root.
 pub fn proven(proofs: &Proofs) -> serde_json::Value {
-    json!({"code": "root-proven", "computers": proofs.computers, "last": proofs.last})
+    let (computers, last) = (proofs.computers, proofs.last);
+    match proofs.at_limit {
+        true => json!({"code": "root-proven-limit", "last": last}),
+        false => json!({"code": "root-proven", "computers": computers, "last": last}),
+    }
 }
 
 pub fn description(public: &Public) -> serde_json::Value {

@@ -7,9 +7,11 @@ use std::{
     time::Duration as StdDuration,
 };
 
-use authority::{Authority, BackupPlan, Error, Public, recovery_recipient};
+use authority::{Authority, BackupPlan, Error, Public, doubt_of_clock, recovery_recipient};
 use domain::slug;
 use pki::Certificate;
+#[cfg(unix)]
+use rustix::fs::Access;
 use serde_json::json;
 use store::{Site, Store};
 use time::{
@@ -184,6 +186,26 @@ recovery key (AGE-SECRET-KEY-1...) alone into a file, here RECOVERY-KEY-FILE:
     )
 }
 
+/// Whether backups can be written into this folder, as far as the system tells without trying: it knows of a file system
+/// that is there to be read alone, as all but the data directory is for a service that systemd has closed in.
+pub fn must_be_writable(folder: &Path) -> Result<(), Failure> {
+    #[cfg(unix)]
+    if let Err(e) = rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK) {
+        let file = folder.display().to_string();
+        // As systemd reads it.
+        let mut path = file.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
+        if !path.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c)) {
+            path = format!("\"{path}\"");
+        }
+        let reason = io::Error::from(e).to_string();
+        let said = json!({"code": "backup-folder", "file": file, "reason": reason, "unit_path": path});
+        return Err(Failure { said, exit: 3 });
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}
+
 /// The backups that the service makes. Their folder must be there: it may be a disk that is not mounted.
 pub struct Schedule {
     store: Store,
@@ -221,10 +243,16 @@ impl Schedule {
         if self.next.is_some_and(|next| early < next) {
             return Ok(None);
         }
+        // It would take the place of good ones; the log says so already.
+        if doubt_of_clock(&self.store, now).await?.is_some() {
+            return Ok(None);
+        }
         let length = Duration::days(self.plan.days.into());
         let prefix = prefix(&Public::read(&self.store).await?);
         // What seems to come from the future is of a clock that was wrong.
         let last = self.made(&prefix)?.into_iter().rfind(|(at, _)| *at <= now);
+        // Now, and not when the next one is due: at the start somebody may be there.
+        must_be_writable(&self.plan.folder)?;
         if let Some((at, _)) = last
             && early < at + length
         {

@@ -85,10 +85,14 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
     }
 
     let page = page(&public, (names.to_vec(), address.port()), &shown, &password);
-    let server =
-        web::Server::start(listener, tls, web::router(Shop { page, words: Arc::new(Words::english()) }))
-            .await
-            .map_err(failed)?;
+    let server = web::Server::start(
+        listener,
+        web::Clients::all(),
+        tls,
+        web::router(Shop { page, words: Arc::new(Words::english()) }),
+    )
+    .await
+    .map_err(failed)?;
     if !as_json {
         print(&format!("Cameras  sign in as {USER} with {password} (made for this run)"));
         print(&format!("Page     https://{address}/   (Ctrl-C ends all of it)"));

@@ -1,65 +1,30 @@
 //! `doctor`: what is wrong with this installation, and what to do.
 
-use authority::{Ailment, Authority, Policy, Public, check, examine};
+use authority::{Ailment, Authority, Policy, check, examine};
 use domain::Severity;
 use serde::Serialize;
 use serde_json::{Value, json};
+use store::Store;
 use time::OffsetDateTime;
 use words::{Sentence, Words};
 
 use crate::{
+    backup::{self, LEDGER, PAGE, PROOF},
     failure::Failure,
-    setting::Setting,
-    talk::{self, print, print_json, warn},
-    upkeep::renew_proof,
+    setting::{Setting, open_to_others},
+    talk::{self, print, print_json},
 };
 
 /// So many flaws of stored certificates are shown one by one.
 const SHOWN: usize = 50;
 
 pub async fn run(setting: &Setting) -> Result<bool, Failure> {
-    let store = setting.store().await?;
-    let now = OffsetDateTime::now_utc();
-    let mut report = Report::new();
-    // With the passphrase in a file it sees also what the master key alone can tell.
-    let authority = match setting.authority_if_file(&store).await {
-        Ok(authority) => authority,
-        Err(failure) if failure.said["code"] == "vault-damaged" => {
-            report.add(Severity::Error, &failure.said);
-            None
-        }
-        // The examination says it of each authority.
-        Err(failure) if failure.said["code"] == "recovery-forged" => None,
-        Err(failure) => return Err(failure),
-    };
-    let ailments = examine(&store, now).await?;
-    let due = ailments.iter().any(|a| matches!(a, Ailment::RolloverDue { .. }));
-    let one_tier = Public::read(&store).await?.issuers.is_empty();
-    for ailment in ailments {
-        report.add(ailment.severity(), &ailment);
-    }
-    // With two tiers the root's key has to be carried away, so a person has to be there.
-    if due
-        && one_tier
-        && let Some(authority) = &authority
-    {
-        let root = begin_rollover(authority, &store, now).await?;
-        report.add(Severity::Info, &json!({"code": "rollover-begun", "root": root}));
-    }
-
-    // Until it is corrected nothing is issued.
-    if let Err(e) = Policy::read(store.directory()) {
-        report.add(Severity::Error, &e);
-    }
-
-    let (count, flaws) = check(&store, now).await?;
-    for flaw in flaws.iter().take(SHOWN) {
-        report.add(flaw.severity(), flaw);
-    }
-    if flaws.len() > SHOWN {
-        report.add(Severity::Error, &json!({"code": "more-flaws", "count": flaws.len() - SHOWN}));
-    }
-    report.add(Severity::Info, &json!({"code": "certificates-checked", "count": count}));
+    // Whoever looks changes nothing.
+    let store = Store::open_to_read(&setting.directory()?).await?;
+    let examined = examined(&store, setting).await;
+    // Or the ledger's log stays behind.
+    store.close().await;
+    let report = examined?;
 
     if setting.json {
         print_json(&report.json());
@@ -74,18 +39,57 @@ pub async fn run(setting: &Setting) -> Result<bool, Failure> {
     Ok(report.holds)
 }
 
-/// Nothing moves to it before the operator confirms.
-async fn begin_rollover(
-    authority: &Authority,
-    store: &store::Store,
-    now: OffsetDateTime,
-) -> Result<String, Failure> {
-    let next = authority.make_next(authority.public().successor(), now).await?;
-    next.store(store).await?;
-    if let Err(failure) = renew_proof(store, authority, None).await {
-        warn(&failure.said);
+async fn examined(store: &Store, setting: &Setting) -> Result<Report, Failure> {
+    let (directory, now) = (store.directory(), OffsetDateTime::now_utc());
+    let mut report = Report::new();
+    let ailments = examine(store, now).await?;
+    for ailment in &ailments {
+        report.add(ailment.severity(), ailment);
     }
-    Ok(next.root().subject())
+    // With the passphrase in a file it sees also what the master key alone can tell.
+    if let Some(secret) = setting.told()?
+        && let Err(e) = Authority::open(store, &secret).await
+    {
+        let failure = Failure::from(e);
+        let code = failure.said["code"].as_str().unwrap_or_default();
+        let is_unbound = ailments.contains(&Ailment::RecoveryUnsigned);
+        match code {
+            "vault-damaged" => report.add(Severity::Error, &failure.said),
+            // The examination says it of each authority.
+            "recovery-forged" => {}
+            // Opened by whoever may write, an older ledger would be bound now.
+            "database" if is_unbound => {}
+            _ => return Err(failure),
+        }
+    }
+    let [log, shared] = ["wal", "shm"].map(|end| format!("{LEDGER}-{end}"));
+    let files = [LEDGER, &log, &shared, PAGE, PROOF].map(|name| directory.join(name));
+    for path in [directory.to_owned()].into_iter().chain(files) {
+        if let Some(said) = path.metadata().ok().and_then(|metadata| open_to_others(&path, &metadata)) {
+            report.add(Severity::Warning, &said);
+        }
+    }
+
+    match Policy::read(directory) {
+        Ok(Policy { backup: Some(plan), .. }) => {
+            if let Err(failure) = backup::must_be_writable(&plan.folder) {
+                report.add(Severity::Error, &failure.said);
+            }
+        }
+        Ok(_) => {}
+        // Until it is corrected nothing is issued.
+        Err(e) => report.add(Severity::Error, &e),
+    }
+
+    let (count, flaws) = check(store, now).await?;
+    for flaw in flaws.iter().take(SHOWN) {
+        report.add(flaw.severity(), flaw);
+    }
+    if flaws.len() > SHOWN {
+        report.add(Severity::Error, &json!({"code": "more-flaws", "count": flaws.len() - SHOWN}));
+    }
+    report.add(Severity::Info, &json!({"code": "certificates-checked", "count": count}));
+    Ok(report)
 }
 
 /// What was found, in the order of looking.

@@ -9,7 +9,8 @@ pub struct Failure {
 }
 
 /// Codes of wrong use: the command line itself must change.
-const WRONG_USE: [&str; 21] = [
+const WRONG_USE: [&str; 22] = [
+    "directory-in-use",
     "invalid-target",
     "invalid-scheme",
     "credentials-in-url",
@@ -34,10 +35,11 @@ const WRONG_USE: [&str; 21] = [
 ];
 
 /// Codes of a machine or data that is not in order.
-const BROKEN: [&str; 25] = [
+const BROKEN: [&str; 26] = [
     "no-data-directory",
     "data-directory",
     "other-version",
+    "older-version",
     "database",
     "stored-data",
     "no-authority",

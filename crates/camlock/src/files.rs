@@ -11,6 +11,7 @@ use authority::{BY_HAND_DAYS, Change, Days, Issued, Order, Wish, effective};
 use domain::AltName;
 use pki::{KeyKind, MAX_REQUEST, PrivateKey, Request, package};
 use serde_json::json;
+use tempfile::TempPath;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use words::Words;
 use zeroize::Zeroizing;
@@ -243,6 +244,34 @@ pub fn write_over(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let failed = |e| Failure::file("file-unwritable", path, &e);
     let file = written_beside(path, mode, |file| file.write_all(bytes)).map_err(failed)?;
     file.persist(path).map(drop).map_err(|e| failed(e.error))
+}
+
+/// Begins a file that may take the place of one before. What is written goes beside it until it is whole, so that no link
+/// leads it over a file elsewhere; into a pipe or a device at once.
+pub fn begin_over(path: &Path) -> io::Result<(File, Option<TempPath>)> {
+    let there = path.metadata().ok();
+    let stream = || File::options().write(true).truncate(true).open(path);
+    // Standard output may be a file, which stays the same one.
+    if [Path::new("/dev"), Path::new("/proc")].iter().any(|system| path.starts_with(system)) {
+        return Ok((stream()?, None));
+    }
+    match &there {
+        Some(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Some(there) if !there.is_file() => {
+            let stream = File::options().write(true).open(path)?;
+            return match stream.metadata()?.is_file() {
+                true => Err(io::ErrorKind::InvalidInput.into()),
+                false => Ok((stream, None)),
+            };
+        }
+        _ => {}
+    }
+    #[cfg(unix)]
+    let mode = there.map_or(0o666, |there| std::os::unix::fs::PermissionsExt::mode(&there.permissions()));
+    #[cfg(not(unix))]
+    let mode = 0;
+    let (file, beside) = written_beside(path, mode & 0o777, |_| Ok(()))?.into_parts();
+    Ok((file, Some(beside)))
 }
 
 fn folder_of(path: &Path) -> &Path {

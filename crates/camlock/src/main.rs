@@ -38,6 +38,7 @@ use failure::Failure;
 use setting::Setting;
 
 fn main() -> ExitCode {
+    leave_no_memory();
     let args = Args::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -47,6 +48,21 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(failure) => talk::explain(&failure),
+    }
+}
+
+/// Keys are in this memory: it goes into no core file, and no other program of this user looks into it. Where a system
+/// has none of these, there is nothing to be done.
+fn leave_no_memory() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
 

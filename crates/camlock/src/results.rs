@@ -1,7 +1,6 @@
 //! What `check` found, in the form that was asked for: for people, as a table, JSON, CSV or a report in HTML.
 
 use std::{
-    fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
@@ -10,6 +9,7 @@ use comfy_table::{Cell, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED}
 use domain::{Finding, Report, Severity, Verdict, visible};
 use inspect::Options;
 use serde_json::json;
+use tempfile::TempPath;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use web::{Sweep, SweptCertificate, SweptFinding, SweptPage};
 use words::Words;
@@ -17,6 +17,7 @@ use words::Words;
 use crate::{
     args::Check,
     failure::Failure,
+    files,
     talk::{self, paint, print, verdict_cell},
 };
 
@@ -78,6 +79,8 @@ struct Counts {
 struct Out {
     to: BufWriter<Box<dyn Write + Send>>,
     file: PathBuf,
+    /// Where it is until it is whole.
+    beside: Option<TempPath>,
 }
 
 struct Html {
@@ -171,7 +174,8 @@ impl Results {
         }
         if let Some(Html { out, sweep }) = &mut self.html {
             (sweep.silent, sweep.left_out) = (silent, left_out);
-            sweep.write(&mut out.to).and_then(|()| out.to.flush()).map_err(|e| out.failure(&e))?;
+            sweep.write(&mut out.to).map_err(|e| out.failure(&e))?;
+            out.end()?;
         }
         Ok(())
     }
@@ -185,11 +189,15 @@ impl Results {
 
 impl Out {
     fn create(file: &Path) -> Result<Out, Failure> {
-        let to: Box<dyn Write + Send> = match is_standard_output(file) {
-            true => Box::new(io::stdout()),
-            false => Box::new(File::create(file).map_err(|e| Failure::file("file-unwritable", file, &e))?),
+        let (to, beside): (Box<dyn Write + Send>, _) = match is_standard_output(file) {
+            true => (Box::new(io::stdout()), None),
+            false => {
+                let opened = files::begin_over(file);
+                let (to, beside) = opened.map_err(|e| Failure::file("file-unwritable", file, &e))?;
+                (Box::new(to), beside)
+            }
         };
-        Ok(Out { to: BufWriter::new(to), file: file.to_owned() })
+        Ok(Out { to: BufWriter::new(to), file: file.to_owned(), beside })
     }
 
     fn row(&mut self, cells: impl IntoIterator<Item = String>) -> Result<(), Failure> {
@@ -202,7 +210,11 @@ impl Out {
     }
 
     fn end(&mut self) -> Result<(), Failure> {
-        self.to.flush().map_err(|e| self.failure(&e))
+        self.to.flush().map_err(|e| self.failure(&e))?;
+        match self.beside.take() {
+            Some(written) => written.persist(&self.file).map_err(|e| self.failure(&e.error)),
+            None => Ok(()),
+        }
     }
 
     fn failure(&self, reason: &io::Error) -> Failure {

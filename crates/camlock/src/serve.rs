@@ -12,7 +12,7 @@ use pki::Certificate;
 use serde_json::{Value, json};
 use store::{DeviceRow, Store};
 use time::OffsetDateTime;
-use web::Server;
+use web::{Clients, Server};
 use words::Words;
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     failure::Failure,
     page_certificate::Provers,
     setting::Setting,
-    talk::{Level, log},
+    talk::{self, Level, log},
     upkeep::Upkeep,
 };
 
@@ -31,6 +31,7 @@ const SHOWN: usize = 200;
 const LOOK: Duration = Duration::from_secs(3600);
 
 pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure> {
+    talk::be_the_service();
     let directory = setting.directory()?;
     let store = setting.store().await?;
     store.site().await?;
@@ -46,8 +47,7 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
     let named = Some(address.ip()).filter(|ip| !ip.is_unspecified());
     let mut upkeep = Upkeep::new(store.clone(), authority, named);
     upkeep.renew_certificate().await?;
-    upkeep.renew_proof().await;
-    upkeep.refresh_lists().await;
+    upkeep.begin_what_is_due().await;
     let Some(certificate) = &upkeep.certificate else {
         return Err(Failure::usage("page-certificate-missing"));
     };
@@ -64,8 +64,10 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
         },
         provers: Arc::new(Provers::new(&directory)),
     };
-    let server = Server::start(https, tls, web::router(shown.clone())).await.map_err(cannot_serve)?;
-    let trust = Server::start_trust(http, shown).await.map_err(cannot_serve)?;
+    let clients = if serve.public { Clients::all() } else { Clients::private(refused) };
+    let router = web::router(shown.clone());
+    let server = Server::start(https, clients.clone(), tls, router).await.map_err(cannot_serve)?;
+    let trust = Server::start_trust(http, clients, shown).await.map_err(cannot_serve)?;
     // Whoever reads that it serves may ask it to end at once.
     let stopped = stopped();
     log(
@@ -103,6 +105,11 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
     tokio::join!(server.stop(), trust.stop());
     store.close().await;
     Ok(true)
+}
+
+/// Who is not answered is told once: whoever can reach us from outside could fill the log.
+fn refused(address: IpAddr) {
+    log(Level::Warning, &json!({"code": "client-refused", "address": address.to_string()}));
 }
 
 fn cannot_serve(e: std::io::Error) -> Failure {

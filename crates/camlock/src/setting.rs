@@ -1,12 +1,16 @@
 use std::{
+    collections::BTreeSet,
     env,
-    io::{IsTerminal, Write},
+    fs::{File, Metadata},
+    io::{IsTerminal, Read, Write},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
-use authority::Authority;
-use serde_json::json;
+use authority::{Authority, doubt_of_clock};
+use serde_json::{Value, json};
 use store::Store;
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::{args::Args, failure::Failure, talk::warn};
@@ -62,6 +66,10 @@ impl Setting {
         store.site().await?;
         let secret = self.passphrase("Passphrase: ")?;
         let authority = Authority::open(&store, &secret).await?;
+        // It is done all the same: somebody asked for it.
+        if let Some(doubt) = doubt_of_clock(&store, OffsetDateTime::now_utc()).await? {
+            warn(&doubt);
+        }
         Ok((store, authority))
     }
 
@@ -75,14 +83,6 @@ impl Setting {
             return Ok(None);
         }
         Ok(Some(Authority::open(store, &secret).await?))
-    }
-
-    /// The authority of an open ledger if its passphrase is in a file; nobody is asked for it.
-    pub async fn authority_if_file(&self, store: &Store) -> Result<Option<Authority>, Failure> {
-        match &self.passphrase_file {
-            Some(file) => Ok(Some(Authority::open(store, &first_line(file)?).await?)),
-            None => Ok(None),
-        }
     }
 
     /// The passphrase, from its file or the terminal.
@@ -150,9 +150,39 @@ pub fn ask(prompt: &str, missing: &str) -> Result<Zeroizing<String>, Failure> {
     rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|_| Failure::usage(missing))
 }
 
-/// The first line of a file that holds a secret.
+/// The first line of a file that holds a secret. If others can read it, too, that is said, once for each file.
 pub fn first_line(file: &Path) -> Result<Zeroizing<String>, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|e| Failure::file("file-unreadable", file, &e))?;
-    let text = Zeroizing::new(text);
+    static TOLD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let unreadable = |e| Failure::file("file-unreadable", file, &e);
+    let mut open = File::open(file).map_err(unreadable)?;
+    if let Some(said) = open_to_others(file, &open.metadata().map_err(unreadable)?)
+        && TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(file.to_owned())
+    {
+        warn(&said);
+    }
+    let mut text = Zeroizing::new(String::new());
+    open.read_to_string(&mut text).map_err(unreadable)?;
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+/// What is to be said of a secret file, or of the data directory, if others on this computer can use it.
+#[cfg(unix)]
+pub fn open_to_others(path: &Path, metadata: &Metadata) -> Option<Value> {
+    use std::os::unix::fs::PermissionsExt;
+
+    use crate::trust_commands::quoted;
+
+    let mode = metadata.permissions().mode();
+    let (path, quoted) = (path.display().to_string(), quoted(path));
+    if metadata.is_dir() && mode & 0o077 != 0 {
+        return Some(json!({"code": "directory-open", "path": path, "quoted": quoted}));
+    }
+    // A pipe has one reader, whatever its mode says.
+    let is_open = metadata.is_file() && mode & 0o066 != 0;
+    is_open.then(|| json!({"code": "secret-open", "path": path, "quoted": quoted}))
+}
+
+#[cfg(not(unix))]
+pub fn open_to_others(_: &Path, _: &Metadata) -> Option<Value> {
+    None
 }

@@ -3,6 +3,7 @@
 use std::{
     io::{IsTerminal, Write},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use comfy_table::{Cell, Color};
@@ -20,14 +21,29 @@ pub fn explain(failure: &Failure) -> ExitCode {
     ExitCode::from(failure.exit)
 }
 
+/// Whether this is the service, of which each line is one of its log.
+static IS_SERVICE: AtomicBool = AtomicBool::new(false);
+
+/// From now on what the operator should know goes to the log.
+pub fn be_the_service() {
+    IS_SERVICE.store(true, Ordering::Relaxed);
+}
+
 /// Says what the operator should know, and goes on.
 pub fn warn(thing: &impl Serialize) {
-    complain("warning", thing);
+    match IS_SERVICE.load(Ordering::Relaxed) {
+        true => log(Level::Warning, thing),
+        false => complain("warning", thing),
+    }
 }
 
 fn complain(word: &str, thing: &impl Serialize) {
     let sentence = Words::english().say(thing);
-    tell(&format!("{word}: {}", visible(&sentence.text)));
+    tell_all(&format!("{word}: {}", visible(&sentence.text)), &sentence);
+}
+
+fn tell_all(line: &str, sentence: &Sentence) {
+    tell(line);
     if let Some(fix) = &sentence.fix {
         tell(&format!("  {} {}", paint_for(&std::io::stderr(), "2", "→"), visible(fix)));
     }
@@ -54,16 +70,19 @@ pub enum Level {
 }
 
 /// A line of the service's log on standard error: the sentence for a person at a terminal; else one JSON object
-/// with time, level, the code with its arguments, and the sentence.
+/// with time, level, the code with its arguments, the sentence, and what to do.
 pub fn log(level: Level, thing: &impl Serialize) {
-    let text = Words::english().say(thing).text;
+    let said = Words::english().say(thing);
     if std::io::stderr().is_terminal() {
-        return tell(&visible(&text));
+        return tell_all(&visible(&said.text), &said);
     }
     let mut line = serde_json::to_value(thing).unwrap_or_default();
     line["time"] = json!(OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default());
     line["level"] = json!(level);
-    line["text"] = json!(text);
+    line["text"] = json!(said.text);
+    if let Some(fix) = said.fix {
+        line["fix"] = json!(fix);
+    }
     tell(&line.to_string());
 }
 

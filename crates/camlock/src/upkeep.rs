@@ -1,9 +1,9 @@
-//! What `serve` sees to while it runs: the authority as it is now, the page's certificate, the lists of revoked
-//! certificates. While nothing happens it writes nothing.
+//! What `serve` sees to while it runs: the authority as it is now, the page's certificate, the next root, the lists of
+//! revoked certificates. While nothing happens it writes nothing.
 
 use std::net::IpAddr;
 
-use authority::{Authority, Policy, Public};
+use authority::{Ailment, Authority, Policy, Public, doubt_of_clock};
 use rustls::ServerConfig;
 use serde_json::json;
 use store::Store;
@@ -24,12 +24,14 @@ pub struct Upkeep {
     named: Option<IpAddr>,
     pub certificate: Option<PageCertificate>,
     complained: bool,
+    /// What was said against the clock.
+    doubt: Option<Ailment>,
 }
 
 impl Upkeep {
     pub fn new(store: Store, authority: Option<Authority>, named: Option<IpAddr>) -> Upkeep {
         let certificate = PageCertificate::load(store.directory(), Kind::Page);
-        Upkeep { store, authority, named, certificate, complained: false }
+        Upkeep { store, authority, named, certificate, complained: false, doubt: None }
     }
 
     /// Looks what the time or another process has changed. What the page serves from now on, if that is another
@@ -46,10 +48,56 @@ impl Upkeep {
             log(Level::Error, &failure.said);
             false
         });
-        self.renew_proof().await;
-        self.refresh_lists().await;
+        self.begin_what_is_due().await;
         let certificate = self.certificate.as_ref().filter(|_| renewed)?;
         certificate.tls().map_err(|failure| log(Level::Error, &failure.said)).ok()
+    }
+
+    /// Whether this computer's clock can be believed. If not, what could wait is not begun.
+    async fn is_on_time(&mut self, now: OffsetDateTime) -> bool {
+        let doubt = match doubt_of_clock(&self.store, now).await {
+            Ok(doubt) => doubt,
+            Err(e) => {
+                log(Level::Error, &e);
+                return false;
+            }
+        };
+        if let Some(said) = doubt.as_ref().filter(|_| doubt != self.doubt) {
+            log(Level::Error, said);
+        }
+        self.doubt = doubt;
+        self.doubt.is_none()
+    }
+
+    /// All but the page's certificate: the next root, the trust page's test, the lists of revoked certificates.
+    pub async fn begin_what_is_due(&mut self) {
+        let now = OffsetDateTime::now_utc();
+        if self.is_on_time(now).await {
+            self.begin_rollover(now).await;
+            self.renew_proof().await;
+            self.refresh_lists(now).await;
+        }
+    }
+
+    /// Makes the next root when its time has come. Nothing moves to it before the operator confirms. With two tiers the
+    /// root's key has to be carried away, so a person has to be there.
+    async fn begin_rollover(&self, now: OffsetDateTime) {
+        let Some(authority) = &self.authority else { return };
+        let made = async {
+            let public = Public::read(&self.store).await?;
+            let is_due = public.ends_soon(now) && public.root.not_after() > now && public.next.is_none();
+            if !is_due || !public.issuers.is_empty() {
+                return Ok(None);
+            }
+            let next = authority.make_next(public.successor(), now).await?;
+            next.store(&self.store).await?;
+            Ok::<_, Failure>(Some(next.root().subject()))
+        };
+        match made.await {
+            Ok(Some(root)) => log(Level::Warning, &json!({"code": "rollover-begun", "root": root})),
+            Ok(None) => {}
+            Err(failure) => log(Level::Error, &failure.said),
+        }
     }
 
     /// Sees that the page's certificate is of the root in use, fits this machine's names and has time left; whether
@@ -66,6 +114,10 @@ impl Upkeep {
             && certificate.is_good(&public, &names)
             && !self.is_revoked(certificate).await?
         {
+            return Ok(false);
+        }
+        // Without one there is no service, which somebody has asked for.
+        if self.certificate.is_some() && !self.is_on_time(OffsetDateTime::now_utc()).await {
             return Ok(false);
         }
         let said: Vec<String> = names.iter().map(ToString::to_string).collect();
@@ -111,7 +163,7 @@ impl Upkeep {
 
     /// Sees that there is a certificate by which browsers prove that they trust the newest root. Without one the trust
     /// page says that it cannot test.
-    pub async fn renew_proof(&self) {
+    async fn renew_proof(&self) {
         if let Some(authority) = &self.authority
             && let Err(failure) = renew_proof(&self.store, authority, self.named).await
         {
@@ -120,9 +172,9 @@ impl Upkeep {
     }
 
     /// Signs the lists of revoked certificates that are missing or half over.
-    pub async fn refresh_lists(&self) {
+    async fn refresh_lists(&self, now: OffsetDateTime) {
         let Some(authority) = &self.authority else { return };
-        match authority.refresh_crls(OffsetDateTime::now_utc()).await {
+        match authority.refresh_crls(now).await {
             Ok(0) => {}
             Ok(count) => log(Level::Info, &json!({"code": "crls-signed", "count": count})),
             Err(e) => log(Level::Error, &e),
@@ -145,6 +197,7 @@ pub async fn renew_proof(store: &Store, authority: &Authority, named: Option<IpA
 mod tests {
     use authority::{Founding, New};
     use pki::{KeyKind, Permitted, Profile};
+    use time::Duration;
 
     use super::*;
 
@@ -199,6 +252,66 @@ mod tests {
         assert_eq!(served(&again), served(&upkeep));
         assert!(again.certificate.unwrap().is_good(&public, &names));
         assert!(upkeep.look().await.is_none());
+    }
+
+    /// An authority whose root ends in so many days.
+    async fn ending(folder: &std::path::Path, days: i64, two_tier: bool) -> Upkeep {
+        let store = Store::create(folder).await.unwrap();
+        let made = OffsetDateTime::now_utc() - Duration::days(3650 - days);
+        let new = New::make(founding(two_tier), "words", made).await.unwrap();
+        let (authority, _) = new.found(&store).await.unwrap();
+        Upkeep::new(store, Some(authority), None)
+    }
+
+    #[tokio::test]
+    async fn the_next_root_is_begun_in_time_and_once() {
+        for (days, two_tier, is_begun) in [(1300, false, true), (1300, true, false), (2000, false, false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut upkeep = ending(folder.path(), days, two_tier).await;
+            upkeep.look().await;
+            let next = || async { Public::read(&upkeep.store).await.unwrap().next };
+            let first = next().await;
+            assert_eq!(first.is_some(), is_begun, "{days} {two_tier}");
+            if is_begun {
+                // The trust page tests it at once.
+                let newest = Public::newest(&upkeep.store).await.unwrap();
+                let proof = PageCertificate::load(folder.path(), Kind::Proof).unwrap();
+                assert!(proof.is_good(&newest, &proof.leaf().alt_names()));
+            }
+            upkeep.look().await;
+            assert_eq!(Public::read(&upkeep.store).await.unwrap().next, first);
+        }
+    }
+
+    #[tokio::test]
+    async fn with_a_clock_that_is_wrong_nothing_is_begun() {
+        for days in [2, -401] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut upkeep = ending(folder.path(), 1300, false).await;
+            std::fs::write(folder.path().join("policy.toml"), "[crl]\nurl = \"http://nas.lan:8080\"\n")
+                .unwrap();
+            let seen = OffsetDateTime::now_utc() + Duration::days(days);
+            upkeep.store.record_backup(seen, "a").await.unwrap();
+            // The page has one, which is of no use any more.
+            let page = || PageCertificate::load(folder.path(), Kind::Page).map(|page| page.leaf().serial());
+            let other = tempfile::tempdir().unwrap();
+            let mut elsewhere = ending(other.path(), 2000, false).await;
+            elsewhere.look().await;
+            elsewhere.certificate.as_ref().unwrap().save(folder.path()).unwrap();
+            upkeep.certificate = PageCertificate::load(folder.path(), Kind::Page);
+            let before = page();
+            assert!(upkeep.look().await.is_none(), "{days}");
+            assert_eq!(page(), before);
+            assert!(PageCertificate::load(folder.path(), Kind::Proof).is_none());
+            assert!(Public::read(&upkeep.store).await.unwrap().next.is_none());
+            assert!(upkeep.store.crl(1).await.unwrap().is_none());
+
+            // A backup that somebody makes is what the ledger has seen last.
+            upkeep.store.record_backup(OffsetDateTime::now_utc(), "a").await.unwrap();
+            assert!(upkeep.look().await.is_some());
+            assert!(Public::read(&upkeep.store).await.unwrap().next.is_some());
+            assert!(upkeep.store.crl(1).await.unwrap().is_some());
+        }
     }
 
     #[tokio::test]

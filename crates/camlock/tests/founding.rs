@@ -47,3 +47,28 @@ fn init_asks_once_for_more_names_unless_told_not_to() {
         assert_eq!((exit, asked), (Some(0), 0), "{words:?}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn somebody_elses_folder_is_left_as_it_is() {
+    let site = Site::new();
+    std::fs::create_dir_all(site.path("srv/photos")).unwrap();
+    site.set_mode("srv", 0o755);
+    std::fs::write(site.path("ca.pem"), "not even read").unwrap();
+    for words in [&["init"][..], &["authority", "import", "ca.pem"], &["restore", "ca.pem"]] {
+        let output = site.run(&[words, &["--data", "srv"]].concat());
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{output:?}");
+        let names: Vec<_> =
+            std::fs::read_dir(site.path("srv")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!((site.mode("srv"), names), (0o755, vec!["photos".into()]), "{words:?}");
+    }
+    let refused = site.run(&["init", "--data", "srv"]);
+    assert!(refused.status.code() == Some(2) && text(&refused).contains("photos is in it"), "{refused:?}");
+
+    // What an operator prepares for Camlock is no reason, nor is a file system of its own.
+    std::fs::create_dir_all(site.path("own/lost+found")).unwrap();
+    site.set_mode("own", 0o755);
+    std::fs::write(site.path("own/policy.toml"), "[names]\ndeny = [\"192.168.1.1\"]\n").unwrap();
+    site.json(&["init", "--key", "p256", "--data", "own"], 0);
+    assert_eq!(site.mode("own"), 0o700);
+}

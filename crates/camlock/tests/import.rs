@@ -121,8 +121,8 @@ fn an_authority_that_is_there_stays() {
 #[test]
 fn the_recovery_key_is_seen_before_anything_is_stored() {
     let site = site_with(&root(|_| {}));
-    // A file where the data directory would be: so it ends after that.
-    std::fs::write(site.path("data"), "").unwrap();
+    // A folder where the ledger would be: so it ends after that.
+    std::fs::create_dir_all(site.path("data/camlock.db")).unwrap();
     let output = site.run(&["authority", "import", "ca.crt", "ca.key"]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("AGE-SECRET-KEY-1"), "{output:?}");

@@ -220,3 +220,43 @@ fn ctrl_c_ends_it_with_what_was_seen() {
     assert!(common::text(&output).contains("1 of 2"), "{output:?}");
     assert!(std::fs::read_to_string(html).unwrap().contains("1 target was not looked at"));
 }
+
+/// A report goes over no file that a link leads to, and is whole or not there; into a pipe it goes as before.
+#[cfg(unix)]
+#[test]
+fn a_report_follows_no_link() {
+    let site = Site::new();
+    std::fs::create_dir(site.path("theirs")).unwrap();
+    let target = format!("127.0.0.1:{}", https("one"));
+    for (option, begins) in [("--csv", "\"target\","), ("--html", "<!doctype html>")] {
+        let precious = site.path("theirs/precious");
+        std::fs::write(&precious, "precious").unwrap();
+        std::os::unix::fs::symlink("theirs/precious", site.path("report")).unwrap();
+        for _ in 0..2 {
+            assert_eq!(site.run(&["check", &target, option, "report"]).status.code(), Some(1));
+            assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious");
+            assert!(site.path("report").symlink_metadata().unwrap().is_file());
+            assert!(std::fs::read_to_string(site.path("report")).unwrap().contains(begins));
+            // A report that was closed stays closed.
+            site.set_mode("report", 0o600);
+        }
+        assert_eq!(site.mode("report"), 0o600);
+        std::fs::remove_file(site.path("report")).unwrap();
+        // Not the other file of two names, either.
+        std::fs::hard_link(&precious, site.path("report")).unwrap();
+        assert_eq!(site.run(&["check", &target, option, "report"]).status.code(), Some(1));
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious");
+        std::fs::remove_file(site.path("report")).unwrap();
+
+        assert_eq!(site.run(&["check", &target, option, "theirs"]).status.code(), Some(3));
+        assert_eq!(site.run(&["check", &target, option, "/dev/null"]).status.code(), Some(1));
+        let piped = site.run(&["check", &target, option, "/dev/stdout"]);
+        assert!(String::from_utf8(piped.stdout).unwrap().contains(begins));
+        let out = std::fs::File::create(site.path("out")).unwrap();
+        let mut command = site.command(&["check", &target, option, "/dev/stdout", "--json"]);
+        assert_eq!(command.stdout(out).status().unwrap().code(), Some(1));
+        assert!(site.path("out").metadata().unwrap().len() > 0);
+    }
+    let names = std::fs::read_dir(site.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().all(|name| !name.as_encoded_bytes().starts_with(b".camlock-")));
+}

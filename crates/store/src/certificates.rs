@@ -78,6 +78,15 @@ macro_rules! select {
 }
 
 impl Store {
+    /// When the ledger last saw something happen: the certificate that came last, not that of the latest time, so that
+    /// one made while the clock was wrong is outlived by the next one; or the last backup, if that is later.
+    pub async fn last_seen(&self) -> Result<Option<OffsetDateTime>, Error> {
+        let last = "SELECT coalesce(issued_at, intended_at) FROM certificate ORDER BY rowid DESC LIMIT 1";
+        let certificate: Option<i64> = sqlx::query_scalar(last).fetch_optional(&self.readers).await?;
+        let certificate = certificate.map(date).transpose()?;
+        Ok(certificate.max(self.last_backup().await?.map(|backup| backup.at)))
+    }
+
     /// Stores an intent, durably. A serial that was used before is refused by the primary key.
     pub async fn intend(&self, intent: &Intent<'_>) -> Result<(), Error> {
         let intent = NewIntent {

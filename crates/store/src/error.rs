@@ -9,6 +9,10 @@ pub enum Error {
     NoDataDirectory { directory: String },
     #[error("data directory {directory}: {reason}")]
     DataDirectory { directory: String, reason: String },
+    #[error("{directory} is somebody else's: {file} is in it")]
+    DirectoryInUse { directory: String, file: String },
+    #[error("the database is of the earlier version {found}, this program writes {known}")]
+    OlderVersion { found: i64, known: i64 },
     #[error("the database is of version {found}, this program knows {known}")]
     OtherVersion { found: i64, known: i64 },
     #[error("the database holds {object}, as no ledger of this version does")]

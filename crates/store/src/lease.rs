@@ -40,6 +40,7 @@ impl Lease {
     /// Takes the right to restore into a data directory, which it makes where there is none, or `None` if another
     /// run has it.
     pub fn restoring(directory: &Path) -> Result<Option<Lease>, Error> {
+        crate::must_be_own(directory)?;
         Lease::take(directory, "restore")
     }
 

@@ -66,22 +66,31 @@ impl Store {
         if !directory.join(FILE).exists() {
             return Err(Error::NoDataDirectory { directory: directory.display().to_string() });
         }
-        close_to_others(directory);
-        Store::connect(directory).await
+        Store::connect(directory, Access::Write).await
     }
 
-    /// Opens the ledger of a data directory, or makes both: directory 0700, files 0600.
+    /// Opens the ledger of a data directory, which must hold one of this version, and changes nothing in it.
+    pub async fn open_to_read(directory: &Path) -> Result<Store, Error> {
+        if !directory.join(FILE).exists() {
+            return Err(Error::NoDataDirectory { directory: directory.display().to_string() });
+        }
+        Store::connect(directory, Access::Read).await
+    }
+
+    /// Opens the ledger of a data directory, or makes both: directory 0700, files 0600. A directory that is there must
+    /// be empty, or Camlock's already.
     pub async fn create(directory: &Path) -> Result<Store, Error> {
+        must_be_own(directory)?;
         let failed = |e: std::io::Error| Error::DataDirectory {
             directory: directory.display().to_string(),
             reason: e.to_string(),
         };
         make_private_directory(directory).map_err(failed)?;
         make_private_file(&directory.join(FILE)).map_err(failed)?;
-        Store::connect(directory).await
+        Store::connect(directory, Access::Write).await
     }
 
-    async fn connect(directory: &Path) -> Result<Store, Error> {
+    async fn connect(directory: &Path, access: Access) -> Result<Store, Error> {
         let options = SqliteConnectOptions::new()
             .filename(directory.join(FILE))
             .journal_mode(SqliteJournalMode::Wal)
@@ -93,12 +102,17 @@ impl Store {
             .pragma("trusted_schema", "OFF")
             .busy_timeout(Duration::from_secs(5));
         // The writer has one connection, so that two writes of this process never meet inside SQLite.
+        let writing = match access {
+            Access::Write => options.clone(),
+            // And not `read_only`, which would leave the files of the log behind.
+            Access::Read => options.clone().pragma("query_only", "ON"),
+        };
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .test_before_acquire(false)
             // Where the disk fails, SQLite itself ends the transaction, and sqlx believes for ever that it goes on.
             .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
-            .connect_with(options.clone())
+            .connect_with(writing)
             .await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&writer).await?;
         if !(0..=SCHEMA_VERSION).contains(&version) {
@@ -106,6 +120,9 @@ impl Store {
         }
         // Before a statement could wake what is in a file that somebody else wrote.
         shape::check(&writer).await?;
+        if version < SCHEMA_VERSION && access == Access::Read {
+            return Err(Error::OlderVersion { found: version, known: SCHEMA_VERSION });
+        }
         if version < SCHEMA_VERSION {
             Store::make_schema(options.clone()).await?;
         }
@@ -181,6 +198,48 @@ fn pattern(search: Option<&str>) -> String {
     format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
 }
 
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// What Camlock itself, or its operator, has in a data directory before there is a ledger, or beside it; and what a file
+/// system puts into each of its own.
+const OWN: [&str; 9] = [
+    "leases",
+    "maker-roots",
+    "page.pem",
+    "policy.toml",
+    "proof.pem",
+    "recipes",
+    "restoring",
+    "snapshot.db",
+    "lost+found",
+];
+
+/// A directory becomes the data directory only if nothing of somebody else's is in it: it is closed to others then.
+pub fn must_be_own(directory: &Path) -> Result<(), Error> {
+    let shown = || directory.display().to_string();
+    let failed = |e: std::io::Error| Error::DataDirectory { directory: shown(), reason: e.to_string() };
+    let entries = match std::fs::read_dir(directory) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(failed)?,
+    };
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        // The ledger with its logs, and a file that was being written when the power went.
+        let begins =
+            [FILE, ".camlock-"].iter().any(|own| name.as_encoded_bytes().starts_with(own.as_bytes()));
+        let is_own = begins || OWN.iter().any(|own| name == *own);
+        if !is_own {
+            let file = name.to_string_lossy().into_owned();
+            return Err(Error::DirectoryInUse { directory: shown(), file });
+        }
+    }
+    Ok(())
+}
+
 #[cfg(unix)]
 fn make_private_directory(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
@@ -201,9 +260,6 @@ fn close_to_others(directory: &Path) {
         let _ = std::fs::set_permissions(directory, PermissionsExt::from_mode(mode & 0o700));
     }
 }
-
-#[cfg(not(unix))]
-fn close_to_others(_: &Path) {}
 
 #[cfg(not(unix))]
 fn make_private_directory(path: &Path) -> std::io::Result<()> {

@@ -17,6 +17,8 @@ pub struct Proofs {
     pub computers: i64,
     /// The last day on which one did.
     pub last: Date,
+    /// No more are counted: somebody has made them up, and the number is worth nothing.
+    pub at_limit: bool,
 }
 
 impl Store {
@@ -57,7 +59,8 @@ impl Store {
             .await?;
         let last: Option<i64> = row.try_get("last")?;
         let Some(last) = last else { return Ok(None) };
-        Ok(Some(Proofs { computers: row.try_get("computers")?, last: date(last)?.date() }))
+        let computers = row.try_get("computers")?;
+        Ok(Some(Proofs { computers, last: date(last)?.date(), at_limit: computers >= MOST }))
     }
 }
 

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use domain::{AltName, EnrolmentState, KeyTransport, RevocationReason, Step, StepState, Verdict};
-use store::{AuthorityState, Error, Intent, Key, NewAuthority, NewDevice, NewSite, Proofs, StepRow, Store};
+use store::{
+    AuthorityState, Error, Intent, Key, Lease, NewAuthority, NewDevice, NewSite, Proofs, StepRow, Store,
+};
 use time::{Duration, OffsetDateTime};
 
 async fn ledger() -> (tempfile::TempDir, Store) {
@@ -77,7 +79,7 @@ async fn nobody_else_can_read_it() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_directory_that_others_can_read_is_closed_to_them() {
+async fn an_empty_directory_is_closed_to_others_and_no_other_is_changed() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -87,9 +89,40 @@ async fn a_directory_that_others_can_read_is_closed_to_them() {
     open_to_all();
     Store::create(&data).await.unwrap().close().await;
     assert_eq!(mode(), 0o700);
+    // What somebody has opened since is their wish; the files are closed each by itself.
     open_to_all();
     Store::open(&data).await.unwrap().close().await;
-    assert_eq!(mode(), 0o700);
+    assert_eq!(mode(), 0o755);
+
+    let theirs = data.join("photos");
+    std::fs::create_dir(&theirs).unwrap();
+    std::fs::remove_file(data.join("camlock.db")).unwrap();
+    let in_use = Error::DirectoryInUse { directory: data.display().to_string(), file: "photos".into() };
+    assert_eq!(Store::create(&data).await.unwrap_err(), in_use);
+    assert_eq!(Lease::restoring(&data).unwrap_err(), in_use);
+    assert_eq!(mode(), 0o755);
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 1);
+}
+
+/// Rows of each table, and the bytes of each file but SQLite's own log.
+#[tokio::test]
+async fn a_ledger_that_is_only_read_stays_as_it_is() {
+    let (directory, store) = ledger().await;
+    let data = directory.path().join("data");
+    store.found_site(&site("Shop")).await.unwrap();
+    store.close().await;
+    let files = || {
+        let files = std::fs::read_dir(&data).unwrap().map(|file| file.unwrap().path());
+        let mut read: Vec<_> = files.map(|file| (file.clone(), std::fs::read(file).unwrap())).collect();
+        read.sort();
+        read
+    };
+    let before = files();
+    let reading = Store::open_to_read(&data).await.unwrap();
+    assert_eq!(reading.site().await.unwrap().name, "Shop");
+    assert!(reading.record_backup(OffsetDateTime::now_utc(), "a").await.is_err());
+    reading.close().await;
+    assert_eq!(files(), before);
 }
 
 #[tokio::test]
@@ -190,7 +223,7 @@ async fn proofs_are_counted_by_address_and_never_without_end() {
     ] {
         store.record_proof(root, address.parse().unwrap(), day + after).await.unwrap();
     }
-    let expected = Proofs { computers: 2, last: day.date() + Duration::DAY };
+    let expected = Proofs { computers: 2, last: day.date() + Duration::DAY, at_limit: false };
     assert_eq!(proven(&store, "aa").await, Some(expected));
     assert_eq!(proven(&store, "bb").await.unwrap().computers, 1);
 
@@ -210,10 +243,16 @@ async fn proofs_are_counted_by_address_and_never_without_end() {
         store.record_proof("aa", address.parse().unwrap(), later).await.unwrap();
     }
     // One more is not counted; one that is known still is.
-    assert_eq!(proven(&store, "aa").await, Some(Proofs { computers: 1000, last: later.date() }));
+    assert_eq!(
+        proven(&store, "aa").await,
+        Some(Proofs { computers: 1000, last: later.date(), at_limit: true })
+    );
     // Those of long ago are forgotten.
     store.record_proof("bb", "10.0.0.1".parse().unwrap(), day + Duration::days(402)).await.unwrap();
-    assert_eq!(proven(&store, "aa").await, Some(Proofs { computers: 1, last: later.date() }));
+    assert_eq!(
+        proven(&store, "aa").await,
+        Some(Proofs { computers: 1, last: later.date(), at_limit: false })
+    );
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod trust;
 mod view;
 mod visitor;
 
+pub use guard::Clients;
 pub use page::{Camera, Count, Crl, Health, Page, Reach, Root, SignIn, Site, StepLine, Trust, Unreadable};
 pub use proof::Prover;
 pub use routes::router;

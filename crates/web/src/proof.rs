@@ -14,7 +14,7 @@ use tokio_util::either::Either;
 use tower_layer::Layer;
 
 use crate::{
-    guard::{Guard, Guarded},
+    guard::{Answered, Guard, Guarded},
     page::Site,
     server::http1_only,
 };
@@ -60,29 +60,30 @@ const HANDSHAKE: u8 = 22;
 type PlainOrTlsStream = Either<Guarded<TcpStream>, TlsStream<Guarded<TcpStream>>>;
 
 impl<S: Site> PlainOrTls<S> {
-    async fn open(&self, stream: TcpStream) -> io::Result<(PlainOrTlsStream, Option<Proven>)> {
+    async fn open(&self, stream: TcpStream) -> io::Result<(PlainOrTlsStream, Option<Proven>, Answered)> {
         let address = stream.peer_addr()?.ip().to_canonical();
-        let stream = self.guard.admit(stream)?;
+        let mut stream = self.guard.admit(stream)?;
+        let answered = stream.answered();
         if timeout(self.first, stream.first_byte()).await?? != HANDSHAKE {
-            return Ok((Either::Left(stream), None));
+            return Ok((Either::Left(stream), None, answered));
         }
         let prover = self.site.prover().ok_or(io::ErrorKind::ConnectionRefused)?;
         let tls = TlsAcceptor::from(prover.tls.clone()).accept(stream);
         let stream = timeout(self.handshake, tls).await??;
-        Ok((Either::Right(stream), Some(Proven { root: prover.root.clone(), address })))
+        Ok((Either::Right(stream), Some(Proven { root: prover.root.clone(), address }), answered))
     }
 }
 
 impl<S: Site, V: Send + 'static> Accept<TcpStream, V> for PlainOrTls<S> {
     type Stream = PlainOrTlsStream;
-    type Service = AddExtension<V, Option<Proven>>;
+    type Service = AddExtension<AddExtension<V, Answered>, Option<Proven>>;
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
 
     fn accept(&self, stream: TcpStream, service: V) -> Self::Future {
         let acceptor = self.clone();
         Box::pin(async move {
-            let (stream, proven) = acceptor.open(stream).await?;
-            Ok((stream, Extension(proven).layer(service)))
+            let (stream, proven, answered) = acceptor.open(stream).await?;
+            Ok((stream, Extension(proven).layer(Extension(answered).layer(service))))
         })
     }
 }

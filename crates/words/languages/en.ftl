@@ -573,6 +573,10 @@ no-data-directory = There is no authority in { $directory }.
     .fix = Make one with camlock init, or name its place with --data.
 data-directory = The data directory { $directory } cannot be used: { $reason }.
     .fix = Check its permissions, or name another with --data.
+directory-in-use = { $directory } is somebody else's: { $file } is in it. A data directory is closed to all others, so nothing was changed.
+    .fix = Name an empty folder, or one that is not there yet, with --data.
+older-version = The data is of an earlier version of Camlock ({ $found }; this one writes { $known }), and doctor changes nothing.
+    .fix = Back up the folder, and run another command once, which takes it along: camlock authority show.
 other-version = The data was written by another version of Camlock ({ $found }; this one knows { $known }).
     .fix = Use the newer version.
 database = The database failed: { $reason }.
@@ -588,9 +592,18 @@ no-authority = There is no authority yet.
 
 ## Doctor
 
+this-clock-behind = This computer's clock says { $now }, and the ledger has seen { $seen }. Nothing is begun unasked: no renewal, no list of revoked certificates, no next root, no backup.
+    .fix = Set the clock, and let a time server keep it (NTP). If it is right and the date in the ledger is not: a certificate and a backup that you ask for (camlock issue, camlock backup) set the ledger right.
+this-clock-ahead = This computer's clock says { $now }, more than a year after the last that the ledger has seen, on { $seen }. Nothing is begun unasked: no renewal, no list of revoked certificates, no next root, no backup.
+    .fix = Set the clock, and let a time server keep it (NTP). If it is right, say so by a backup: camlock backup FILE.
+directory-open = The data directory { $path } is open to others on this computer.
+    .fix = chmod 700 { $quoted }
+secret-open = { $path } holds a secret, and others on this computer can read or change it.
+    .fix = chmod 600 { $quoted }
 rollover-due = { $root } ends on { $ends }. The next root should be on its way to the computers by now.
-    .fix = Make it: camlock authority rollover. Nothing moves to it before you confirm.
-rollover-begun = Made the next root, { $root }. Nothing moves to it yet.
+    .fix = Make it: camlock authority rollover; camlock serve does so if it has a passphrase or a key file. Nothing moves to it before you confirm.
+rollover-begun = made the next root, { $root }; nothing moves to it yet
+    .fix = Bring it to every computer (camlock trust export, or the trust page), then camlock authority rollover --confirm.
 root-ended = { $root } ended on { $ends }: browsers refuse everything under it.
     .fix = Move to a new root: camlock authority rollover.
 next-root = { $root } waits to be on every computer.
@@ -619,6 +632,8 @@ device-joined = { $device } stood in the list twice, the other time as { $place 
 device-unverified = The key of the certificate { $serial } went to { $device } at a first contact, and the device was never seen to show it.
     .fix = Secure it again: camlock secure. Or make the certificate worthless: camlock revoke { $serial } --reason key-compromise
 device-unverified-revoked = The key of the certificate { $serial } went to { $device } at a first contact, and the device was never seen to show it. The certificate is revoked.
+backup-late = The last backup is of { $at } ({ $file }): those that policy.toml asks for in { $folder } do not come.
+    .fix = Look whether camlock serve runs, and what its log says. Until then make one: camlock backup FILE.
 last-backup = The last backup is of { $at } ({ $file }).
 key-file = A key file opens the vault without a passphrase: whoever takes it and the data directory has the authority.
 recovery-signed = The recovery key is { $recovery }, as the authority has signed: compare it with the print.
@@ -722,6 +737,8 @@ key-file-thief = Whoever takes this machine together with { $file } has everythi
 key-file-removed = No key file opens the authority any more; a file that is left can be deleted. A copy of the data directory from before is still opened by it.
 backup-running = Another backup of { $directory } is being made at this moment.
     .fix = Wait until it has ended, then try again.
+backup-folder = Backups cannot be written to { $file }: { $reason }.
+    .fix = The folder must be there, and belong to the user of the service. Under systemd the service writes to its data directory alone, until sudo systemctl edit camlock has the two lines [Service] and ReadWritePaths={ $unit_path }, and after it sudo systemctl restart camlock.
 backup-written = wrote the backup { $file }
 backup-other-key = This recovery key does not open { $file }.
     .fix = Check every letter against the print; a backup is opened by the recovery key that held when it was made.
@@ -757,6 +774,7 @@ crls-signed = signed { $count } { $count ->
     } of revoked certificates anew
 serving = serving the page at { $page } and the root at { $trust }
 serving-locked = serving the page at { $page } and the root at { $trust }; the authority is locked, so nothing is issued
+client-refused = { $address } is not a private address and gets no answer; nor do others like it, of which nothing more is said here. camlock serve --public answers everybody.
 stopping = stopping
 no-warning = Connection is secure, no warning.
 
@@ -764,6 +782,7 @@ root-proven = { $computers ->
         [one] A browser at 1 address has
        *[other] Browsers at { $computers } addresses have
     } proven on the trust page that the newest root is trusted there, the last one on { $last }.
+root-proven-limit = Whether the newest root is trusted on your computers cannot be told: more addresses than are counted have said so on the trust page. Somebody may have made them up, so their number means nothing. (The last one was on { $last }.)
 root-unproven = No browser has proven on the trust page yet that it trusts the new root.
 
 ## The trust page. What stands between two asterisks is a name that the reader's system shows, or something to type.

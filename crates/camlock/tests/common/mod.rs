@@ -42,9 +42,32 @@ pub struct Site {
 impl Site {
     pub fn new() -> Site {
         let site = Site { folder: tempfile::tempdir().unwrap() };
-        std::fs::write(site.path("passphrase"), "a passphrase of several words\n").unwrap();
-        std::fs::write(site.path("password"), "camera password\n").unwrap();
+        site.keep("passphrase", "a passphrase of several words\n");
+        site.keep("password", "camera password\n");
         site
+    }
+
+    /// Writes a file with a secret, as careful people do.
+    pub fn keep(&self, name: &str, secret: &str) {
+        std::fs::write(self.path(name), secret).unwrap();
+        self.set_mode(name, 0o600);
+    }
+
+    pub fn set_mode(&self, name: &str, mode: u32) {
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            std::fs::set_permissions(self.path(name), mode).unwrap();
+        }
+        #[cfg(not(unix))]
+        let _ = (name, mode);
+    }
+
+    /// Permissions, and the sticky bit.
+    #[cfg(unix)]
+    pub fn mode(&self, name: &str) -> u32 {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::metadata(self.path(name)).unwrap().permissions().mode() & 0o7777
     }
 
     pub fn founded() -> Site {

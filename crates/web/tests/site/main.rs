@@ -121,7 +121,8 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let values = Values::new(page, None);
-        let server = Server::start(listener, tls, web::router(values.clone())).await.unwrap();
+        let server =
+            Server::start(listener, web::Clients::all(), tls, web::router(values.clone())).await.unwrap();
         assert_eq!(server.address(), address);
         Site { server, client: Arc::new(client), root, pem, values }
     }

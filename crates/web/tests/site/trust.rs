@@ -42,7 +42,7 @@ impl Plain {
         change(&mut page);
         let values = Values::new(page, Some(prover));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Server::start_trust(listener, values.clone()).await.unwrap();
+        let server = Server::start_trust(listener, web::Clients::all(), values.clone()).await.unwrap();
         Plain { server, client: Arc::new(client), values }
     }
 
@@ -175,7 +175,11 @@ async fn only_a_connection_that_trusts_the_root_is_a_proof() {
     let mut values = site.values.clone();
     values.prover = None;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let bare = Plain { server: Server::start_trust(listener, values.clone()).await.unwrap(), values, ..site };
+    let bare = Plain {
+        server: Server::start_trust(listener, web::Clients::all(), values.clone()).await.unwrap(),
+        values,
+        ..site
+    };
     let tcp = TcpStream::connect(bare.server.address()).await.unwrap();
     let refused = TlsConnector::from(bare.client.clone()).connect("127.0.0.1".try_into().unwrap(), tcp).await;
     assert!(refused.is_err());
