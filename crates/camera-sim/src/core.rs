@@ -139,7 +139,7 @@ impl Core {
             #[cfg(feature = "makers")]
             Model::Synology => Store::Synology(crate::makers::synology::Shelf::default()),
         };
-        let serial = random::hex_token::<5>().to_uppercase();
+        let serial = options.serial.clone().unwrap_or_else(|| random::hex_token::<5>().to_uppercase());
         let mut live = Live {
             store,
             guard,
