@@ -4,8 +4,8 @@ Ports are the real ones and ARP is the kernel's. The namespaces have no names an
 are gone with the processes in them, and that nothing of the machine is changed, not even by root.
 """
 
+import itertools
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from processes import Running, environment, program, run, running, wait_for
-from wire import IPV4, Capture, captured
+from wire import Capture, captured
 
 NETWORK = "192.168.50"
 NAS = f"{NETWORK}.1"
@@ -41,6 +41,11 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as wire, socket.socket(f
     wire.bind(("lan0", 0x0800))
     socket.send_fds(out, [b"."], [wire.fileno()])
 """
+
+
+def at(host: int) -> str:
+    """An address of the network."""
+    return f"{NETWORK}.{host}"
 
 
 class Space:
@@ -74,15 +79,15 @@ class Space:
 
 
 class Device:
-    """A computer on the network, with one interface and an address of its own for that."""
+    """A computer on the network, with one interface and one address; or behind a router."""
 
-    def __init__(self, lan: "Lan", number: int, bridge: str) -> None:
-        self.lan, self.mac, self.address = lan, f"02:00:00:00:00:{number:02x}", ""
+    def __init__(self, lan: "Lan", number: int, router: "Router | None" = None) -> None:
+        self.lan, self.router, self.mac, self.address = lan, router, f"02:00:00:00:00:{number:02x}", ""
         folder = lan.folder / f"device{number}"
         self.space = Space(lan.stack, folder, lan.nas.command())
-        lan.nas.ip(
+        (router.space if router else lan.nas).ip(
             f"link add port{number} type veth peer name eth0 address {self.mac} netns {self.space.pid}",
-            f"link set port{number} master {bridge} up",
+            f"link set port{number} master lan0 up",
         )
         self.space.ip("link set eth0 up")
         self._running = ExitStack()
@@ -104,24 +109,46 @@ class Device:
         self.space.ip("address flush dev eth0")
         self.address = ""
 
+    def move(self, address: str) -> None:
+        """It goes to another address, and leaves the old one to nobody."""
+        self.leave()
+        self.take(address)
+
     def take(self, address: str) -> None:
-        """It has this address now, and has told everyone: until the other computer knows no other hardware for it."""
+        """It has this address now, and has told everyone: until the neighbour knows no other hardware for it."""
         self.space.ip(f"address add {address}/24 dev eth0")
         self.address = address
+        neighbour = self.router.space if self.router else self.lan.nas
 
         def announced() -> bool | None:
             self.space.call(sys.executable, "-c", ANNOUNCE, self.mac, address)
-            known = self.lan.nas.call("ip", "neigh", "show", address)
+            known = neighbour.call("ip", "neigh", "show", address)
             return True if "lladdr" not in known or self.mac in known else None
 
         wait_for(f"ARP of {address}", 20, announced)
 
 
+class Router(Device):
+    """Between the network and a part of it: it answers ARP on each side for all that is on the other."""
+
+    def __init__(self, lan: "Lan", number: int) -> None:
+        super().__init__(lan, number)
+        self.space.ip("link add lan0 type bridge", "link set lan0 up", f"route add {NAS} dev eth0")
+        self.space.ip(f"route add {NETWORK}.0/24 dev lan0")
+        settings = ["ip_forward", *(f"conf/{side}/proxy_arp" for side in ("eth0", "lan0"))]
+        # At once, without the pause that is for others to answer.
+        zeros = [f"neigh/{side}/proxy_delay" for side in ("eth0", "lan0")]
+        for setting, value in [*((s, 1) for s in settings), *((s, 0) for s in zeros)]:
+            self.space.call("sh", "-c", f"echo {value} >/proc/sys/net/ipv4/{setting}")
+
+
 class Camera(Device):
     """A simulated camera, its page on the usual ports. It keeps what it was given while it goes from address to address."""
 
-    def __init__(self, lan: "Lan", number: int, address: str, model: str, options: Sequence[str], bridge: str) -> None:
-        super().__init__(lan, number, bridge)
+    def __init__(
+        self, lan: "Lan", number: int, address: str, model: str, options: Sequence[str], router: Router | None
+    ) -> None:
+        super().__init__(lan, number, router)
         self.model, self.options = model, options
         self.power_on()
         self.take(address)
@@ -146,7 +173,7 @@ class Lan:
         self.nas = Space(stack, folder / "nas", more=["-r", "-m"])
         self.nas.call("mount", "--bind", self._hosts, "/etc/hosts")
         self.nas.ip("link add lan0 type bridge", f"address add {NAS}/24 dev lan0", "link set lan0 up")
-        self._count = 1
+        self._numbers = itertools.count(2)
         self.camlock("init", "--site", "Shop", "--key", "p256")
 
     def names(self, addresses: dict[str, str]) -> None:
@@ -154,15 +181,17 @@ class Lan:
         lines = [f"{address} {name}\n" for name, address in {"localhost": "127.0.0.1", **addresses}.items()]
         self._hosts.write_text("".join(lines))
 
-    def camera(self, host: int, model: str, *options: str, bridge: str = "lan0") -> Camera:
+    def camera(self, host: int, model: str, *options: str, router: Router | None = None) -> Camera:
         """A new camera at this address of the network."""
-        self._count += 1
-        return Camera(self, self._count, f"{NETWORK}.{host}", model, options, bridge)
+        return Camera(self, next(self._numbers), at(host), model, options, router)
 
     def device(self) -> Device:
         """A computer with nothing on it, and no address."""
-        self._count += 1
-        return Device(self, self._count, "lan0")
+        return Device(self, next(self._numbers))
+
+    def router(self) -> Router:
+        """A router with a part of the network, for cameras to be put there."""
+        return Router(self, next(self._numbers))
 
     def camlock(self, *words: Any, status: int = 0) -> Any:
         """A command with --json; its document."""

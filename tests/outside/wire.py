@@ -27,13 +27,19 @@ class Capture:
         if payload:
             self._streams[packet[12:16], source, packet[16:20], target][sequence] = payload
 
+    def to(self, port: int) -> list[bytes]:
+        """What this port was sent."""
+        return [whole(pieces) for (_, _, _, target), pieces in self._streams.items() if target == port]
+
     def to_and_from(self, ports: set[int]) -> list[bytes]:
         """What these ports were sent and what they sent."""
-        return [
-            b"".join(pieces[sequence] for sequence in sorted(pieces))
-            for (_, source, _, target), pieces in self._streams.items()
-            if ports.intersection((source, target))
-        ]
+        streams = self._streams.items()
+        return [whole(pieces) for (_, source, _, target), pieces in streams if ports.intersection((source, target))]
+
+
+def whole(pieces: dict[int, bytes]) -> bytes:
+    """A stream from its segments."""
+    return b"".join(pieces[sequence] for sequence in sorted(pieces))
 
 
 @contextmanager
