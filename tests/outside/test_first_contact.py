@@ -3,14 +3,8 @@
 import base64
 import binascii
 import re
-import select
 import socket
 import ssl
-import struct
-import threading
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
@@ -19,62 +13,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from conftest import Site, StartCamera
 from processes import REPOSITORY
-
-IPV4, TCP, OUTGOING = 0x0800, 6, 4
-
-
-class Capture:
-    """The TCP streams of loopback, each direction by itself."""
-
-    def __init__(self) -> None:
-        self._streams: dict[tuple[int, int], dict[int, bytes]] = defaultdict(dict)
-
-    def take(self, packet: bytes) -> None:
-        header = (packet[0] & 15) * 4
-        if packet[9] != TCP:
-            return
-        source, target, sequence = struct.unpack_from("!HHI", packet, header)
-        payload = packet[header + (packet[header + 12] >> 4) * 4 : struct.unpack_from("!H", packet, 2)[0]]
-        if payload:
-            self._streams[source, target][sequence] = payload
-
-    def to_and_from(self, ports: set[int]) -> list[bytes]:
-        """What these ports were sent and what they sent."""
-        return [
-            b"".join(pieces[sequence] for sequence in sorted(pieces))
-            for ends, pieces in self._streams.items()
-            if ports.intersection(ends)
-        ]
+from wire import IPV4, captured
 
 
-@contextmanager
-def captured() -> Iterator[Capture]:
-    """Captures while the block runs; complete when it has ended."""
+def on_loopback() -> socket.socket:
+    """A packet socket, if this user may open one."""
     try:
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(IPV4))
     except PermissionError:
         pytest.skip("capturing takes the right to open packet sockets (CAP_NET_RAW)")
-    wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
     wire.bind(("lo", IPV4))
-    capture, ended = Capture(), threading.Event()
-
-    def read() -> None:
-        # What is still in the queue at the end belongs to it.
-        while select.select([wire], [], [], 0.2)[0] or not ended.is_set():
-            if select.select([wire], [], [], 0)[0]:
-                packet, (_, _, kind, *_) = wire.recvfrom(1 << 17)
-                # Loopback shows each packet as it goes out and as it comes in.
-                if kind != OUTGOING:
-                    capture.take(packet)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        yield capture
-    finally:
-        ended.set()
-        reader.join()
-        wire.close()
+    return wire
 
 
 def keys_in_clear(streams: list[bytes]) -> set[bytes]:
@@ -135,7 +84,7 @@ def test_the_camera_s_key_never_crosses_in_clear(
     recipes.mkdir()
     page = (REPOSITORY / "docs/recipes.md").read_text()
     (recipes / "form-page.toml").write_text(page.split("```toml\n", 1)[1].split("```", 1)[0])
-    with captured() as capture:
+    with captured(on_loopback()) as capture:
         (outcome,) = site.secure(camera | {"http": camera[scheme]}, "--yes")
     assert (outcome["verdict"], outcome["key_transport"]) == ("secure", transport)
 

@@ -33,7 +33,7 @@ struct Arguments {
     model: Model,
     /// So many cameras alike, in one process; each has ports that the system chooses
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..),
-          conflicts_with_all = ["http_port", "https_port", "transcript"])]
+          conflicts_with_all = ["http_port", "https_port", "serial", "transcript"])]
     count: u16,
     /// Address to listen on
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
@@ -74,6 +74,9 @@ struct Arguments {
     /// The camera's name for people
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
+    /// The camera's serial number, such as it keeps over a reset; without it a random one
+    #[arg(long, value_name = "TEXT")]
+    serial: Option<String>,
 }
 
 #[tokio::main]
@@ -139,6 +142,7 @@ fn options(arguments: Arguments, password: String) -> Options {
     options.factory_certificate = arguments.factory_certificate;
     options.discovery = arguments.discovery;
     options.transcript = arguments.transcript;
+    options.serial = arguments.serial;
     if let Some(name) = arguments.name {
         options.name = name;
     }

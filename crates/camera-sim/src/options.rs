@@ -278,6 +278,8 @@ pub struct Options {
     pub name: String,
     /// What it tells as its model in GetDeviceInformation, if not its kind.
     pub model_told: Option<String>,
+    /// Its serial number, if not a random one: a camera keeps it over a reset.
+    pub serial: Option<String>,
     /// The one account.
     pub user: String,
     /// Its password.
@@ -331,6 +333,7 @@ impl Options {
             model,
             name: name.to_owned(),
             model_told: None,
+            serial: None,
             user: user.into(),
             password: password.into(),
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),

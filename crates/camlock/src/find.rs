@@ -85,10 +85,16 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
     if let Some(store) = &store {
         devices.remember(store).await?;
     }
-    let met = one_each(meet_all(devices, &options, recipes, user, store.as_ref(), &progress).await?);
+    let mut met = one_each(meet_all(devices, &options, recipes, user, store.as_ref(), &progress).await?);
     progress.bar.finish_and_clear();
     if let Some(store) = &store {
-        for device in &met {
+        for device in &mut met {
+            // All were met at once, and one that moved perhaps later than whoever has its place.
+            if let Some(who) = &mut device.who
+                && who.is_somebody_else(store, &device.host).await?
+            {
+                device.changed = None;
+            }
             keep(store, device).await?;
         }
     }

@@ -89,6 +89,17 @@ impl Stranger {
         self.expected.as_ref().is_some_and(|expected| expected.secured)
     }
 
+    /// Whether the device that was expected here was met elsewhere meanwhile. Then nobody is expected here any more.
+    pub async fn is_somebody_else(&mut self, store: &Store, host: &AltName) -> Result<bool, Error> {
+        let Some(device) = self.device.as_ref().filter(|_| !self.by_key) else { return Ok(false) };
+        let is_there = |device: DeviceRow| device.places().any(|place| place.host == *host);
+        if store.device(device.id).await?.is_some_and(is_there) {
+            return Ok(false);
+        }
+        (self.device, self.expected) = (None, None);
+        Ok(true)
+    }
+
     /// Notes a device that nobody knew, so that the operator can accept it. What the ledger knows stays as it is.
     pub async fn note(&self, store: &Store, new: NewDevice<'_>) -> Result<(), Error> {
         if self.device.is_none() {
