@@ -296,8 +296,6 @@ pub struct Options {
     pub key_generation: Duration,
     /// Which capability names it answers with.
     pub capability_names: CapabilityNames,
-    /// Its serial number, if not a random one.
-    pub serial: Option<String>,
     /// Leaves the factory with a certificate and HTTPS on.
     pub factory_certificate: bool,
     /// Leaves the factory with HTTPS off and no certificate, even if its kind has them.
@@ -342,7 +340,6 @@ impl Options {
             faults: Vec::new(),
             key_generation: Duration::from_millis(300),
             capability_names: CapabilityNames::Both,
-            serial: None,
             factory_certificate: false,
             https_off: false,
             borrowed: Vec::new(),

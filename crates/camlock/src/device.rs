@@ -1,6 +1,6 @@
 //! `device`: a known device gets a name, or goes out of the list.
 
-use domain::{AltName, RevocationReason};
+use domain::{AltName, RevocationReason, Told};
 use serde_json::json;
 use store::{DeviceRow, Store};
 use time::OffsetDateTime;
@@ -21,18 +21,22 @@ pub async fn run(device: &Device, setting: &Setting) -> Result<bool, Failure> {
             let store = setting.store().await?;
             let row = one(&store, device).await?;
             let name = name.trim();
-            if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+            if name.is_empty() || name.chars().count() > NAME_MAX || *Told::new(name) != *name {
                 return Err(Failure::usage("device-name"));
             }
             store.rename_device(row.id, name).await?;
-            done(setting, "device-named", &row, name);
+            say(&json!({"code": "device-named", "was": row.name, "name": name}));
+            show(setting, &row, name);
         }
         DeviceAction::Forget { device, revoke: false } => {
             let store = setting.store().await?;
             let row = one(&store, device).await?;
             store.forget_device(row.id).await?;
-            let code = if row.serial.is_some() { "device-forgotten-valid" } else { "device-forgotten" };
-            done(setting, code, &row, &row.name);
+            match row.serial {
+                Some(_) => say(&json!({"code": "device-forgotten-valid", "name": row.name})),
+                None => say(&json!({"code": "device-forgotten", "name": row.name})),
+            }
+            show(setting, &row, &row.name);
         }
         DeviceAction::Forget { device, revoke: true } => {
             let (store, authority) = setting.authority().await?;
@@ -45,7 +49,8 @@ pub async fn run(device: &Device, setting: &Setting) -> Result<bool, Failure> {
                 }
             }
             store.forget_device(row.id).await?;
-            done(setting, "device-forgotten-revoked", &row, &row.name);
+            say(&json!({"code": "device-forgotten-revoked", "name": row.name}));
+            show(setting, &row, &row.name);
         }
     }
     Ok(true)
@@ -68,8 +73,7 @@ async fn one(store: &Store, text: &str) -> Result<DeviceRow, Failure> {
     }
 }
 
-fn done(setting: &Setting, code: &str, row: &DeviceRow, name: &str) {
-    say(&json!({"code": code, "was": row.name, "name": name, "host": row.host.plain()}));
+fn show(setting: &Setting, row: &DeviceRow, name: &str) {
     if setting.json {
         print_json(&json!({"device": name, "host": row.host.plain()}));
     }

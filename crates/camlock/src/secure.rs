@@ -144,13 +144,16 @@ async fn with_consent(
         if waiting.is_empty() {
             continue;
         }
-        let code = match consequence {
-            Consequence::OutsideTheSite => "ask-outside",
-            Consequence::PasswordShown => "ask-readable",
-            Consequence::Overwritten => "ask-overwrite",
-        };
         let names: Vec<&str> = waiting.iter().map(|index| orders[*index].target.text.as_str()).collect();
-        let question = json!({"code": code, "count": names.len(), "targets": names.join(", ")});
+        let question = json!({
+            "code": match consequence {
+                Consequence::OutsideTheSite => "ask-outside",
+                Consequence::PasswordShown => "ask-readable",
+                Consequence::Overwritten => "ask-overwrite",
+            },
+            "count": names.len(),
+            "targets": names.join(", "),
+        });
         if !agrees(&question)? {
             continue;
         }

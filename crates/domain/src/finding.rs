@@ -97,7 +97,7 @@ pub enum Finding {
     /// The device, known by its key, was found at another address than before.
     Moved { name: String, from: Vec<String>, to: String },
     /// Its addresses or names that the authority may not vouch for: there is no certificate for them.
-    NamesOutside { names: Vec<String> },
+    NamesLeftOut { names: Vec<String> },
     /// The key of this certificate was given to a device that nobody knew, and it was never seen to serve it: the
     /// certificate was revoked.
     GivenAwayRevoked { serial: String },
@@ -156,7 +156,7 @@ impl Finding {
             | Finding::CommonNameOutside { .. }
             | Finding::OldCipher { .. }
             | Finding::KeySentInClear
-            | Finding::NamesOutside { .. }
+            | Finding::NamesLeftOut { .. }
             | Finding::GivenAwayRevoked { .. }
             | Finding::ClockOff { .. }
             | Finding::ClockNotSet { .. }

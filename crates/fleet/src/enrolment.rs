@@ -154,7 +154,7 @@ impl Run<'_> {
             }
         }
         if !outside.is_empty() {
-            self.outcome.findings.push(Finding::NamesOutside { names: outside });
+            self.outcome.findings.push(Finding::NamesLeftOut { names: outside });
         }
     }
 

@@ -175,7 +175,8 @@ impl Store {
     /// What still depends on an authority. The site's own page, a server called `page`, moves by itself.
     pub async fn dependents(&self, authority_id: i64, page: &str) -> Result<Dependents, Error> {
         let devices = sqlx::query_scalar(
-            "SELECT d.name || ' (' || d.host || ')' FROM device d JOIN certificate c ON c.serial = d.serial
+            "SELECT d.name || coalesce(' (' || (SELECT min(a.host) FROM device_address a WHERE a.device_id = d.id
+                    AND a.left_at IS NULL) || ')', '') FROM device d JOIN certificate c ON c.serial = d.serial
              WHERE c.authority_id = $1 AND c.not_after > $2 AND c.revoked_at IS NULL ORDER BY d.name, d.id",
         );
         let by_hand = sqlx::query_scalar(

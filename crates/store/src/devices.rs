@@ -439,10 +439,19 @@ async fn arrive(
     port: u16,
     https_port: Option<u16>,
 ) -> Result<(), Error> {
-    match owner(transaction, host, port).await? {
-        Some(there) if there == id => {}
-        Some(_) => leave(transaction, host, port, None).await?,
-        None => {}
+    // One port has one device behind it, whether others know it as that of http or of https.
+    let ports: Vec<u16> = sqlx::query_scalar(
+        "SELECT port FROM device_address WHERE host = $1 AND left_at IS NULL AND device_id <> $2
+         AND (port = $3 OR port = $4 OR https_port = $4)",
+    )
+    .bind(host.to_string())
+    .bind(id)
+    .bind(port)
+    .bind(https_port)
+    .fetch_all(&mut **transaction)
+    .await?;
+    for port in ports {
+        leave(transaction, host, port, None).await?;
     }
     sqlx::query(
         "INSERT INTO device_address (device_id, host, port, https_port, seen_at) VALUES ($1, $2, $3, $4, $5)

@@ -517,3 +517,115 @@ async fn one_run_at_a_time_works_on_a_device() {
     let service = store.lease_service().unwrap();
     assert!(service.is_some() && store.lease_service().unwrap().is_none());
 }
+
+/// Two rows that were one camera, met by the port of http and by that of https, are one; so is what hangs on them.
+#[tokio::test]
+async fn a_device_that_stood_twice_in_an_older_ledger_is_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.path().join("camlock.db"));
+    let pool = sqlx::SqlitePool::connect_with(options.create_if_missing(true)).await.unwrap();
+    for schema in [
+        include_str!("../src/schema/1.sql"),
+        include_str!("../src/schema/2.sql"),
+        include_str!("../src/schema/3.sql"),
+    ] {
+        sqlx::raw_sql(schema).execute(&pool).await.unwrap();
+    }
+    sqlx::raw_sql(
+        "INSERT INTO site VALUES (1, 'Shop', '{}', 1);
+         INSERT INTO authority (id, certificate, permitted, constrained, created_at) VALUES (1, x'01', '[]', 1, 1);
+         INSERT INTO certificate (serial, authority_id, device_id, profile, names, not_before, not_after, intended_at,
+                                  issued_at, sha256, der)
+         VALUES ('aa', 1, 2, 'device', '[]', 1, 2, 1, 1, 'f00d', x'03'), ('bb', 1, 1, 'device', '[]', 1, 2, 1, 1, 'beef', x'04');
+         INSERT INTO device (id, host, port, https_port, name, driver, first_verdict, verdict, serial, key_transport, verified_at)
+         VALUES (1, 'IP:10.0.0.1', 80, NULL, '10.0.0.1', 'reolink', 'not-secure', 'not-secure', NULL, NULL, 9),
+                (2, 'IP:10.0.0.1', 443, 443, 'Gate', 'reolink', 'not-secure', 'secure', 'aa', 'pinned-tls', 5),
+                (3, 'IP:10.0.0.2', 8001, 8441, 'One', 'axis', 'not-secure', 'secure', NULL, 'none', 1),
+                (4, 'IP:10.0.0.2', 8441, NULL, 'One again', 'axis', 'not-secure', 'not-secure', NULL, NULL, NULL),
+                (5, 'IP:10.0.0.2', 8002, 8442, 'Two', 'axis', 'not-secure', 'secure', NULL, 'none', 1),
+                (6, 'DNS:gate.lan', 80, 443, 'Gate by name', 'reolink', 'not-secure', 'secure', NULL, NULL, 1);
+         INSERT INTO enrolment (id, device_id, state, before, started_at)
+         VALUES ('camlock-1', 1, 'failed', '{}', 3), ('camlock-2', 2, 'done', '{}', 4);
+         PRAGMA user_version = 3;",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+
+    let store = Store::open(directory.path()).await.unwrap();
+    let mut devices = store.devices(None).await.unwrap();
+    devices.sort_by_key(|device| device.id);
+    let places: Vec<_> = devices
+        .iter()
+        .map(|d| (d.id, d.host.plain(), d.port, d.https_port, d.accepted, d.others.len()))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            (2, "10.0.0.1".into(), 80, Some(443), true, 0),
+            (3, "10.0.0.2".into(), 8001, Some(8441), false, 0),
+            (5, "10.0.0.2".into(), 8002, Some(8442), false, 0),
+            (6, "gate.lan".into(), 80, Some(443), false, 0),
+        ]
+    );
+    for port in [80, 443] {
+        let device = store.device_at(&"10.0.0.1".parse().unwrap(), port).await.unwrap().unwrap();
+        assert_eq!((device.id, device.serial.as_deref(), device.verdict), (2, Some("aa"), Verdict::Secure));
+    }
+    let certificates = store.device_certificates(2).await.unwrap();
+    assert_eq!(certificates.len(), 2, "those of both rows");
+    assert_eq!(store.unfinished_enrolments(2).await.unwrap().len(), 1);
+    let joined = store.joined_devices().await.unwrap();
+    let joined: Vec<_> = joined.iter().map(|j| (j.device.as_str(), j.host.plain(), j.port)).collect();
+    assert_eq!(joined, [("Gate", "10.0.0.1".into(), 80), ("One", "10.0.0.2".into(), 8441)]);
+}
+
+/// Addresses come and go; the device is the row.
+#[tokio::test]
+async fn a_device_moves_with_its_row() {
+    let (_directory, store) = ledger().await;
+    let host = |text: &str| text.parse::<AltName>().unwrap();
+    let (one, two, name) = (host("10.0.0.1"), host("10.0.0.2"), host("gate.lan"));
+    let met = async |host: &AltName, accepted: bool| {
+        let new = NewDevice {
+            id: None,
+            host,
+            port: 80,
+            name: &host.plain(),
+            model: None,
+            told: None,
+            mac: None,
+            driver: "axis",
+            makes_key: true,
+            https_port: Some(443),
+            accepted,
+            first_verdict: Verdict::NotSecure,
+            first_finding: None,
+        };
+        store.save_device(&new).await.unwrap()
+    };
+    let at = async |host: &AltName| store.device_at(host, 443).await.unwrap().map(|device| device.id);
+    let (first, second) = (met(&one, true).await, met(&two, true).await);
+    store.move_device(first, &name, 80, Some(443), &[]).await.unwrap();
+    assert_eq!((at(&one).await, at(&name).await), (Some(first), Some(first)));
+
+    // The first one is where the second one was; the name still leads to it.
+    let left =
+        store.device(first).await.unwrap().unwrap().places().filter(|p| p.host == one).collect::<Vec<_>>();
+    store.move_device(first, &two, 80, Some(443), &left).await.unwrap();
+    assert_eq!((at(&one).await, at(&two).await, at(&name).await), (None, Some(first), Some(first)));
+    let moved = store.device(first).await.unwrap().unwrap();
+    assert_eq!((moved.host.clone(), &*moved.name, moved.places().count()), (two.clone(), "10.0.0.2", 2));
+    let gone = store.device(second).await.unwrap().unwrap();
+    assert!(gone.left_at.is_some() && gone.host == two && gone.verdict == Verdict::Unreachable, "{gone:?}");
+    store.move_device(second, &one, 80, Some(443), &[]).await.unwrap();
+    assert_eq!(at(&one).await, Some(second));
+
+    // What was only noted, and is another device by now, was nobody.
+    let noted = met(&host("10.0.0.3"), false).await;
+    store.move_device(second, &host("10.0.0.3"), 443, Some(443), &[]).await.unwrap();
+    assert!(store.device(noted).await.unwrap().is_none());
+    store.forget_device(second).await.unwrap();
+    assert_eq!(store.devices(None).await.unwrap().len(), 1);
+}
