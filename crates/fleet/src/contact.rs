@@ -101,9 +101,13 @@ pub(crate) async fn meet(fleet: &Fleet, order: &Order) -> Result<Contact, Error>
         // A bare host stands for both of its usual ports; a port that was named, for no other.
         _ => target.port.is_none().then_some(Scheme::Https.default_port()),
     };
+    // What a browser finds at a bare host may be the plain page, which says nothing of why there was no HTTPS. For a
+    // device that is known by its keys, that matters: it may be off, or behind a wall.
+    let is_past = matches!(report.findings.first(), Some(Finding::PlainHttp { .. }))
+        && known.as_ref().is_some_and(|device| device.serial.is_some());
     let mut shown = match https_port {
         // Seen already.
-        Some(_) if https_port == looked => Some(report.clone()),
+        Some(_) if https_port == looked && !is_past => Some(report.clone()),
         Some(port) => Some(look(fleet, target, port).await),
         None => None,
     };
