@@ -405,7 +405,7 @@ async fn meet(
         .map(|e| serde_json::to_value(e).unwrap_or_default());
     let driver = match spoken {
         Some((endpoint, recognised)) => {
-            ask(endpoint, recognised, recipes, user, who.as_ref(), changed.is_some()).await
+            ask(endpoint, recognised, recipes, user, who.as_ref(), store, changed.is_some()).await
         }
         None => None,
     };
@@ -428,13 +428,21 @@ async fn ask(
     recipes: &Recipes,
     user: Option<&User>,
     who: Option<&Stranger>,
+    store: Option<&Store>,
     is_changed: bool,
 ) -> Option<Spoken> {
     let told = recognised
         .spoken()
         .ok()
         .map(|spoken| (spoken.driver().to_owned(), spoken.abilities().clone(), spoken.clock_offset()));
+    let outside = match (user, who, store) {
+        (Some(_), Some(who), Some(store)) => who.stays_on_site(store).await.err(),
+        _ => None,
+    };
     let known = match user {
+        Some(_) if outside.is_some() => {
+            Known { failed: outside.map(|e| serde_json::to_value(e).unwrap_or_default()), ..Known::default() }
+        }
         Some(user) if !is_changed => {
             let admission = match who {
                 Some(who) => who.admit(endpoint.pin.is_some()),

@@ -19,6 +19,8 @@ use crate::{Abilities, DeviceInfo, Error, PublicKeyPin};
 /// What the ledger knows of the device that is expected at an address.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
+    /// What people call it.
+    pub name: String,
     /// The operator accepted it once, by name or address.
     pub accepted: bool,
     /// A certificate of ours was verified on it: no key but its own is it.
@@ -143,7 +145,11 @@ impl Admission {
         let is_own = has(&expected.keys) || expected.unfinished && has(&expected.first_keys);
         let is_known = is_own || seen.confirmed && seen.key.is_some() || is_proven(seen, &expected);
         if expected.secured && !is_known && !consent.new_device {
-            return Err(Error::DeviceChanged { host: seen.host.plain(), changes: changes(seen, &expected) });
+            return Err(Error::DeviceChanged {
+                host: seen.host.plain(),
+                device: expected.name.clone(),
+                changes: changes(seen, &expected),
+            });
         }
         let mut first_keys = Vec::new();
         let grounds = if is_known && (expected.secured || seen.confirmed) {
@@ -289,7 +295,7 @@ impl Admission {
         }
         let was = was.clone().unwrap_or_default();
         let changes = vec![Change::KeyFromOutside { was, is: driver.to_owned() }];
-        Err(Error::DeviceChanged { host: self.0.host.plain(), changes })
+        Err(self.changed(changes))
     }
 
     /// Whether the device that lets the user in says that it is the expected one. Asked before a key is made for it.
@@ -300,8 +306,13 @@ impl Admission {
         };
         match changes.is_empty() {
             true => Ok(()),
-            false => Err(Error::DeviceChanged { host: self.0.host.plain(), changes }),
+            false => Err(self.changed(changes)),
         }
+    }
+
+    fn changed(&self, changes: Vec<Change>) -> Error {
+        let Inner { host, expected, .. } = &*self.0;
+        Error::DeviceChanged { host: host.plain(), device: expected.name.clone(), changes }
     }
 
     /// A panic elsewhere leaves nothing half done here.

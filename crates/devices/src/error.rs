@@ -53,8 +53,8 @@ pub enum Error {
     WeakerSignIn { host: String, was: SignIn, is: SignIn },
     /// Where a device with a certificate of ours is expected, somebody else answers. Nothing was sent but questions that
     /// are open to everyone; or, where it says so only to its user, no key and no certificate.
-    #[error("{host} is another device than the one that was secured: {changes:?}")]
-    DeviceChanged { host: String, changes: Vec<Change> },
+    #[error("{host} is another device than {device:?}, which was secured: {changes:?}")]
+    DeviceChanged { host: String, device: String, changes: Vec<Change> },
     /// While it takes a certificate the device shows a key of its factory's, which the ledger does not know. Nothing was
     /// changed.
     #[error("the key that {host} shows while it takes a certificate is not known")]

@@ -2,12 +2,15 @@
 //! which device of the ledger it is.
 
 use devices::{Admission, Endpoint, Expected, PublicKeyPin, Seen};
-use domain::{Finding, Report, Scheme, Severity, Target, Verdict};
+use domain::{AltName, Finding, Report, Scheme, Severity, Target, Verdict};
 use inspect::Options;
-use pki::Certificate;
+use pki::{Certificate, Permitted};
 use store::{CertificateRow, DeviceRow, Lease};
 use time::OffsetDateTime;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::{
+    net::lookup_host,
+    time::{Duration, Instant, sleep},
+};
 
 use crate::{
     Error, Fleet, Order,
@@ -276,6 +279,18 @@ pub(crate) async fn factory_identity(
     let leaf = report.leaf.filter(|_| is_whole && report.proven)?;
     PublicKeyPin::of_certificate(&leaf).filter(|pin| met.contains(pin))?;
     Certificate::from_der(&leaf).ok()
+}
+
+/// A name that leads to an address outside the site's would carry password and key there. This machine is no stranger.
+pub async fn stays_on_site(host: &AltName, permitted: &Permitted) -> Result<(), Error> {
+    let AltName::Dns(name) = host else { return Ok(()) };
+    let found = lookup_host((name.as_str(), 0)).await;
+    let addresses = found.into_iter().flatten().map(|address| address.ip().to_canonical());
+    let mut strangers = addresses.filter(|ip| !ip.is_loopback()).map(AltName::Ip);
+    match strangers.find(|address| !permitted.allows(address)) {
+        Some(address) => Err(Error::OutsideTheSite { host: name.clone(), address: address.plain() }),
+        None => Ok(()),
+    }
 }
 
 /// Nothing can be said to the device over its TLS, as `seen` tells.

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::{
     Error, Fleet, Order, Outcome, Progress, Said,
     by_hand::by_hand,
-    contact::{self, Contact, Ours},
+    contact::{self, Contact, Ours, stays_on_site},
     identity::is_same_device,
     journal::Journal,
     renew_from,
@@ -168,7 +168,9 @@ impl Run<'_> {
 
     /// Decides who answers, and in which dialect it is spoken to. Nothing secret was sent before this.
     async fn first_word(&mut self, contact: &Contact) -> Result<Found, Error> {
-        self.stays_on_site().await?;
+        if !self.order.consent.outside {
+            stays_on_site(&self.order.target.host, &self.fleet.authority.public().permitted).await?;
+        }
         self.names()?;
         let admission = match contact.admit(self.order) {
             Err(e) => {
@@ -184,22 +186,6 @@ impl Run<'_> {
         };
         self.admission = Some(admission);
         self.speak(&contact.endpoint).await
-    }
-
-    /// A name that leads to an address outside the site's would carry password and key there.
-    async fn stays_on_site(&self) -> Result<(), Error> {
-        let AltName::Dns(name) = &self.order.target.host else { return Ok(()) };
-        let permitted = &self.fleet.authority.public().permitted;
-        let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-        let addresses = found.into_iter().flatten().map(|address| address.ip().to_canonical());
-        // This machine is no stranger.
-        let mut outside = addresses.filter(|ip| !ip.is_loopback()).map(AltName::Ip);
-        match outside.find(|address| !permitted.allows(address)) {
-            Some(address) if !self.order.consent.outside => {
-                Err(Error::OutsideTheSite { host: name.clone(), address: address.plain() })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Our certificate is served and has time left: nothing to do but what was asked beside it.

@@ -14,6 +14,7 @@ pub(crate) async fn expected(store: &Store, device: &DeviceRow) -> Result<Expect
     let first_keys = store.device_keys(device.id).await?;
     let unfinished = store.unfinished_enrolments(device.id).await?;
     Ok(Expected {
+        name: device.name.to_string(),
         accepted: device.accepted,
         secured: device.serial.is_some(),
         keys: certificates.iter().filter(|row| !row.compromised).filter_map(key_of).collect(),

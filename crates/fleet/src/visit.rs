@@ -75,6 +75,15 @@ impl Stranger {
         Stranger { device: None, by_key: false, moved: None, expected: None, seen }
     }
 
+    /// Whether the name by which it was found stays on the site, as far as there is one.
+    pub async fn stays_on_site(&self, store: &Store) -> Result<(), Error> {
+        match authority::Public::read(store).await {
+            Ok(public) => crate::contact::stays_on_site(&self.seen.host, &public.permitted).await,
+            // Without an authority nothing says where the site ends.
+            Err(_) => Ok(()),
+        }
+    }
+
     /// The leave to sign in, once, in a way that hides the password: the operator named no device by itself, but gave a
     /// user for all that are found. `inside_tls`: over the key that was seen; otherwise over plain HTTP.
     pub fn admit(&self, inside_tls: bool) -> Result<Admission, devices::Error> {
