@@ -112,6 +112,7 @@ pub struct Device {
 #[derive(Debug, clap::Subcommand)]
 pub enum DeviceAction {
     /// Gives it a name for people
+    #[command(after_help = "Example:\n  camlock device name 192.168.1.64 \"Back door\"")]
     Name {
         /// Its name or one of its addresses, as camlock list shows them
         device: String,
@@ -119,6 +120,7 @@ pub enum DeviceAction {
         name: String,
     },
     /// Takes it out of the list; the device itself is not spoken to
+    #[command(after_help = "Example:\n  camlock device forget \"Back door\" --revoke")]
     Forget {
         /// Its name or one of its addresses, as camlock list shows them
         device: String,

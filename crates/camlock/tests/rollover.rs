@@ -416,7 +416,11 @@ async fn a_revoked_device_is_enrolled_anew() {
     assert!(store.crl(1).await.unwrap().is_some());
     store.close().await;
 
-    let anew = site.secure(&camera, &[], 0).await;
+    // Whoever has that key could answer in the camera's place.
+    let refused = site.secure(&camera, &[], 1).await;
+    assert_eq!(refused["error"]["code"], "device-changed", "{refused}");
+    assert!(refused["error"]["text"].as_str().unwrap().contains("others may have"), "{refused}");
+    let anew = site.secure(&camera, &["--new-device", "--yes"], 0).await;
     assert_eq!(anew["verdict"], "secure", "{anew}");
     assert_ne!(anew["serial"], first["serial"]);
     assert_eq!(site.secure(&camera, &[], 0).await["serial"], anew["serial"]);

@@ -52,7 +52,7 @@ impl Fleet {
 impl Run<'_> {
     async fn by_hand(&mut self, hand: &HandOrder<'_>) -> Result<(), Error> {
         self.journal.begin(Step::Find);
-        let contact = contact::meet(self.fleet, self.order).await?;
+        let contact = contact::meet(self.fleet, self.order, None).await?;
         self.meets(&contact);
         self.outcome.driver = Some(BY_HAND.to_owned());
         if let Some(ours) = self.stays(&contact) {

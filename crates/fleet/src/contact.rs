@@ -55,9 +55,9 @@ pub(crate) struct Ours {
 /// How long a run waits for another one that has the same device under another address. An enrolment takes seconds.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Looks at the target, and decides how to speak to it.
-pub(crate) async fn find(fleet: &Fleet, order: &Order) -> Result<Contact, Error> {
-    let contact = meet(fleet, order).await?;
+/// Looks at the target, and decides how to speak to it; `told`: where it says that its HTTPS is.
+pub(crate) async fn find(fleet: &Fleet, order: &Order, told: Option<u16>) -> Result<Contact, Error> {
+    let contact = meet(fleet, order, told).await?;
     if contact.endpoint.pin.is_none() {
         let report = &contact.report;
         // A device that hangs is not asked again; and of one that is known by its keys nothing is to be had without TLS.
@@ -82,7 +82,7 @@ pub(crate) async fn find(fleet: &Fleet, order: &Order) -> Result<Contact, Error>
 }
 
 /// Looks at the target, whether anything answers or not.
-pub(crate) async fn meet(fleet: &Fleet, order: &Order) -> Result<Contact, Error> {
+pub(crate) async fn meet(fleet: &Fleet, order: &Order, told: Option<u16>) -> Result<Contact, Error> {
     let (store, target) = (&fleet.store, &order.target);
     let named = target.port.unwrap_or(Scheme::Http.default_port());
     let known = store.device_at(&target.host, named).await?;
@@ -99,6 +99,7 @@ pub(crate) async fn meet(fleet: &Fleet, order: &Order) -> Result<Contact, Error>
         _ => Some(target.port.unwrap_or(Scheme::Https.default_port())),
     };
     let mut https_port = match (&known, target.scheme) {
+        _ if told.is_some() => told,
         (Some(DeviceRow { https_port: Some(port), .. }), _) => Some(*port),
         (_, Some(Scheme::Https)) => looked,
         // A bare host stands for both of its usual ports; a port that was named, for no other.

@@ -3,7 +3,7 @@
 use std::{num::NonZero, sync::LazyLock, time::Duration};
 
 use authority::{Days, Issued, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
-use devices::{Admission, Before, Credentials, Driver, Endpoint, Found, Package};
+use devices::{Abilities, Admission, Before, Credentials, Driver, Endpoint, Found, Package};
 use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Told, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::{
     Error, Fleet, Order, Outcome, Progress, Said,
     by_hand::by_hand,
     contact::{self, Contact, Ours, stays_on_site},
-    identity::is_same_device,
+    identity::{is_same_device, served},
     journal::Journal,
     renew_from,
 };
@@ -42,6 +42,15 @@ pub(crate) struct Run<'a> {
     pub(crate) uploaded: bool,
     /// The certificate whose key went to a device that nobody knew, until it was seen to serve it.
     pub(crate) given: Option<String>,
+}
+
+/// A device that let us in, and what it says of itself.
+struct Noted {
+    driver: Box<dyn Driver>,
+    name: String,
+    abilities: Abilities,
+    clock_offset: time::Duration,
+    before: Before,
 }
 
 /// A device that let us in.
@@ -101,7 +110,7 @@ impl<'a> Run<'a> {
 impl Run<'_> {
     async fn walk(&mut self) -> Result<(), Error> {
         self.journal.begin(Step::Find);
-        let contact = contact::find(self.fleet, self.order).await?;
+        let mut contact = contact::find(self.fleet, self.order, None).await?;
         self.meets(&contact);
         if let Some(ours) = self.stays(&contact) {
             return self.already_secure(contact, ours).await;
@@ -111,7 +120,16 @@ impl Run<'_> {
         self.journal.done(&Said::Found { driver: found.driver().to_owned() }).await?;
 
         self.journal.begin(Step::Inspect);
-        let mut session = self.enter(found, &contact).await?;
+        let mut noted = self.note(found).await?;
+        if let Some(port) = self.shows_ours_on(&contact, &noted.before).await? {
+            // It is known after all, and spoken to over that from here on.
+            drop(contact);
+            contact = contact::find(self.fleet, self.order, Some(port)).await?;
+            self.meets(&contact);
+            let found = self.first_word(&contact).await?;
+            noted = self.note(found).await?;
+        }
+        let mut session = self.enter(noted, &contact).await?;
         match contact.report.findings.first() {
             Some(finding) => self.journal.done(finding).await?,
             None => self.journal.done(&Said::LookedAt { page: self.order.target.text.clone() }).await?,
@@ -217,7 +235,8 @@ impl Run<'_> {
             return self.verified(&ours, report).await;
         }
         let found = self.first_word(&contact).await?;
-        let mut session = self.enter(found, &contact).await?;
+        let noted = self.note(found).await?;
+        let mut session = self.enter(noted, &contact).await?;
         let done = self.finish(&mut session, ours).await;
         let before = contact.known.and_then(|device| device.key_transport);
         self.outcome.key_transport = self.outcome.key_transport.or(before);
@@ -245,16 +264,34 @@ impl Run<'_> {
         self.admission.as_ref().is_some_and(Admission::is_known)
     }
 
-    /// The first authenticated call.
-    async fn enter(&mut self, found: Found, contact: &Contact) -> Result<Session, Error> {
+    /// The first authenticated call: who it says it is.
+    async fn note(&mut self, found: Found) -> Result<Noted, Error> {
         let abilities = found.abilities().clone();
-        let driver_name = found.driver().to_owned();
+        let name = found.driver().to_owned();
         let clock_offset = found.clock_offset().unwrap_or_default();
         let mut driver = found.connect();
         let before = driver.note().await?;
         if let Some(admission) = &self.admission {
             admission.is_still(&before.device)?;
         }
+        Ok(Noted { driver, name, abilities, clock_offset, before })
+    }
+
+    /// The port on which the device shows a certificate of ours that is for a device of the ledger, if it was met on another
+    /// one: which port that is, a port that was named does not tell, but the device does.
+    async fn shows_ours_on(&self, contact: &Contact, before: &Before) -> Result<Option<u16>, Error> {
+        let port = before.https_port;
+        if contact.by_ours || !before.https_on || contact.https_port == Some(port) {
+            return Ok(None);
+        }
+        let report = self.look(port).await;
+        let row = served(&self.fleet.store, &self.order.target.host, &report).await?;
+        Ok(row.and_then(|row| row.device_id).map(|_| port))
+    }
+
+    /// What an enrolment has to know of a device that let us in.
+    async fn enter(&mut self, noted: Noted, contact: &Contact) -> Result<Session, Error> {
+        let Noted { mut driver, name: driver_name, abilities, clock_offset, before } = noted;
         if driver.lets_everyone_in() {
             self.outcome.findings.push(Finding::NoPassword);
         }
