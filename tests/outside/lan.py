@@ -34,11 +34,11 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
     ethernet = bytes([255] * 6) + mac + bytes.fromhex("0806")
     wire.send(ethernet + bytes.fromhex("0001080006040001") + mac + address + bytes(6) + address)
 """
-# Opens a packet socket inside and hands it out.
+# Opens a packet socket inside and hands it out. What this computer sends is heard by those for all protocols only.
 LISTEN = """
 import socket, sys
 with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as wire, socket.socket(fileno=int(sys.argv[1])) as out:
-    wire.bind(("lan0", 0x0800))
+    wire.bind(("lan0", 3))
     socket.send_fds(out, [b"."], [wire.fileno()])
 """
 

@@ -1,22 +1,23 @@
 """A device is not an address: cameras that move, swap, are reset or impersonated, on a network with real ports and ARP."""
 
 import base64
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lan import NETWORK, PASSWORD, Camera, Lan, at, new_lan
+from lan import NETWORK, PASSWORD, Camera, Device, Lan, at, new_lan
+from openssl import openssl
 from wire import Capture
 
 # Whatever tells a password, or proves one.
-SECRETS = [
-    b"Authorization:",
-    b"UsernameToken",
-    PASSWORD.encode(),
-    base64.b64encode(f"admin:{PASSWORD}".encode()),
-]
+SECRET = re.compile(
+    b"(?i:authorization:|usernametoken)|"
+    + b"|".join(re.escape(text) for text in (PASSWORD.encode(), base64.b64encode(f"admin:{PASSWORD}".encode())))
+)
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def lan(tmp_path: Path) -> Iterator[Lan]:
 
 def plain_logins(capture: Capture) -> int:
     """In how many of the plain conversations somebody signed in."""
-    return sum(any(secret in stream for secret in SECRETS) for stream in capture.to(80))
+    return sum(SECRET.search(stream) is not None for stream in capture.to(80))
 
 
 def rows(lan: Lan) -> dict[str, dict[str, Any]]:
@@ -113,7 +114,7 @@ def test_one_that_moved_is_told_from_the_stranger_at_its_old_place(lan: Lan, mod
         (refused,) = lan.secure(stranger.address, status=1)
         assert refused["error"]["code"] == "device-changed", refused
         if first == "find":
-            found = {device["target"]: device for device in lan.camlock("find", NETWORK + ".0/24")}
+            found = {device["target"]: device for device in lan.camlock("find", f"{at(8)}-{at(23)}")}
             assert set(found) == {camera.address, stranger.address}
             assert found[camera.address]["device"] == "Gate" and found[camera.address]["moved"], found
             outcomes, said = lan.said("secure", "--all", *lan.user())
@@ -186,12 +187,12 @@ def test_ten_cameras_are_ten_rows(lan: Lan) -> None:
     cameras = [lan.camera(host, model) for host, model in enumerate(models, 11)]
     addresses = {camera.address for camera in cameras}
     for _ in range(2):
-        found = lan.camlock("find", NETWORK + ".0/24")
+        found = lan.camlock("find", f"{at(11)}-{at(20)}")
         assert {device["target"] for device in found} == addresses and len(found) == len(addresses), found
     assert {tuple(row["addresses"]) for row in lan.camlock("list")} == {(address,) for address in addresses}
     outcomes = lan.secure(*addresses, "--yes")
     assert all(outcome["verdict"] == "secure" for outcome in outcomes), outcomes
-    found = lan.camlock("find", NETWORK + ".0/24")
+    found = lan.camlock("find", f"{at(11)}-{at(20)}")
     assert {device["target"] for device in found} == addresses and len(found) == len(addresses), found
     after = lan.camlock("list")
     assert sorted(row["addresses"] for row in after) == sorted([address] for address in addresses), after
@@ -211,3 +212,113 @@ def test_five_cameras_behind_one_hardware_address_are_five(lan: Lan) -> None:
     rotate(cameras)
     lan.secure("--all")
     assert not have_padlocks(lan, cameras)
+
+
+# Hears everything that it is told, on each of these ports, and asks for the password as it is.
+LISTENER = """
+import http.server, os, ssl, sys, threading
+os.chdir(sys.argv[1])
+class Page(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def hear(self):
+        told = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        with open("heard", "ab") as heard:
+            heard.write(self.requestline.encode() + str(self.headers).encode() + told)
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    do_GET = do_POST = do_PUT = hear
+for port in sys.argv[2:]:
+    server = http.server.ThreadingHTTPServer(("0.0.0.0", int(port)), Page)
+    if port == "443":
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain("certificate.pem", "key.pem")
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever).start()
+print('"ready"', flush=True)
+"""
+
+
+def listener(lan: Lan, *ports: int) -> Device:
+    """An impostor that writes down what it is told; it has no address yet."""
+    device = lan.device()
+    folder = device.space.folder
+    openssl(
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=Camera"),
+        *("-keyout", folder / "key.pem", "-out", folder / "certificate.pem"),
+    )
+    device.start(sys.executable, "-c", LISTENER, folder, *ports)
+    return device
+
+
+def nothing_is_signed_in_to(lan: Lan, address: str, codes: set[str], *more: str) -> None:
+    """Whatever the operator runs, but for `--new-device`, it fails so and sends nothing secret over plain HTTP."""
+    with lan.captured() as capture:
+        for word in [address, *more]:
+            (refused,) = lan.secure(word, "--yes", status=1)
+            assert refused["error"]["code"] in codes, (word, refused)
+            assert not refused["url"] and refused["verdict"] != "secure"
+        found = lan.camlock("find", address, *lan.user())
+    assert plain_logins(capture) == 0
+    assert [device["serial_number"] for device in found if device["driver"]] in ([], [None]), found
+    if codes == {"device-changed"}:
+        assert found[0]["changed"]["code"] == "device-changed", found
+
+
+@pytest.mark.parametrize("model", ["onvif-device", "reolink"])
+@pytest.mark.parametrize("impostor", ["its maker's, plain", "its maker's", "listening, plain", "listening"])
+def test_an_impostor_at_the_address_of_a_camera_that_is_off_learns_nothing(
+    lan: Lan, model: str, impostor: str
+) -> None:
+    """And the camera is as it was when it is back."""
+    camera = lan.camera(11, model)
+    name_them(lan, {"Gate": camera})
+    address = camera.address
+    camera.leave()
+    other: Device
+    match impostor:
+        case "its maker's, plain":
+            other = lan.camera(11, "onvif-device")
+        case "its maker's":
+            other = lan.camera(11, model, "--factory-certificate")
+        case "listening, plain":
+            other = listener(lan, 80)
+        case _:
+            other = listener(lan, 80, 443)
+    if not other.address:
+        other.take(address)
+    nothing_is_signed_in_to(lan, address, {"device-changed"}, "--all", f"http://{address}", f"{address}:80")
+    if impostor.startswith("listening"):
+        heard = (other.space.folder / "heard").read_bytes()
+        # It was asked who it is.
+        assert b"GetSystemDateAndTime" in heard
+        assert not SECRET.search(heard)
+    assert set(rows(lan)) == {"Gate"}
+
+    other.leave()
+    camera.take(address)
+    lan.secure(address)
+    assert not have_padlocks(lan, {"Gate": camera}, renewed=False)
+
+
+@pytest.mark.parametrize(
+    ("model", "wall"),
+    [("onvif-device", "rejects"), ("onvif-security", "rejects"), ("reolink", "rejects"), ("onvif-device", "drops")],
+)
+def test_a_firewall_before_https_brings_nobody_to_plain_http(lan: Lan, model: str, wall: str) -> None:
+    """Port 443 is blocked and port 80 is not: that is no change, and no way in."""
+    camera = lan.camera(11, model)
+    name_them(lan, {"Gate": camera})
+    # A rule of routing, which needs no further program.
+    space, rule = {
+        "drops": (camera.space, "ipproto tcp sport 443 blackhole"),
+        "rejects": (lan.nas, "ipproto tcp dport 443 prohibit"),
+    }[wall]
+    space.ip(f"rule add {rule}")
+    # Nobody answers and nobody refuses: that takes long each time.
+    more = [] if wall == "drops" else ["--all", f"http://{camera.address}"]
+    nothing_is_signed_in_to(lan, camera.address, {"timed-out", "no-connection"}, *more)
+    space.ip(f"rule del {rule}")
+    lan.secure(camera.address)
+    assert not have_padlocks(lan, {"Gate": camera}, renewed=False)

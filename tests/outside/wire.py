@@ -20,7 +20,7 @@ class Capture:
 
     def take(self, packet: bytes) -> None:
         header = (packet[0] & 15) * 4
-        if packet[9] != TCP:
+        if packet[0] >> 4 != 4 or packet[9] != TCP:
             return
         source, target, sequence = struct.unpack_from("!HHI", packet, header)
         payload = packet[header + (packet[header + 12] >> 4) * 4 : struct.unpack_from("!H", packet, 2)[0]]
