@@ -23,10 +23,33 @@ impl Camera {
             let sockets = discovery::open(core.options.bind)?;
             tokio::spawn(discovery::serve(Arc::clone(&core), sockets));
         }
-        let https = core.look(|live| live.served.is_some());
-        // From the factory, so not refused by the fault that refuses to switch HTTPS on.
-        core.start(https).await?;
+        core.start().await?;
         Ok(Camera { core })
+    }
+
+    /// Unplugs this camera and puts another one in its place, on the same ports; on the other one of the two, if the
+    /// options name it so. [`Camera::unplug`] takes that one away, [`Camera::plug_in`] puts this one back.
+    pub async fn replace(&self, options: Options) -> io::Result<Camera> {
+        self.unplug().await;
+        let mut ports = [Arc::clone(&self.core.http), Arc::clone(&self.core.https)];
+        if options.http_port == self.https_address().port() {
+            ports.reverse();
+        }
+        let core =
+            tokio::task::spawn_blocking(|| Core::on(ports, options)).await.map_err(io::Error::other)??;
+        let core = Arc::new(core);
+        core.start().await?;
+        Ok(Camera { core })
+    }
+
+    /// Unplugs it and keeps its ports: connections to them are refused when this returns. It stays as it is.
+    pub async fn unplug(&self) {
+        self.core.unplug().await;
+    }
+
+    /// Plugs it in again, as it was.
+    pub async fn plug_in(&self) -> io::Result<()> {
+        self.core.plug_in().await
     }
 
     /// `http://host:port`, whether or not HTTP is on.

@@ -12,7 +12,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::device_certificates::DeviceCertificates;
 use crate::digest::Guard;
-use crate::keys::{self, Algorithm, Contents, Pair};
+use crate::given::Given;
+use crate::keys::{self, Algorithm, Contents, Pair, RsaBits};
 use crate::keystore::Keystore;
 use crate::options::{Fault, Model, Options};
 use crate::pem_file::Installed;
@@ -22,6 +23,7 @@ use crate::server;
 use crate::state::{CertificateSummary, RequestSummary, State};
 use crate::tls::Served;
 use crate::transcript::Transcript;
+use crate::{http, x509};
 
 /// Requests one nonce is good for.
 const NONCE_USES: u32 = 1000;
@@ -36,13 +38,16 @@ const AWAY: std::time::Duration = std::time::Duration::from_secs(1);
 /// How long the old certificate is served with [`Fault::ServesOldForAWhile`].
 const A_WHILE: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// rsaEncryption, in DER.
+const RSA_ENCRYPTION: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1];
+
 /// One camera.
 pub(crate) struct Core {
     pub(crate) options: Options,
     /// Its serial number.
     pub(crate) serial: String,
-    pub(crate) http: Port,
-    pub(crate) https: Port,
+    pub(crate) http: Arc<Port>,
+    pub(crate) https: Arc<Port>,
     pub(crate) transcript: Option<Transcript>,
     /// True once the camera is being unplugged.
     pub(crate) stopping: watch::Sender<bool>,
@@ -73,6 +78,7 @@ pub(crate) struct Live {
     pub(crate) hold: Option<String>,
     pub(crate) answers_held: u32,
     pub(crate) requests: VecDeque<RequestSummary>,
+    pub(crate) given: Given,
     /// [`Fault::ServesOldCertificate`]: what is served stays what it was.
     pinned: bool,
 }
@@ -106,14 +112,19 @@ pub(crate) enum SwitchRefusal {
 impl Core {
     /// Takes both ports and makes the factory's certificate; nothing listens yet.
     pub(crate) fn new(options: Options) -> io::Result<Self> {
+        let port = |number| Port::reserve(SocketAddr::new(options.bind, number)).map(Arc::new);
+        let ports = [port(options.http_port)?, port(options.https_port)?];
+        Core::on(ports, options)
+    }
+
+    /// The same on these ports, HTTP and HTTPS.
+    pub(crate) fn on([http, https]: [Arc<Port>; 2], options: Options) -> io::Result<Self> {
         if let Some(fault) = options.faults.iter().find(|fault| !fault.fits(options.model)) {
             let reason =
                 format!("a camera of the kind {} cannot have the fault {}", options.model, fault.name());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
         let transcript = options.transcript.as_deref().map(Transcript::create).transpose()?;
-        let http = Port::reserve(SocketAddr::new(options.bind, options.http_port))?;
-        let https = Port::reserve(SocketAddr::new(options.bind, options.https_port))?;
         let uses = if options.has(Fault::ShortNonces) { SHORT_NONCE_USES } else { NONCE_USES };
         let mut guard = Guard::new(
             options.model.realm(),
@@ -139,7 +150,7 @@ impl Core {
             #[cfg(feature = "makers")]
             Model::Synology => Store::Synology(crate::makers::synology::Shelf::default()),
         };
-        let serial = random::hex_token::<5>().to_uppercase();
+        let serial = options.serial.clone().unwrap_or_else(|| random::hex_token::<5>().to_uppercase());
         let mut live = Live {
             store,
             guard,
@@ -154,13 +165,19 @@ impl Core {
             hold: None,
             answers_held: 0,
             requests: VecDeque::new(),
+            given: Given::default(),
             pinned: false,
         };
         if options.starts_with_certificate() {
             let (certificate, pair) = factory(&options, &serial).map_err(io::Error::other)?;
             live.store.install_factory(certificate, pair);
             live.refresh();
-            live.pinned = options.has(Fault::ServesOldCertificate) || options.has(Fault::ServesOldForAWhile);
+            if !options.borrowed.is_empty() {
+                live.served = Some(Arc::new(borrowed(&options.borrowed).map_err(io::Error::other)?));
+            }
+            live.pinned = !options.borrowed.is_empty()
+                || options.has(Fault::ServesOldCertificate)
+                || options.has(Fault::ServesOldForAWhile);
         }
         if options.has(Fault::FullStore) {
             live.store.fill(&options).map_err(io::Error::other)?;
@@ -180,13 +197,28 @@ impl Core {
     }
 
     /// Opens the ports as the factory set them.
-    pub(crate) async fn start(self: &Arc<Self>, https: bool) -> io::Result<()> {
-        self.open(&self.http, false).await?;
+    pub(crate) async fn start(self: &Arc<Self>) -> io::Result<()> {
+        // From the factory, so not refused by the fault that refuses to switch HTTPS on.
+        self.change(|live| (live.http_on, live.https_on) = (true, live.served.is_some()));
+        self.plug_in().await
+    }
+
+    /// Opens the ports that are on.
+    pub(crate) async fn plug_in(self: &Arc<Self>) -> io::Result<()> {
+        let (http, https) = self.look(|live| (live.http_on, live.https_on));
+        if http {
+            self.open(&self.http, false).await?;
+        }
         if https {
             self.open(&self.https, true).await?;
         }
-        self.change(|live| (live.http_on, live.https_on) = (true, https));
         Ok(())
+    }
+
+    /// Closes both ports and keeps their numbers; the camera stays as it is.
+    pub(crate) async fn unplug(&self) {
+        self.http.close().await;
+        self.https.close().await;
     }
 
     /// The camera's own idea of the time.
@@ -250,17 +282,10 @@ impl Core {
         let core = Arc::clone(self);
         tokio::spawn(async move {
             let _alone = core.switching.lock().await;
-            core.http.close().await;
-            core.https.close().await;
+            core.unplug().await;
             tokio::time::sleep(AWAY).await;
-            let (http, https) = core.look(|live| (live.http_on, live.https_on));
             // A port that another program took meanwhile is gone, as it would be after any restart.
-            if http {
-                let _ = core.open(&core.http, false).await;
-            }
-            if https {
-                let _ = core.open(&core.https, true).await;
-            }
+            let _ = core.plug_in().await;
         });
     }
 
@@ -410,6 +435,7 @@ impl Live {
             uploads_dropped: self.uploads_dropped,
             restarts: self.restarts,
             answers_held: self.answers_held,
+            given: self.given,
             requests: self.requests.iter().cloned().collect(),
         }
     }
@@ -502,4 +528,13 @@ fn factory(options: &Options, serial: &str) -> Result<(Vec<u8>, Pair), rcgen::Er
     let maker = options.maker.as_deref();
     let certificate = keys::certificate(&pair, &rcgen::PKCS_ECDSA_P256_SHA256, contents, validity, maker)?;
     Ok((certificate, pair))
+}
+
+/// Somebody else's chain, with a key that is none of theirs.
+fn borrowed(chain: &[Vec<u8>]) -> Result<Served, Box<dyn std::error::Error + Send + Sync>> {
+    let leaf =
+        chain.first().and_then(|leaf| x509::read(leaf)).ok_or("the borrowed certificate is unreadable")?;
+    let is_rsa = http::find(&leaf.public_key, RSA_ENCRYPTION).is_some();
+    let pair = Pair::generate(if is_rsa { Algorithm::Rsa(RsaBits::B2048) } else { Algorithm::P256 })?;
+    Ok(Served::new(chain.to_vec(), &pair, rustls::ALL_VERSIONS)?)
 }

@@ -177,7 +177,6 @@ impl Guard {
     }
 
     /// Judges the `Authorization` header of a request that came over TLS, where the camera asks for Basic (RFC 7617).
-    #[cfg(feature = "makers")]
     pub(crate) fn check_basic(&mut self, header: Option<&str>) -> Login {
         use base64::Engine as _;
         let Some(header) = header else { return Login::Absent };

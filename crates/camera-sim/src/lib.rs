@@ -32,6 +32,7 @@ mod device_service;
 mod digest;
 mod discovery;
 mod form;
+mod given;
 mod http;
 mod keys;
 mod keystore;
@@ -39,6 +40,7 @@ mod maker;
 #[cfg(feature = "makers")]
 mod makers;
 mod media_service;
+mod old_tls;
 mod onvif;
 mod options;
 mod page;
@@ -59,6 +61,7 @@ mod username_token;
 mod x509;
 
 pub use camera::Camera;
+pub use given::Given;
 pub use maker::Maker;
-pub use options::{CapabilityNames, Fault, Model, Options};
+pub use options::{CapabilityNames, Fault, Model, OldTls, Options};
 pub use state::{CertificateSummary, KeySummary, PathSummary, RequestSummary, State};

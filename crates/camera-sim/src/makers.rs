@@ -19,7 +19,7 @@ use hyper::http::request::Parts;
 
 use crate::core::{Core, Live, Store};
 use crate::digest::Login;
-use crate::http::Answer;
+use crate::http::{self, Answer};
 use crate::keys::Pair;
 use crate::options::Model;
 use crate::pem_file::Installed;
@@ -158,29 +158,7 @@ fn parameter<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
 
 /// `%41` and the like made plain; none if it is not UTF-8 afterwards.
 pub(crate) fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escaped = match tail {
-            [high, low, ..] if *first == b'%' => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        match escaped {
-            Some((high, low)) => {
-                bytes.push(high << 4 | low);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    String::from_utf8(http::percent_decoded(text.as_bytes())).ok()
 }
 
 #[cfg(test)]

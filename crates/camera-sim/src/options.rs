@@ -132,6 +132,8 @@ impl fmt::Display for Model {
 pub enum Fault {
     /// GetServices and WS-Discovery name another host in every address.
     AnnouncesElsewhere,
+    /// Inside TLS it asks for Basic alone, whatever it asks for over plain HTTP.
+    BasicInsideTls,
     /// CreatePKCS10CSR fails (env:Receiver, ter:Action, ter:CSRCreationFailed).
     CsrFails,
     /// Creating a request takes away the certificate that is served, as ACTi's firmware does.
@@ -219,6 +221,12 @@ impl Fault {
             | Fault::WrongClock => is_onvif,
             Fault::RefusesChains => matches!(model, Model::OnvifSecurity | Model::PemPage),
             Fault::RsaOnly => is_onvif || model == Model::PemPage,
+            // They do so anyway, or have a login of their own.
+            #[cfg(feature = "makers")]
+            Fault::BasicInsideTls => !matches!(
+                model,
+                Model::Axis | Model::Bosch | Model::FormPage | Model::Reolink | Model::Synology
+            ),
             #[cfg(feature = "makers")]
             Fault::CsrFails => matches!(model, Model::OnvifSecurity | Model::Axis | Model::Bosch),
             // It answers in words and whole files, of which a half is a word and a file too.
@@ -252,6 +260,15 @@ pub enum CapabilityNames {
     Old,
 }
 
+/// TLS that no library speaks any more: its beginning, up to the certificate, of which it takes no key to show it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OldTls {
+    /// TLS 1.0.
+    Tls10,
+    /// TLS 1.2 with the key exchange of RSA, which browsers still speak.
+    Tls12Rsa,
+}
+
 /// Everything that makes one simulated camera.
 #[derive(Clone)]
 pub struct Options {
@@ -277,8 +294,17 @@ pub struct Options {
     pub key_generation: Duration,
     /// Which capability names it answers with.
     pub capability_names: CapabilityNames,
+    /// Its serial number, if not a random one.
+    pub serial: Option<String>,
     /// Leaves the factory with a certificate and HTTPS on.
     pub factory_certificate: bool,
+    /// Leaves the factory with HTTPS off and no certificate, even if its kind has them.
+    pub https_off: bool,
+    /// Somebody else's certificates, leaf first, which it shows in the place of its own from the factory. It has a key of
+    /// the same kind and not the one that belongs to them.
+    pub borrowed: Vec<Vec<u8>>,
+    /// Where its HTTPS would be, this is all there is.
+    pub old_tls: Option<OldTls>,
     /// Who signs that certificate, for the camera's serial number; without a maker the camera itself, for its name.
     pub maker: Option<Arc<Maker>>,
     /// Answers WS-Discovery on UDP port 3702: multicast, and unicast at its own address.
@@ -313,7 +339,11 @@ impl Options {
             faults: Vec::new(),
             key_generation: Duration::from_millis(300),
             capability_names: CapabilityNames::Both,
+            serial: None,
             factory_certificate: false,
+            https_off: false,
+            borrowed: Vec::new(),
+            old_tls: None,
             maker: None,
             discovery: false,
             transcript: None,
@@ -328,9 +358,11 @@ impl Options {
     /// Whether it starts with a certificate of its own and HTTPS on.
     pub(crate) fn starts_with_certificate(&self) -> bool {
         let needing = [Fault::CsrKillsKey, Fault::ServesOldCertificate, Fault::ServesOldForAWhile];
-        self.factory_certificate
-            || self.model.comes_with_https()
-            || needing.into_iter().any(|fault| self.has(fault))
+        !self.https_off
+            && (self.factory_certificate
+                || !self.borrowed.is_empty()
+                || self.model.comes_with_https()
+                || needing.into_iter().any(|fault| self.has(fault)))
     }
 }
 

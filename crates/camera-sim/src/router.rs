@@ -35,6 +35,7 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Answer, Dropped> {
     let (parts, body) = request.into_parts();
+    core.change(|live| live.given.take_headers(&parts));
     let login = login(&core, &arrival, &parts);
     if let Some(to) = redirected(&core, &parts) {
         let mut answer = http::plain(302, "Moved.\n");
@@ -44,7 +45,10 @@ pub(crate) async fn answer(
     }
     let drop_at = drop_at(&core, &parts, login);
     let (operation, answer) = match http::read(body, drop_at).await {
-        Ok(body) => route(&core, &arrival, &parts, login, body).await,
+        Ok(body) => {
+            core.change(|live| live.given.take_contents(&core.options.password, &parts, &body));
+            route(&core, &arrival, &parts, login, body).await
+        }
         Err(NoBody::Dropped(words)) => {
             core.change(|live| live.uploads_dropped += 1);
             let operation = if words.is_empty() { name(&parts) } else { words.to_owned() };
@@ -56,6 +60,9 @@ pub(crate) async fn answer(
         Err(NoBody::Broken) => (name(&parts), closing(http::plain(400, "The request is broken.\n"))),
     };
     let mut answer = answer;
+    if answer.status() == 401 && takes_basic(&core, &arrival) {
+        http::set(&mut answer, header::WWW_AUTHENTICATE, "Basic realm=\"Camera\"");
+    }
     http::set(&mut answer, header::SERVER, core.options.model.server());
     core.note(summary(operation.clone(), &arrival, login, answer.status().as_u16()));
     if answer.status() == 200 && is_upload(&core, &parts, login, &operation) {
@@ -85,10 +92,16 @@ fn login(core: &Core, arrival: &Arrival, parts: &Parts) -> Login {
     if makers::axis::takes_basic(core, arrival) || makers::bosch::takes_basic(core, arrival, parts) {
         return core.change(|live| live.guard.check_basic(credentials));
     }
-    #[cfg(not(feature = "makers"))]
-    let _ = arrival;
+    if takes_basic(core, arrival) {
+        return core.change(|live| live.guard.check_basic(credentials));
+    }
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     core.change(|live| live.guard.check(parts.method.as_str(), target, credentials, Instant::now()))
+}
+
+/// Whether it asks for Basic here, which by itself it does not.
+fn takes_basic(core: &Core, arrival: &Arrival) -> bool {
+    core.options.has(Fault::BasicInsideTls) && arrival.tls.is_some()
 }
 
 /// The words at which an upload is dropped: only of one that would have been accepted.

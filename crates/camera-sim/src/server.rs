@@ -17,8 +17,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::core::Core;
 use crate::options::Fault;
-use crate::router;
 use crate::tls::Served;
+use crate::{old_tls, router};
 
 /// Most connections to one port at a time.
 const CONNECTIONS: usize = 64;
@@ -92,6 +92,10 @@ async fn connection(core: Arc<Core>, stream: TcpStream, tls: bool, mut drained: 
         return;
     }
     let Some(served) = core.look(|live| live.served.clone()) else { return };
+    if let Some(old) = core.options.old_tls {
+        let _ = timeout(PATIENCE, old_tls::show(stream, old, &served.chain)).await;
+        return;
+    }
     let handshake = TlsAcceptor::from(Arc::clone(&served.config)).accept(stream);
     if let Ok(Ok(stream)) = timeout(PATIENCE, handshake).await {
         serve(core, stream, Arrival { tls: Some(served), local: local.to_string() }, drained).await;

@@ -1,5 +1,7 @@
 //! What a test may see of a simulated camera from behind: [`State`], a picture taken at one moment.
 
+use crate::given::Given;
+
 /// The camera at one moment. A new one is published after every change.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct State {
@@ -31,6 +33,8 @@ pub struct State {
     pub restarts: u32,
     /// Answers held back so far ([`crate::Camera::hold`]).
     pub answers_held: u32,
+    /// What it was given that a thief would keep.
+    pub given: Given,
     /// The last requests, oldest first; at most [`State::REQUESTS`] of them.
     pub requests: Vec<RequestSummary>,
 }

@@ -232,3 +232,20 @@ async fn a_fault_that_cannot_happen_is_refused() {
     let refused = Camera::start(options).await.err().unwrap();
     assert!(refused.to_string().contains("csr-fails"), "{refused}");
 }
+
+#[tokio::test]
+async fn basic_inside_tls() {
+    let mut options = Options::new(Model::OnvifDevice, USER, PASSWORD);
+    (options.faults, options.factory_certificate) = (vec![Fault::BasicInsideTls], true);
+    let camera = Camera::start(options).await.unwrap();
+    let mut client = Client::new(&camera);
+    assert_eq!(client.soap(DEVICE, INFORMATION).await.status, 200, "Digest over plain HTTP");
+    client.tls = true;
+    let body = envelope(INFORMATION);
+    let refused = client.send("POST", DEVICE, "", body.as_bytes()).await.unwrap();
+    assert_eq!((refused.status, refused.header("WWW-Authenticate")), (401, Some("Basic realm=\"Camera\"")));
+    let basic = format!("Authorization: Basic {}\r\n", BASE64.encode(format!("{USER}:{PASSWORD}")));
+    assert_eq!(client.send("POST", DEVICE, &basic, body.as_bytes()).await.unwrap().status, 200);
+    let given = camera.state().given;
+    assert_eq!((given.basic, given.digest, given.private_keys), (1, 1, 0));
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use camera_sim::{Camera, Model, Options};
+use camera_sim::{Camera, Model, OldTls, Options};
 use common::{Authority, Client, DEVICE, PASSWORD, SECURITY, USER, served};
 use tokio::net::TcpStream;
 
@@ -331,4 +331,46 @@ async fn pem_page() {
     client.login("POST", "/settings/https", form, b"http=off").await.unwrap();
     assert!(refused(camera.http_address()).await);
     assert!(!camera.state().http_on);
+}
+
+/// Another camera stands in for one that was unplugged; afterwards that one is what it was.
+#[tokio::test]
+async fn a_camera_is_replaced_and_put_back() {
+    let mut options = options(Model::OnvifDevice);
+    options.factory_certificate = true;
+    let camera = Camera::start(options.clone()).await.unwrap();
+    let own = camera.state();
+    let (http, https) = (camera.http_address(), camera.https_address());
+    assert_eq!(served(&camera).await.unwrap(), own.served_chain);
+
+    let other = camera.replace(options.clone()).await.unwrap();
+    assert_eq!((other.http_address(), other.https_address()), (http, https));
+    assert_eq!(served(&other).await.unwrap(), other.state().served_chain);
+    assert_ne!(other.state().served_chain, own.served_chain);
+    other.unplug().await;
+    assert!(refused(http).await && refused(https).await);
+
+    // It shows what is not its own, and cannot prove that it is: no handshake ends.
+    options.borrowed.clone_from(&own.served_chain);
+    for old_tls in [None, Some(OldTls::Tls10), Some(OldTls::Tls12Rsa)] {
+        options.old_tls = old_tls;
+        let thief = camera.replace(options.clone()).await.unwrap();
+        assert_eq!(thief.state().served_chain, own.served_chain);
+        assert!(TcpStream::connect(https).await.is_ok());
+        assert!(served(&thief).await.is_none());
+        thief.unplug().await;
+    }
+
+    // Plain HTTP where the other one had HTTPS, and nothing beside it.
+    options.borrowed.clear();
+    (options.https_off, options.http_port) = (true, https.port());
+    let plain = camera.replace(options).await.unwrap();
+    assert_eq!((plain.http_address(), plain.https_address()), (https, http));
+    assert_eq!(Client::new(&plain).send("GET", "/", "", b"").await.unwrap().status, 200);
+    assert!(refused(http).await);
+    plain.unplug().await;
+
+    camera.plug_in().await.unwrap();
+    assert_eq!(served(&camera).await.unwrap(), own.served_chain);
+    assert_eq!(camera.state(), own);
 }

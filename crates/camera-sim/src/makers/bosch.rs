@@ -242,7 +242,7 @@ fn upload(core: &Core, content_type: &str, body: &[u8]) -> Answer {
 fn payload(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("0x").unwrap_or(text).as_bytes();
     let (pairs, rest) = digits.as_chunks::<2>();
-    let byte = |[high, low]: &[u8; 2]| Some(makers::hex(*high)? << 4 | makers::hex(*low)?);
+    let byte = |[high, low]: &[u8; 2]| Some(http::hex(*high)? << 4 | http::hex(*low)?);
     pairs.iter().map(byte).collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())
 }
 
