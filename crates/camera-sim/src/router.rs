@@ -61,7 +61,8 @@ pub(crate) async fn answer(
     };
     let mut answer = answer;
     if answer.status() == 401 && takes_basic(&core, &arrival) {
-        http::set(&mut answer, header::WWW_AUTHENTICATE, "Basic realm=\"Camera\"");
+        let challenge = format!("Basic realm=\"{}\"", core.options.model.realm());
+        http::set(&mut answer, header::WWW_AUTHENTICATE, &challenge);
     }
     http::set(&mut answer, header::SERVER, core.options.model.server());
     core.note(summary(operation.clone(), &arrival, login, answer.status().as_u16()));

@@ -243,7 +243,10 @@ async fn basic_inside_tls() {
     client.tls = true;
     let body = envelope(INFORMATION);
     let refused = client.send("POST", DEVICE, "", body.as_bytes()).await.unwrap();
-    assert_eq!((refused.status, refused.header("WWW-Authenticate")), (401, Some("Basic realm=\"Camera\"")));
+    assert_eq!(
+        (refused.status, refused.header("WWW-Authenticate")),
+        (401, Some("Basic realm=\"Simulated camera\""))
+    );
     let basic = format!("Authorization: Basic {}\r\n", BASE64.encode(format!("{USER}:{PASSWORD}")));
     assert_eq!(client.send("POST", DEVICE, &basic, body.as_bytes()).await.unwrap().status, 200);
     let given = camera.state().given;
