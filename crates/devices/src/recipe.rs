@@ -735,7 +735,7 @@ mod tests {
     use hyper::{HeaderMap, StatusCode};
 
     use super::*;
-    use crate::fake::{Fake, answer as reply, challenge, credentials};
+    use crate::fake::{Fake, answer as reply, challenge};
 
     fn pem_page() -> Recipe {
         toml::from_str(crate::recipe_file::SHIPPED[0]).unwrap()
