@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::core::Core;
 use crate::discovery;
 use crate::options::{Model, Options};
+use crate::shown::Shown;
 use crate::state::State;
 
 /// A running camera. Dropping it unplugs it; [`Camera::stop`] also waits until its ports are free.
@@ -75,6 +76,11 @@ impl Camera {
     /// How it takes its certificate.
     pub fn model(&self) -> Model {
         self.core.options.model
+    }
+
+    /// All that its TLS was to serve so far, in order, with the keys: what a thief has who got everything.
+    pub fn shown(&self) -> Vec<Shown> {
+        self.core.look(|live| live.shown.clone())
     }
 
     /// The camera as it is now.

@@ -13,17 +13,17 @@ use tokio::sync::{Notify, watch};
 use crate::device_certificates::DeviceCertificates;
 use crate::digest::Guard;
 use crate::given::Given;
-use crate::keys::{self, Algorithm, Contents, Pair, RsaBits};
+use crate::keys::{self, Algorithm, Contents, Pair};
 use crate::keystore::Keystore;
 use crate::options::{Fault, Model, Options};
 use crate::pem_file::Installed;
 use crate::port::Port;
 use crate::random;
 use crate::server;
+use crate::shown::Shown;
 use crate::state::{CertificateSummary, RequestSummary, State};
 use crate::tls::Served;
 use crate::transcript::Transcript;
-use crate::{http, x509};
 
 /// Requests one nonce is good for.
 const NONCE_USES: u32 = 1000;
@@ -37,9 +37,6 @@ const LOCAL_TIME: Duration = Duration::hours(5);
 const AWAY: std::time::Duration = std::time::Duration::from_secs(1);
 /// How long the old certificate is served with [`Fault::ServesOldForAWhile`].
 const A_WHILE: std::time::Duration = std::time::Duration::from_secs(2);
-
-/// rsaEncryption, in DER.
-const RSA_ENCRYPTION: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1];
 
 /// One camera.
 pub(crate) struct Core {
@@ -68,6 +65,8 @@ pub(crate) struct Live {
     pub(crate) http_on: bool,
     pub(crate) https_on: bool,
     pub(crate) served: Option<Arc<Served>>,
+    /// All that was to be served so far, in order.
+    pub(crate) shown: Vec<Shown>,
     /// The versions of TLS that are on.
     pub(crate) tls: Vec<&'static SupportedProtocolVersion>,
     /// The time server that it follows.
@@ -158,6 +157,7 @@ impl Core {
             http_on: false,
             https_on: false,
             served: None,
+            shown: Vec::new(),
             tls: rustls::ALL_VERSIONS.to_vec(),
             time_server: None,
             uploads_dropped: 0,
@@ -172,10 +172,10 @@ impl Core {
             let (certificate, pair) = factory(&options, &serial).map_err(io::Error::other)?;
             live.store.install_factory(certificate, pair);
             live.refresh();
-            if !options.borrowed.is_empty() {
-                live.served = Some(Arc::new(borrowed(&options.borrowed).map_err(io::Error::other)?));
+            if let Some(shown) = &options.shows {
+                live.served = Some(Arc::new(shown.served().map_err(io::Error::other)?));
             }
-            live.pinned = !options.borrowed.is_empty()
+            live.pinned = options.shows.is_some()
                 || options.has(Fault::ServesOldCertificate)
                 || options.has(Fault::ServesOldForAWhile);
         }
@@ -392,10 +392,15 @@ impl Core {
 impl Live {
     /// Makes what is served what is assigned.
     pub(crate) fn refresh(&mut self) {
+        let identity = self.store.identity();
+        if let Some((chain, pair)) = &identity
+            && self.shown.last().is_none_or(|last| last.chain != *chain)
+        {
+            self.shown.push(Shown::with_key(chain.clone(), (*pair).clone()));
+        }
         if self.pinned {
             return;
         }
-        let identity = self.store.identity();
         let chain = identity.as_ref().map(|(chain, _)| chain);
         if chain != self.served.as_ref().map(|served| &served.chain) {
             // A key that TLS cannot use leaves nothing to serve: the handshake fails, as it would on a camera.
@@ -528,13 +533,4 @@ fn factory(options: &Options, serial: &str) -> Result<(Vec<u8>, Pair), rcgen::Er
     let maker = options.maker.as_deref();
     let certificate = keys::certificate(&pair, &rcgen::PKCS_ECDSA_P256_SHA256, contents, validity, maker)?;
     Ok((certificate, pair))
-}
-
-/// Somebody else's chain, with a key that is none of theirs.
-fn borrowed(chain: &[Vec<u8>]) -> Result<Served, Box<dyn std::error::Error + Send + Sync>> {
-    let leaf =
-        chain.first().and_then(|leaf| x509::read(leaf)).ok_or("the borrowed certificate is unreadable")?;
-    let is_rsa = http::find(&leaf.public_key, RSA_ENCRYPTION).is_some();
-    let pair = Pair::generate(if is_rsa { Algorithm::Rsa(RsaBits::B2048) } else { Algorithm::P256 })?;
-    Ok(Served::new(chain.to_vec(), &pair, rustls::ALL_VERSIONS)?)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use crate::maker::Maker;
+use crate::shown::Shown;
 
 /// How a simulated camera takes its certificate. By how much ONVIF it speaks, least last; then the makers' own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -300,9 +301,8 @@ pub struct Options {
     pub factory_certificate: bool,
     /// Leaves the factory with HTTPS off and no certificate, even if its kind has them.
     pub https_off: bool,
-    /// Somebody else's certificates, leaf first, which it shows in the place of its own from the factory. It has a key of
-    /// the same kind and not the one that belongs to them.
-    pub borrowed: Vec<Vec<u8>>,
+    /// What another camera was to serve, which it shows in the place of its own from the factory.
+    pub shows: Option<Shown>,
     /// Where its HTTPS would be, this is all there is.
     pub old_tls: Option<OldTls>,
     /// Who signs that certificate, for the camera's serial number; without a maker the camera itself, for its name.
@@ -342,7 +342,7 @@ impl Options {
             capability_names: CapabilityNames::Both,
             factory_certificate: false,
             https_off: false,
-            borrowed: Vec::new(),
+            shows: None,
             old_tls: None,
             maker: None,
             discovery: false,
@@ -360,7 +360,7 @@ impl Options {
         let needing = [Fault::CsrKillsKey, Fault::ServesOldCertificate, Fault::ServesOldForAWhile];
         !self.https_off
             && (self.factory_certificate
-                || !self.borrowed.is_empty()
+                || self.shows.is_some()
                 || self.model.comes_with_https()
                 || needing.into_iter().any(|fault| self.has(fault)))
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use camera_sim::{Camera, Model, OldTls, Options};
+use camera_sim::{Camera, Model, OldTls, Options, Shown};
 use common::{Authority, Client, DEVICE, PASSWORD, SECURITY, USER, served};
 use tokio::net::TcpStream;
 
@@ -351,7 +351,7 @@ async fn a_camera_is_replaced_and_put_back() {
     assert!(refused(http).await && refused(https).await);
 
     // It shows what is not its own, and cannot prove that it is: no handshake ends.
-    options.borrowed.clone_from(&own.served_chain);
+    options.shows = Some(Shown::only(own.served_chain.clone()));
     for old_tls in [None, Some(OldTls::Tls10), Some(OldTls::Tls12Rsa)] {
         options.old_tls = old_tls;
         let thief = camera.replace(options.clone()).await.unwrap();
@@ -361,9 +361,14 @@ async fn a_camera_is_replaced_and_put_back() {
         thief.unplug().await;
     }
 
+    // With the key it can.
+    (options.shows, options.old_tls) = (camera.shown().pop(), None);
+    let thief = camera.replace(options.clone()).await.unwrap();
+    assert_eq!(served(&thief).await.unwrap(), own.served_chain);
+    thief.unplug().await;
+
     // Plain HTTP where the other one had HTTPS, and nothing beside it.
-    options.borrowed.clear();
-    (options.https_off, options.http_port) = (true, https.port());
+    (options.shows, options.https_off, options.http_port) = (None, true, https.port());
     let plain = camera.replace(options).await.unwrap();
     assert_eq!((plain.http_address(), plain.https_address()), (https, http));
     assert_eq!(Client::new(&plain).send("GET", "/", "", b"").await.unwrap().status, 200);

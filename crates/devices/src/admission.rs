@@ -128,8 +128,8 @@ struct State {
     installed: Vec<PublicKeyPin>,
     /// The key of the certificate of this run, once a browser would accept it.
     verified: Option<PublicKeyPin>,
-    /// The weakest way of signing in that is still taken: the first one that was used.
-    floor: Option<SignIn>,
+    /// The first way of signing in that was used: no weaker one is taken.
+    first: Option<SignIn>,
     /// How it was signed in to, inside TLS and over plain HTTP.
     used: [Option<SignIn>; 2],
 }
@@ -143,7 +143,8 @@ impl Admission {
         let expected = expected.cloned().unwrap_or_default();
         let has = |keys: &[PublicKeyPin]| seen.key.is_some_and(|key| keys.contains(&key));
         let is_own = has(&expected.keys) || expected.unfinished && has(&expected.first_keys);
-        let is_known = is_own || seen.confirmed && seen.key.is_some() || is_proven(seen, &expected);
+        // Without TLS nobody has shown a certificate that the operator or a maker could vouch for.
+        let is_known = is_own || seen.key.is_some() && (seen.confirmed || is_proven(seen, &expected));
         if expected.secured && !is_known && !consent.new_device {
             return Err(Error::DeviceChanged {
                 host: seen.host.plain(),
@@ -168,7 +169,9 @@ impl Admission {
             if !consent.named && !is_accepted {
                 return Err(Error::NotAccepted { host: seen.host.plain() });
             }
-            let was_readable = is_accepted && expected.sign_in == Some(SignIn::Readable);
+            // Agreed to once, for whoever has that key.
+            let was_readable =
+                is_accepted && seen.key.is_some() && expected.sign_in == Some(SignIn::Readable);
             if is_accepted {
                 first_keys.clone_from(&expected.first_keys);
             }
@@ -182,8 +185,7 @@ impl Admission {
             Grounds::Known => expected.keys.iter().copied().chain(seen.key).collect(),
             Grounds::FirstContact { .. } => seen.key.into_iter().chain(first_keys).collect(),
         };
-        let floor = if seen.key.is_some() { expected.sign_in } else { expected.sign_in_plain };
-        let state = State { plain: seen.key.is_none(), keys, floor, ..State::default() };
+        let state = State { plain: seen.key.is_none(), keys, ..State::default() };
         Admission(Arc::new(Inner { host: seen.host.clone(), grounds, expected, state: Mutex::new(state) }))
     }
 
@@ -265,8 +267,7 @@ impl Admission {
     /// no weaker way is taken.
     pub(crate) fn permits(&self, way: SignIn, inside_tls: bool) -> Result<(), Error> {
         let host = || self.0.host.plain();
-        let mut state = self.state();
-        if let Some(was) = state.floor.filter(|floor| way < *floor) {
+        if let Some(was) = self.floor(inside_tls).filter(|floor| way < *floor) {
             return Err(Error::WeakerSignIn { host: host(), was, is: way });
         }
         if way == SignIn::Readable {
@@ -277,14 +278,18 @@ impl Admission {
                 return Err(Error::ReadablePassword { host: host() });
             }
         }
-        state.floor.get_or_insert(way);
+        let mut state = self.state();
+        state.first.get_or_insert(way);
         state.used[usize::from(!inside_tls)].get_or_insert(way);
         Ok(())
     }
 
-    /// The weakest way of signing in that is taken; `None` as long as there was none.
-    pub(crate) fn floor(&self) -> Option<SignIn> {
-        self.state().floor
+    /// The weakest way of signing in that is taken inside TLS or over plain HTTP: the first one of this run, and the one
+    /// of the runs before. `None` as long as there was none.
+    pub(crate) fn floor(&self, inside_tls: bool) -> Option<SignIn> {
+        let Expected { sign_in, sign_in_plain, .. } = &self.0.expected;
+        let before = if inside_tls { sign_in } else { sign_in_plain };
+        self.state().first.max(*before)
     }
 
     /// Whether a driver that can do this speaks to the device that is expected: one that made its own keys is given none.
@@ -370,3 +375,7 @@ pub fn other_identity(was: &DeviceInfo, is: &DeviceInfo) -> Vec<Change> {
     compare(&was.model, &is.model, |was, is| Change::OtherModel { was, is });
     changes
 }
+
+#[cfg(test)]
+#[path = "admission_tests.rs"]
+mod tests;

@@ -148,7 +148,7 @@ impl Session {
 
     /// How a challenge is answered: in the strongest way that it offers, and in none that is weaker than before.
     fn answering(&self, answer: &Answer) -> Result<Way, Error> {
-        let floor = self.admission.floor();
+        let floor = self.admission.floor(self.http.is_pinned());
         let (way, sign_in) = match Digest::choose(&answer.headers, floor) {
             Ok(digest) => {
                 let sign_in = digest.sign_in();

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use camera_sim::{Camera, CapabilityNames, Fault, Model, Options, State};
+use camera_sim::{Camera, CapabilityNames, Fault, Given, Model, Options, State};
 use devices::{
     Admission, Before, Consent, Credentials, Driver, Endpoint, Error, Found, Limits, Package, PublicKeyPin,
     Recipes, Seen, recognise,
@@ -143,7 +143,7 @@ async fn parcel(authority: &Authority, camera: &Camera, driver: &mut dyn Driver)
 
 /// What may not change by going there and back.
 fn lasting(state: State) -> State {
-    State { requests: Vec::new(), uploads_dropped: 0, ..state }
+    State { requests: Vec::new(), uploads_dropped: 0, given: Given::default(), ..state }
 }
 
 #[tokio::test]

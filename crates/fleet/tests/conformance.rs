@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use camera_sim::{Camera, Fault, Given, Model, OldTls, Options, State};
+use camera_sim::{Camera, Fault, Given, Model, OldTls, Options, Shown, State};
 use clap::ValueEnum;
 use devices::{Credentials, Recipes};
 use domain::{AltName, Finding, Verdict};
@@ -202,6 +202,8 @@ const NO_HTTPS: &str = "HTTPS is gone";
 const SHOWN: &str = "its certificate, not its key";
 const SHOWN_OLD: &str = "the same over TLS 1.0";
 const SHOWN_RSA: &str = "the same over TLS 1.2 with RSA";
+const OUTSIDE: &str = "its key, and wants one from outside";
+const BASIC_NOW: &str = "its key, and asks for Basic";
 const CONFIRMED: &str = "another number, confirmed by fingerprint";
 const WEAKER: &str = "MD5, before it was SHA-256";
 const FOUND: &str = "only found";
@@ -209,13 +211,15 @@ const BASIC_LATER: &str = "Digest first, Basic inside TLS";
 const READABLE: &str = "readable password";
 const REPLACED: &str = "`--new-device`, another number";
 const RESET: &str = "`--new-device`, the same number";
-const IMPOSTORS: [&str; 13] = [
+const IMPOSTORS: [&str; 15] = [
     ANOTHER_KEY,
     OLD_DIALECT,
     NO_HTTPS,
     SHOWN,
     SHOWN_OLD,
     SHOWN_RSA,
+    OUTSIDE,
+    BASIC_NOW,
     CONFIRMED,
     WEAKER,
     FOUND,
@@ -330,10 +334,31 @@ impl Scene {
         for (scene, old_tls) in
             [(SHOWN, None), (SHOWN_OLD, Some(OldTls::Tls10)), (SHOWN_RSA, Some(OldTls::Tls12Rsa))]
         {
-            let borrowed = shown.clone();
-            let thief = options(model, |o| (o.borrowed, o.old_tls) = (borrowed, old_tls));
+            let shows = Some(Shown::only(shown.clone()));
+            let thief = options(model, |o| (o.shows, o.old_tls) = (shows, old_tls));
             self.stands_in(scene, order(), thief).await;
         }
+    }
+
+    /// Even with its key: one that made its own is given none, and the way of signing in gets no weaker.
+    async fn has_its_key(&mut self) {
+        let (scene, options) = if makes_key(self.model) {
+            (OUTSIDE, options(Model::OnvifDevice, |_| ()))
+        } else if Fault::BasicInsideTls.fits(self.model) {
+            (BASIC_NOW, options(self.model, |o| o.faults = vec![Fault::BasicInsideTls]))
+        } else {
+            return;
+        };
+        let which = self.name(scene);
+        let options = Options { shows: self.camera.shown().pop(), ..options };
+        let thief = self.camera.replace(options).await.unwrap();
+        assert_eq!(thief.state().served_leaf(), self.camera.state().served_leaf(), "{which}");
+        // Otherwise there is nothing to say to it.
+        let asks = Order { enable_http: true, ..order(&self.target()) };
+        let outcome = secure(&self.fleet, &asks, &which).await;
+        self.cells.push((scene, refused(&thief, &outcome, &which)));
+        thief.unplug().await;
+        self.is_back().await;
     }
 
     /// The operator compared the fingerprint: the password goes to whoever has that key, and then it is another camera.
@@ -496,6 +521,7 @@ async fn an_impostor_gets_nothing() {
         running.spawn(async move {
             let mut scene = Scene::new(model).await;
             scene.where_it_was().await;
+            scene.has_its_key().await;
             scene.confirmed().await;
             scene.new_device().await;
             // They live on, so that nobody else in this test gets their ports.

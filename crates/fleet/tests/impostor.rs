@@ -1,0 +1,141 @@
+//! What an impostor must not get by waiting, listening or failing. Who gets nothing at once stands in the table of
+//! `conformance.rs`.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::time::Duration;
+
+use camera_sim::{Camera, Fault, Given, Model, Options};
+use devices::{Credentials, Recipes};
+use domain::{Finding, RevocationReason, Verdict};
+use fleet::{Consents, Error, Fleet, Limits, Order, Outcome};
+use zeroize::Zeroizing;
+
+const PASSWORD: &str = "open sesame";
+
+struct Site {
+    _folder: tempfile::TempDir,
+    fleet: Fleet,
+}
+
+impl Site {
+    async fn new(verify: Duration) -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits { verify, restart: verify, ..Limits::default() };
+        let fleet = common::site(folder.path(), false, limits, Recipes::default()).await;
+        Site { _folder: folder, fleet }
+    }
+
+    async fn secure(&self, url: &str, change: impl FnOnce(&mut Order)) -> Outcome {
+        let credentials = Credentials::new("admin", Zeroizing::new(PASSWORD.into()));
+        let mut order = Order { consent: Consents::ALL, ..Order::new(url.parse().unwrap(), credentials) };
+        change(&mut order);
+        self.fleet.secure(&order, &|_, _| ()).await
+    }
+
+    async fn only_row(&self) -> store::DeviceRow {
+        let mut rows = self.fleet.store.devices(None).await.unwrap();
+        assert_eq!(rows.len(), 1);
+        rows.pop().unwrap()
+    }
+}
+
+fn options(model: Model, change: impl FnOnce(&mut Options)) -> Options {
+    let mut options = Options::new(model, "admin", PASSWORD);
+    options.key_generation = Duration::from_millis(10);
+    change(&mut options);
+    options
+}
+
+/// A first contact takes the key, and is never seen to serve the certificate: whoever has the key is nobody.
+#[tokio::test]
+async fn a_key_that_was_given_away_unverified_is_revoked_and_not_known() {
+    for model in [
+        Model::OnvifDevice,
+        Model::PemPage,
+        Model::Hanwha,
+        Model::Mobotix,
+        Model::Reolink,
+        Model::Synology,
+        Model::Uniview,
+    ] {
+        // The old certificate is served for ever: nothing is missed however soon patience ends.
+        let mut site = Site::new(Duration::from_millis(500)).await;
+        let never = options(model, |o| o.faults = vec![Fault::ServesOldCertificate]);
+        let camera = Camera::start(never).await.unwrap();
+        let url = camera.https_url();
+        let failed = site.secure(&url, |_| ()).await;
+        assert!(matches!(failed.error, Some(Error::OtherCertificateServed { .. })), "{model}: {failed:?}");
+        let revoked = failed.findings.iter().find_map(|finding| match finding {
+            Finding::GivenAwayRevoked { serial } => Some(serial.clone()),
+            _ => None,
+        });
+        let serial = revoked.unwrap_or_else(|| panic!("{model}: {:?}", failed.findings));
+        let store = &site.fleet.store;
+        let certificate = store.certificate(&serial).await.unwrap().unwrap();
+        assert!(certificate.compromised, "{model}");
+        let listed = store.revocations(certificate.authority_id).await.unwrap();
+        assert!(
+            listed.iter().any(|r| r.serial == serial && r.reason == RevocationReason::KeyCompromise),
+            "{model}: {listed:?}"
+        );
+        let row = site.only_row().await;
+        assert!(row.serial.is_none() && row.verdict != Verdict::Secure, "{model}");
+        assert!(store.device_certificates(row.id).await.unwrap().is_empty(), "{model}");
+
+        // It comes back with that key and that certificate.
+        let der = certificate.der.unwrap();
+        let shows = camera.shown().into_iter().find(|shown| shown.leaf() == der);
+        assert!(shows.is_some(), "{model}");
+        let thief = camera.replace(options(model, |o| o.shows = shows)).await.unwrap();
+        let unnamed = site.secure(&url, |o| o.named = false).await;
+        let not_accepted = devices::Error::NotAccepted { host: "127.0.0.1".into() };
+        assert_eq!(unnamed.error, Some(Error::Device(not_accepted)), "{model}");
+        assert_eq!(thief.state().given, Given::default(), "{model}");
+        thief.unplug().await;
+
+        // Whom the operator names is met for the first time: with a certificate of its own.
+        site.fleet.limits.verify = Duration::from_secs(20);
+        site.fleet.limits.restart = Duration::from_secs(20);
+        let named = Camera::start(options(model, |o| o.factory_certificate = true)).await.unwrap();
+        let done = site.secure(&named.https_url(), |_| ()).await;
+        assert!(done.is_done() && done.serial.is_some_and(|s| s != serial), "{model}: {:?}", done.error);
+        let kept = |finding: &Finding| matches!(finding, Finding::GivenAwayRevoked { .. });
+        assert!(!done.findings.iter().any(kept), "{model}");
+    }
+}
+
+/// A key that the device made was not given away.
+#[tokio::test]
+async fn what_a_device_made_itself_is_not_revoked() {
+    for model in [Model::OnvifSecurity, Model::Axis, Model::Bosch] {
+        let site = Site::new(Duration::from_millis(500)).await;
+        let never = options(model, |o| o.faults = vec![Fault::ServesOldCertificate]);
+        let camera = Camera::start(never).await.unwrap();
+        let failed = site.secure(&camera.https_url(), |_| ()).await;
+        assert!(matches!(failed.error, Some(Error::OtherCertificateServed { .. })), "{model}: {failed:?}");
+        let given = |f: &Finding| matches!(f, Finding::GivenAwayRevoked { .. } | Finding::GivenAway { .. });
+        assert!(!failed.findings.iter().any(given), "{model}: {:?}", failed.findings);
+        assert_eq!(camera.state().given.private_keys, 0, "{model}");
+    }
+}
+
+/// The other cameras with ONVIF that take a key from outside: over plain HTTP they hide the password, and inside the TLS of
+/// the throw-away certificate they would have it.
+#[tokio::test]
+async fn a_keystore_that_asks_for_basic_later_gets_no_password() {
+    for fault in [Fault::NoKeyGeneration, Fault::Pkcs12Alone] {
+        let site = Site::new(Duration::from_secs(20)).await;
+        let faults = vec![fault, Fault::BasicInsideTls];
+        let camera = Camera::start(options(Model::OnvifSecurity, |o| o.faults = faults)).await.unwrap();
+        let outcome = site.secure(&camera.http_url(), |_| ()).await;
+        let code = serde_json::to_value(&outcome.error).unwrap()["code"].clone();
+        assert_eq!(code, "weaker-sign-in", "{fault:?}: {outcome:?}");
+        let given = camera.state().given;
+        let throw_away = Given { digest: given.digest, private_keys: 1, ..Given::default() };
+        assert_eq!(Given { certificates: 0, ..given }, throw_away, "{fault:?}");
+        let row = site.only_row().await;
+        assert!(site.fleet.store.device_certificates(row.id).await.unwrap().is_empty(), "{fault:?}");
+    }
+}
