@@ -126,7 +126,7 @@ def by_address(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_cameras_that_announce_are_found_and_secured(network: Network, tmp_path: Path) -> None:
-    """From an empty ledger to padlocks: `find`, then `secure --all`. No password before that."""
+    """From an empty ledger to padlocks: `find`, then `secure` for its range. No password before that."""
     network.camera("onvif-security", "10.77.0.2", "--discovery", "--name", "Shop front")
     network.camera("onvif-device", "10.77.0.3", "--discovery", "--name", "Gate", "--factory-certificate")
     # It names another host: the device is where the packet came from, and the other host is told.
@@ -146,7 +146,10 @@ def test_cameras_that_announce_are_found_and_secured(network: Network, tmp_path:
     assert all("ws-discovery" in device["seen_by"] for device in found)
 
     options = ["--user", "admin", "--password-file", network.password, "--passphrase-file", passphrase]
-    secured, _ = network.camlock("secure", "--all", *options)
+    # What was only met is nobody's word.
+    left, said = network.camlock("secure", "--all", *options)
+    assert left == [] and all(f" {target}" in said for target in devices), said
+    secured, _ = network.camlock("secure", "10.77.0.0/29", *options)
     assert {outcome["target"] for outcome in secured} == set(devices)
     assert all(outcome["verdict"] == "secure" for outcome in secured), secured
     after, _ = network.camlock("find")

@@ -28,8 +28,8 @@ def port(nas: dict[str, Any]) -> int:
 
 
 def secure(site: Site, nas: dict[str, Any], *options: str, status: int = 0) -> Any:
-    """`camlock secure` over HTTPS; its one outcome."""
-    (outcome,) = site.secure({**nas, "http": nas["https"]}, *options, status=status)
+    """`camlock secure` over HTTPS, by an operator who agrees to show the password; its one outcome."""
+    (outcome,) = site.secure({**nas, "http": nas["https"]}, "--yes", *options, status=status)
     return outcome
 
 
