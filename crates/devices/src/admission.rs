@@ -252,6 +252,12 @@ impl Admission {
         is_possible
     }
 
+    /// Whether the device may be spoken to over this key, to which it goes back: one that this run has met, or one of its
+    /// first contact.
+    pub fn returns_to(&self, key: PublicKeyPin) -> bool {
+        self.speaks_over(Some(key)) || self.is_known() && self.meets(key)
+    }
+
     /// Whether a device that shows another key in the middle of an installation can be followed there.
     pub(crate) fn knows_first_keys(&self) -> bool {
         self.is_of_new_device() || !self.0.expected.first_keys.is_empty()

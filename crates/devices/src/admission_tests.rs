@@ -363,8 +363,11 @@ fn a_new_password_goes_to_the_known_and_the_verified() {
     let known = decide(&seen(Some(1)), &secured(), NAMED).unwrap();
     let first = decide(&seen(Some(9)), &accepted(), READABLE).unwrap();
     assert!(known.takes_new_password(Some(pin(1))) && !first.takes_new_password(Some(pin(9))));
+    // What was given is not yet shown.
     first.gives(pin(3));
-    assert!(first.takes_new_password(Some(pin(3))));
+    assert!(!first.takes_new_password(Some(pin(3))));
+    first.verified(pin(3));
+    assert!(first.takes_new_password(Some(pin(3))) && !first.takes_new_password(Some(pin(9))));
     assert!(!known.takes_new_password(None) && !first.takes_new_password(None));
 }
 

@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     Error, Fleet, Order,
     enrolment::reason,
-    identity::{arrives, expected, https_page, seen, served},
+    identity::{Arrival, arrives, expected, https_page, seen, served},
 };
 
 /// The way to a device, who it is, and what its HTTPS shows if that is ours.
@@ -157,10 +157,17 @@ pub(crate) async fn meet(fleet: &Fleet, order: &Order, told: Option<u16>) -> Res
                 Some(_) => {}
                 None => {
                     let options = options(fleet, OffsetDateTime::now_utc());
-                    moved = arrives(store, &options, &device, &target.host, port, https_port).await?;
+                    let arrival =
+                        arrives(store, &options, order.named, &device, &target.host, port, https_port);
+                    match arrival.await? {
+                        Arrival::Here(finding) => moved = finding,
+                        Arrival::Elsewhere => row = None,
+                    }
                 }
             }
-            known = store.device(id).await?;
+            if row.is_some() {
+                known = store.device(id).await?;
+            }
         }
     } else if let Some(known) = &known {
         let (lease, _) = lease_of(fleet, known.id).await?;
@@ -256,7 +263,7 @@ pub(crate) async fn again(
 ) -> Endpoint {
     let seen = look(fleet, target, https_port).await;
     let pin = seen.leaf.and_then(|leaf| PublicKeyPin::of_certificate(&leaf));
-    let pin = pin.filter(|pin| admission.speaks_over(Some(*pin)));
+    let pin = pin.filter(|pin| admission.returns_to(*pin));
     let port = pin.map_or(http_port, |_| https_port);
     Endpoint { host: target.host.clone(), port, pin }
 }

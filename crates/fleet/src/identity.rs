@@ -53,16 +53,26 @@ pub(crate) async fn served(
     Ok(row.filter(|row| row.device_id.is_some() || row.names.contains(host)))
 }
 
+/// What became of a key that was shown where the ledger does not have its device.
+pub(crate) enum Arrival {
+    /// The device is there; what is to be said of it.
+    Here(Option<Finding>),
+    /// The device is where it was, and nobody said that it is here, too.
+    Elsewhere,
+}
+
 /// Where a device is spoken to that has just shown its key at a place where the ledger does not have it. The places where
-/// it is no longer are free from now on; what is to be said of it.
+/// it is no longer are free from now on; what is to be said of it. Where it is still at another place, the new one is added
+/// if the operator named it (`is_named`): somebody who passes everything on to a device could show its key at any address.
 pub(crate) async fn arrives(
     store: &Store,
     options: &Options,
+    is_named: bool,
     device: &DeviceRow,
     host: &AltName,
     port: u16,
     https_port: u16,
-) -> Result<Option<Finding>, Error> {
+) -> Result<Arrival, Error> {
     let keys = expected(store, device).await?.keys;
     let mut left = Vec::new();
     if device.left_at.is_some() {
@@ -75,10 +85,18 @@ pub(crate) async fn arrives(
             left.push(place);
         }
     }
+    let is_elsewhere = device.places().any(|place| !left.contains(&place));
+    if is_elsewhere && !is_named {
+        return Ok(Arrival::Elsewhere);
+    }
     store.move_device(device.id, host, port, Some(https_port), &left).await?;
     let from: Vec<String> =
         left.iter().map(|place| place.host.plain()).filter(|from| *from != host.plain()).collect();
-    Ok((!from.is_empty()).then(|| Finding::Moved { name: device.name.to_string(), from, to: host.plain() }))
+    Ok(Arrival::Here((!from.is_empty()).then(|| Finding::Moved {
+        name: device.name.to_string(),
+        from,
+        to: host.plain(),
+    })))
 }
 
 /// Whether the device answers there too. An address that is silent is free: a device has that of the moment. A name is

@@ -259,42 +259,45 @@ impl Fleet {
         let (accepted, strange): (Vec<_>, Vec<_>) =
             devices.into_iter().filter(is_here).partition(|device| device.accepted);
         let mut due = Vec::new();
-        let mut looks = futures_util::stream::iter(
-            accepted
-                .into_iter()
-                .map(async |device| self.is_due(&device).await.map(|is_due| (device, is_due))),
-        )
-        .buffered(LOOKS_AT_ONCE);
+        let mut looks =
+            futures_util::stream::iter(accepted.into_iter().map(async |device| self.look_at(device).await))
+                .buffered(LOOKS_AT_ONCE);
         while let Some(looked) = looks.next().await {
-            let (device, is_due) = looked?;
-            if is_due {
-                due.push(device);
-            }
+            due.extend(looked?);
         }
         Ok(Due { devices: due, strange })
     }
 
-    async fn is_due(&self, device: &DeviceRow) -> Result<bool, Error> {
+    /// The device, if there is something to do for it, where it answers.
+    async fn look_at(&self, mut device: DeviceRow) -> Result<Option<DeviceRow>, Error> {
         let certificate = match &device.serial {
             Some(serial) => self.store.certificate(serial).await?,
             None => None,
         };
-        let Some(certificate) = certificate else { return Ok(true) };
         let has_left = !self.store.unfinished_enrolments(device.id).await?.is_empty();
-        if device.verdict != Verdict::Secure
-            || enrolment::is_due(&certificate)
-            || !self.authority.stands_behind(&certificate)
-            || has_left
-        {
-            return Ok(true);
-        }
+        let is_fresh =
+            certificate.as_ref().is_some_and(|c| !enrolment::is_due(c) && self.authority.stands_behind(c));
+        let sha256 = certificate.and_then(|certificate| certificate.sha256);
+        let mut answers = None;
         // What the ledger remembers may be past: another device has its address, say.
-        let target =
-            Target { text: device.host.plain(), host: device.host.clone(), port: None, scheme: None };
-        let port = device.https_port.unwrap_or(domain::Scheme::Https.default_port());
-        let report = contact::look(self, &target, port).await;
-        let is_shown = report.certificate.is_some_and(|shown| Some(shown.sha256) == certificate.sha256);
-        Ok(report.verdict != Verdict::Secure || !is_shown)
+        for place in device.places() {
+            let port = place.https_port.unwrap_or(domain::Scheme::Https.default_port());
+            let options = contact::options(self, OffsetDateTime::now_utc());
+            let report = inspect::check(&identity::https_page(&place.host, port), &options).await;
+            let is_shown =
+                report.proven && report.certificate.is_some_and(|shown| Some(shown.sha256) == sha256);
+            let is_well = is_shown && report.verdict == Verdict::Secure;
+            if is_well && is_fresh && !has_left && device.verdict == Verdict::Secure {
+                return Ok(None);
+            }
+            if is_shown && answers.is_none() {
+                answers = Some(place);
+            }
+        }
+        if let Some(place) = answers {
+            (device.host, device.port, device.https_port) = (place.host, place.port, place.https_port);
+        }
+        Ok(Some(device))
     }
 }
 

@@ -7,7 +7,7 @@ use store::{DeviceRow, NewDevice, Store};
 
 use crate::{
     Error,
-    identity::{arrives, expected, seen, served},
+    identity::{Arrival, arrives, expected, seen, served},
 };
 
 /// Whoever answers at an address, and the device of the ledger that it is or that was expected there.
@@ -47,7 +47,11 @@ pub async fn who_is(
                 place.host == *host && (place.port == port || place.https_port == Some(https_port))
             });
             if !is_here {
-                moved = arrives(store, options, &device, host, port, https_port).await?;
+                if let Arrival::Here(finding) =
+                    arrives(store, options, false, &device, host, port, https_port).await?
+                {
+                    moved = finding;
+                }
             }
             store.device(device.id).await?
         }

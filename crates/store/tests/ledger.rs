@@ -532,7 +532,8 @@ async fn a_device_that_stood_twice_in_an_older_ledger_is_one() {
         sqlx::raw_sql(schema).execute(&pool).await.unwrap();
     }
     sqlx::raw_sql(
-        "INSERT INTO site VALUES (1, 'Shop', '{}', 1);
+        "PRAGMA foreign_keys = OFF;
+         INSERT INTO site VALUES (1, 'Shop', '{}', 1);
          INSERT INTO authority (id, certificate, permitted, constrained, created_at) VALUES (1, x'01', '[]', 1, 1);
          INSERT INTO certificate (serial, authority_id, device_id, profile, names, not_before, not_after, intended_at,
                                   issued_at, sha256, der)
