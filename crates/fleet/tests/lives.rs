@@ -263,7 +263,7 @@ async fn a_way_that_is_no_longer_private_is_not_taken_for_one() {
     camera.stop().await;
 }
 
-/// The certificate of ours that the device was met by is taken back: the key of what it shows then was never checked.
+/// The certificate of ours that the device was met by is taken back: what it shows then is what it showed first.
 #[tokio::test]
 async fn a_key_of_the_first_contact_is_taken_on_the_way_back() {
     let site = Site::new().await;
