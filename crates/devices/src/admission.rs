@@ -347,3 +347,7 @@ pub fn other_identity(was: &DeviceInfo, is: &DeviceInfo) -> Vec<Change> {
     compare(&was.model, &is.model, |was, is| Change::OtherModel { was, is });
     changes
 }
+
+#[cfg(test)]
+#[path = "admission_tests.rs"]
+mod tests;
