@@ -120,3 +120,22 @@ async fn what_a_device_made_itself_is_not_revoked() {
         assert_eq!(camera.state().given.private_keys, 0, "{model}");
     }
 }
+
+/// The other cameras with ONVIF that take a key from outside: over plain HTTP they hide the password, and inside the TLS of
+/// the throw-away certificate they would have it.
+#[tokio::test]
+async fn a_keystore_that_asks_for_basic_later_gets_no_password() {
+    for fault in [Fault::NoKeyGeneration, Fault::Pkcs12Alone] {
+        let site = Site::new(Duration::from_secs(20)).await;
+        let faults = vec![fault, Fault::BasicInsideTls];
+        let camera = Camera::start(options(Model::OnvifSecurity, |o| o.faults = faults)).await.unwrap();
+        let outcome = site.secure(&camera.http_url(), |_| ()).await;
+        let code = serde_json::to_value(&outcome.error).unwrap()["code"].clone();
+        assert_eq!(code, "weaker-sign-in", "{fault:?}: {outcome:?}");
+        let given = camera.state().given;
+        let throw_away = Given { digest: given.digest, private_keys: 1, ..Given::default() };
+        assert_eq!(Given { certificates: 0, ..given }, throw_away, "{fault:?}");
+        let row = site.only_row().await;
+        assert!(site.fleet.store.device_certificates(row.id).await.unwrap().is_empty(), "{fault:?}");
+    }
+}
