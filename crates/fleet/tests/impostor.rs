@@ -139,3 +139,90 @@ async fn a_keystore_that_asks_for_basic_later_gets_no_password() {
         assert!(site.fleet.store.device_certificates(row.id).await.unwrap().is_empty(), "{fault:?}");
     }
 }
+
+/// The operator took an impostor for the camera after a reset, and it never served what it was given. The camera itself is
+/// as it was.
+#[tokio::test]
+async fn a_reset_that_was_none_does_not_lose_the_camera() {
+    for model in [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage, Model::Reolink] {
+        let mut site = Site::new(Duration::from_secs(20)).await;
+        let number = |o: &mut Options| (o.serial, o.factory_certificate) = (Some("0A1B2C".to_owned()), true);
+        let camera = Camera::start(options(model, number)).await.unwrap();
+        let url = camera.https_url();
+        let first = site.secure(&url, |_| ()).await;
+        assert!(first.is_done(), "{model}: {:?}", first.error);
+        let row = site.only_row().await;
+
+        let never = options(model, |o| {
+            number(o);
+            o.faults = vec![Fault::ServesOldCertificate];
+        });
+        let impostor = camera.replace(never).await.unwrap();
+        // What it never serves is not missed.
+        site.fleet.limits.verify = Duration::from_millis(500);
+        let failed = site.secure(&url, |o| o.new_device = true).await;
+        assert!(matches!(failed.error, Some(Error::OtherCertificateServed { .. })), "{model}: {failed:?}");
+        let revoked = failed.findings.iter().any(|f| matches!(f, Finding::GivenAwayRevoked { .. }));
+        assert_eq!(revoked, impostor.state().given.private_keys > 0, "{model}");
+        impostor.unplug().await;
+
+        site.fleet.limits.verify = Duration::from_secs(20);
+        camera.plug_in().await.unwrap();
+        let back = site.secure(&url, |o| o.consent = Consents::default()).await;
+        assert!(back.is_done(), "{model}: {:?}", back.error);
+        assert_eq!(back.serial, first.serial, "{model}");
+        let now = site.fleet.store.device(row.id).await.unwrap().unwrap();
+        assert_eq!((now.serial, now.left_at, now.port), (first.serial, None, row.port), "{model}");
+    }
+}
+
+/// The operator told a fingerprint, and another certificate is shown: whoever it is, it gets nothing.
+#[tokio::test]
+async fn another_fingerprint_than_the_one_that_was_told_gets_nothing() {
+    for model in [Model::OnvifDevice, Model::Reolink] {
+        let site = Site::new(Duration::from_secs(20)).await;
+        for https_off in [false, true] {
+            let stranger = options(model, |o| (o.factory_certificate, o.https_off) = (true, https_off));
+            let stranger = Camera::start(stranger).await.unwrap();
+            let url = if https_off { stranger.http_url() } else { stranger.https_url() };
+            let outcome = site.secure(&url, |o| o.fingerprint = Some("0".repeat(64))).await;
+            let expected = Error::OtherFingerprint { host: "127.0.0.1".into() };
+            assert_eq!(
+                (outcome.error, stranger.state().given),
+                (Some(expected), Given::default()),
+                "{model}"
+            );
+        }
+    }
+}
+
+/// The camera proved who it is, and in the middle of the run somebody else takes its place.
+#[tokio::test]
+async fn whoever_comes_in_the_middle_of_a_run_gets_nothing() {
+    for model in [Model::OnvifSecurity, Model::OnvifDevice] {
+        let site = Site::new(Duration::from_secs(20)).await;
+        let camera = Camera::start(options(model, |_| ())).await.unwrap();
+        let url = camera.http_url();
+        assert!(site.secure(&url, |_| ()).await.is_done(), "{model}");
+        for held in ["GetServices", "GetDeviceInformation"] {
+            let before = camera.state().answers_held;
+            camera.hold(held);
+            let run = site.secure(&url, |o| o.enable_http = true);
+            let comes = async {
+                camera.wait_for(|state| state.answers_held > before).await;
+                let another = options(model, |o| o.factory_certificate = true);
+                let impostor = camera.replace(another).await.unwrap();
+                camera.let_go();
+                impostor
+            };
+            let (outcome, impostor) = tokio::join!(run, comes);
+            let code = serde_json::to_value(&outcome.error).unwrap()["code"].clone();
+            assert_eq!(impostor.state().given, Given::default(), "{model}, {held}: {code}");
+            assert_eq!(code, "not-the-pinned-key", "{model}, {held}");
+            impostor.unplug().await;
+            camera.plug_in().await.unwrap();
+            let back = site.secure(&url, |o| o.consent = Consents::default()).await;
+            assert!(back.is_done(), "{model}, {held}: {:?}", back.error);
+        }
+    }
+}
