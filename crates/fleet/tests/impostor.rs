@@ -6,8 +6,8 @@ mod common;
 
 use std::time::Duration;
 
-use camera_sim::{Camera, Fault, Given, Model, Options};
-use devices::{Credentials, Recipes};
+use camera_sim::{Camera, Fault, Given, Model, OldTls, Options, Shown};
+use devices::{Before, Credentials, Recipes};
 use domain::{Finding, RevocationReason, Verdict};
 use fleet::{Consents, Error, Fleet, Limits, Order, Outcome};
 use zeroize::Zeroizing;
@@ -224,5 +224,57 @@ async fn whoever_comes_in_the_middle_of_a_run_gets_nothing() {
             let back = site.secure(&url, |o| o.consent = Consents::default()).await;
             assert!(back.is_done(), "{model}, {held}: {:?}", back.error);
         }
+    }
+}
+
+/// Whoever listened when the camera was met for the first time, over plain HTTP, has the key of the throw-away
+/// certificate. It stands for nothing, then and later, whatever state the ledger is in.
+#[tokio::test]
+async fn the_key_of_the_throw_away_certificate_is_never_known() {
+    let mut wrong = Vec::new();
+    for model in [Model::OnvifDevice, Model::PemPage, Model::Hanwha, Model::Uniview] {
+        for unfinished in [false, true] {
+            let site = Site::new(Duration::from_secs(20)).await;
+            let number = Some("0A1B2C".to_owned());
+            let camera = Camera::start(options(model, |o| o.serial.clone_from(&number))).await.unwrap();
+            let url = camera.http_url();
+            assert!(site.secure(&url, |_| ()).await.is_done(), "{model}");
+            let row = site.only_row().await;
+            let overheard = camera.shown().into_iter().next();
+            let served = camera.state().served_chain;
+            assert!(overheard.as_ref().is_some_and(|o| o.leaf() != served[0]), "{model}");
+            if unfinished {
+                // A renewal that died.
+                let https_port = camera.https_address().port();
+                let before = Before { https_on: true, https_port, http_on: true, ..Before::default() };
+                let before = serde_json::to_string(&before).unwrap();
+                site.fleet.store.begin_enrolment("camlock-1", row.id, &before).await.unwrap();
+            }
+            let listener = options(model, |o| (o.shows, o.serial) = (overheard, number));
+            let listener = camera.replace(listener).await.unwrap();
+            let outcome = site.secure(&url, |_| ()).await;
+            let given = listener.state().given;
+            let code = serde_json::to_value(&outcome.error).unwrap()["code"].clone();
+            if given != Given::default() || code != "device-changed" {
+                wrong.push(format!("{model}, unfinished: {unfinished}: {code} {given:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What merely shows the camera's certificate, in a TLS that takes no key for that, is not that camera for a look either.
+#[tokio::test]
+async fn a_look_believes_no_certificate_without_its_key() {
+    let site = Site::new(Duration::from_secs(20)).await;
+    let camera = Camera::start(options(Model::OnvifDevice, |_| ())).await.unwrap();
+    assert!(site.secure(&camera.http_url(), |_| ()).await.is_done());
+    for old_tls in [None, Some(OldTls::Tls10), Some(OldTls::Tls12Rsa)] {
+        let shows = Some(Shown::only(camera.state().served_chain));
+        let thief = options(Model::OnvifDevice, |o| (o.shows, o.old_tls) = (shows, old_tls));
+        let thief = camera.replace(thief).await.unwrap();
+        let due = site.fleet.due().await.unwrap();
+        assert_eq!(due.devices.len(), 1, "{old_tls:?}");
+        thief.unplug().await;
     }
 }
