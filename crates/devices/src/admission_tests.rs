@@ -113,7 +113,7 @@ fn what_changed_is_said() {
     let other_key = Change::OtherKey { is: pin(9).short() };
     let same = Change::SameMac { mac: "00:00:5e:00:53:01".into() };
     let other = Change::OtherMac { was: "00:00:5e:00:53:01".into(), is: "00:00:5e:00:53:02".into() };
-    assert_eq!(changes(Some(9), None), std::slice::from_ref(&other_key));
+    assert_eq!(changes(Some(9), None), vec![other_key.clone()]);
     assert_eq!(changes(Some(9), expected.mac.clone()), [other_key, same]);
     assert_eq!(changes(None, mac("00:00:5e:00:53:02")), [Change::NoHttps, other]);
 }

@@ -391,7 +391,7 @@ impl Run<'_> {
         self.fleet.store.record_sign_in(device_id, admission.signed_in()).await?;
         if admission.is_of_new_device() {
             for key in admission.keys_met() {
-                self.fleet.store.record_device_key(device_id, &key.hex()).await?;
+                self.fleet.store.record_device_key(device_id, &key.hex(), false).await?;
             }
         }
         Ok(())

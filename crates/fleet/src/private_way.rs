@@ -58,7 +58,7 @@ impl Run<'_> {
         self.uploaded = true;
         // The device may show it when a later run finds it, if this one dies.
         let pin = PublicKeyPin(leaf.public_key_sha256()?);
-        self.fleet.store.record_device_key(session.device_id, &pin.hex()).await?;
+        self.fleet.store.record_device_key(session.device_id, &pin.hex(), true).await?;
         session.driver.install(&mark, &package).await?;
         let port = session.driver.enable_https().await?;
         is_served(&leaf, port, &self.wait_for(&leaf, port, session.patience).await)?;

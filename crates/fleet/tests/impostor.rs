@@ -6,8 +6,8 @@ mod common;
 
 use std::time::Duration;
 
-use camera_sim::{Camera, Fault, Given, Model, Options};
-use devices::{Credentials, Recipes};
+use camera_sim::{Camera, Fault, Given, Model, OldTls, Options, Shown};
+use devices::{Before, Credentials, Recipes};
 use domain::{Finding, RevocationReason, Verdict};
 use fleet::{Consents, Error, Fleet, Limits, Order, Outcome};
 use zeroize::Zeroizing;
@@ -138,5 +138,144 @@ async fn a_keystore_that_asks_for_basic_later_gets_no_password() {
         assert_eq!(Given { certificates: 0, ..given }, throw_away, "{fault:?}");
         let row = site.only_row().await;
         assert!(site.fleet.store.device_certificates(row.id).await.unwrap().is_empty(), "{fault:?}");
+    }
+}
+
+/// The operator took an impostor for the camera after a reset, and it never served what it was given. The camera itself is
+/// as it was.
+#[tokio::test]
+async fn a_reset_that_was_none_does_not_lose_the_camera() {
+    for model in [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage, Model::Reolink] {
+        let mut site = Site::new(Duration::from_secs(20)).await;
+        let number = |o: &mut Options| (o.serial, o.factory_certificate) = (Some("0A1B2C".to_owned()), true);
+        let camera = Camera::start(options(model, number)).await.unwrap();
+        let url = camera.https_url();
+        let first = site.secure(&url, |_| ()).await;
+        assert!(first.is_done(), "{model}: {:?}", first.error);
+        let row = site.only_row().await;
+
+        let never = options(model, |o| {
+            number(o);
+            o.faults = vec![Fault::ServesOldCertificate];
+        });
+        let impostor = camera.replace(never).await.unwrap();
+        // What it never serves is not missed.
+        site.fleet.limits.verify = Duration::from_millis(500);
+        let failed = site.secure(&url, |o| o.new_device = true).await;
+        assert!(matches!(failed.error, Some(Error::OtherCertificateServed { .. })), "{model}: {failed:?}");
+        let revoked = failed.findings.iter().any(|f| matches!(f, Finding::GivenAwayRevoked { .. }));
+        assert_eq!(revoked, impostor.state().given.private_keys > 0, "{model}");
+        impostor.unplug().await;
+
+        site.fleet.limits.verify = Duration::from_secs(20);
+        camera.plug_in().await.unwrap();
+        let back = site.secure(&url, |o| o.consent = Consents::default()).await;
+        assert!(back.is_done(), "{model}: {:?}", back.error);
+        assert_eq!(back.serial, first.serial, "{model}");
+        let now = site.fleet.store.device(row.id).await.unwrap().unwrap();
+        assert_eq!((now.serial, now.left_at, now.port), (first.serial, None, row.port), "{model}");
+    }
+}
+
+/// The operator told a fingerprint, and another certificate is shown: whoever it is, it gets nothing.
+#[tokio::test]
+async fn another_fingerprint_than_the_one_that_was_told_gets_nothing() {
+    for model in [Model::OnvifDevice, Model::Reolink] {
+        let site = Site::new(Duration::from_secs(20)).await;
+        for https_off in [false, true] {
+            let stranger = options(model, |o| (o.factory_certificate, o.https_off) = (true, https_off));
+            let stranger = Camera::start(stranger).await.unwrap();
+            let url = if https_off { stranger.http_url() } else { stranger.https_url() };
+            let outcome = site.secure(&url, |o| o.fingerprint = Some("0".repeat(64))).await;
+            let expected = Error::OtherFingerprint { host: "127.0.0.1".into() };
+            assert_eq!(
+                (outcome.error, stranger.state().given),
+                (Some(expected), Given::default()),
+                "{model}"
+            );
+        }
+    }
+}
+
+/// The camera proved who it is, and in the middle of the run somebody else takes its place.
+#[tokio::test]
+async fn whoever_comes_in_the_middle_of_a_run_gets_nothing() {
+    for model in [Model::OnvifSecurity, Model::OnvifDevice] {
+        let site = Site::new(Duration::from_secs(20)).await;
+        let camera = Camera::start(options(model, |_| ())).await.unwrap();
+        let url = camera.http_url();
+        assert!(site.secure(&url, |_| ()).await.is_done(), "{model}");
+        for held in ["GetServices", "GetDeviceInformation"] {
+            let before = camera.state().answers_held;
+            camera.hold(held);
+            let run = site.secure(&url, |o| o.enable_http = true);
+            let comes = async {
+                camera.wait_for(|state| state.answers_held > before).await;
+                let another = options(model, |o| o.factory_certificate = true);
+                let impostor = camera.replace(another).await.unwrap();
+                camera.let_go();
+                impostor
+            };
+            let (outcome, impostor) = tokio::join!(run, comes);
+            let code = serde_json::to_value(&outcome.error).unwrap()["code"].clone();
+            assert_eq!(impostor.state().given, Given::default(), "{model}, {held}: {code}");
+            assert_eq!(code, "not-the-pinned-key", "{model}, {held}");
+            impostor.unplug().await;
+            camera.plug_in().await.unwrap();
+            let back = site.secure(&url, |o| o.consent = Consents::default()).await;
+            assert!(back.is_done(), "{model}, {held}: {:?}", back.error);
+        }
+    }
+}
+
+/// Whoever listened when the camera was met for the first time, over plain HTTP, has the key of the throw-away
+/// certificate. It stands for nothing, then and later, whatever state the ledger is in.
+#[tokio::test]
+async fn the_key_of_the_throw_away_certificate_is_never_known() {
+    let mut wrong = Vec::new();
+    for model in [Model::OnvifDevice, Model::PemPage, Model::Hanwha, Model::Uniview] {
+        for unfinished in [false, true] {
+            let site = Site::new(Duration::from_secs(20)).await;
+            let number = Some("0A1B2C".to_owned());
+            let camera = Camera::start(options(model, |o| o.serial.clone_from(&number))).await.unwrap();
+            let url = camera.http_url();
+            assert!(site.secure(&url, |_| ()).await.is_done(), "{model}");
+            let row = site.only_row().await;
+            let overheard = camera.shown().into_iter().next();
+            let served = camera.state().served_chain;
+            assert!(overheard.as_ref().is_some_and(|o| o.leaf() != served[0]), "{model}");
+            if unfinished {
+                // A renewal that died.
+                let https_port = camera.https_address().port();
+                let before = Before { https_on: true, https_port, http_on: true, ..Before::default() };
+                let before = serde_json::to_string(&before).unwrap();
+                site.fleet.store.begin_enrolment("camlock-1", row.id, &before).await.unwrap();
+            }
+            let listener = options(model, |o| (o.shows, o.serial) = (overheard, number));
+            let listener = camera.replace(listener).await.unwrap();
+            let outcome = site.secure(&url, |_| ()).await;
+            let given = listener.state().given;
+            let code = serde_json::to_value(&outcome.error).unwrap()["code"].clone();
+            if given != Given::default() || code != "device-changed" {
+                wrong.push(format!("{model}, unfinished: {unfinished}: {code} {given:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What merely shows the camera's certificate, in a TLS that takes no key for that, is not that camera for a look either.
+#[tokio::test]
+async fn a_look_believes_no_certificate_without_its_key() {
+    let site = Site::new(Duration::from_secs(20)).await;
+    let camera = Camera::start(options(Model::OnvifDevice, |_| ())).await.unwrap();
+    assert!(site.secure(&camera.http_url(), |_| ()).await.is_done());
+    for old_tls in [None, Some(OldTls::Tls10), Some(OldTls::Tls12Rsa)] {
+        let shows = Some(Shown::only(camera.state().served_chain));
+        let thief = options(Model::OnvifDevice, |o| (o.shows, o.old_tls) = (shows, old_tls));
+        let thief = camera.replace(thief).await.unwrap();
+        let due = site.fleet.due().await.unwrap();
+        assert_eq!(due.devices.len(), 1, "{old_tls:?}");
+        thief.unplug().await;
     }
 }

@@ -315,6 +315,12 @@ impl Store {
         .bind(device_id)
         .execute(&mut *transaction)
         .await?;
+        if serial.is_some() {
+            sqlx::query("DELETE FROM device_key WHERE device_id = $1 AND passing")
+                .bind(device_id)
+                .execute(&mut *transaction)
+                .await?;
+        }
         if let Some(port) = https_port {
             sqlx::query(
                 "UPDATE device_address SET https_port = $1 WHERE sequence = (SELECT sequence FROM device_address
@@ -343,13 +349,17 @@ impl Store {
         Ok(())
     }
 
-    /// Stores a key that the device showed at its first contact, or is about to have beside a certificate of ours.
-    pub async fn record_device_key(&self, device_id: i64, key: &str) -> Result<(), Error> {
-        sqlx::query("INSERT INTO device_key (device_id, key) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-            .bind(device_id)
-            .bind(key)
-            .execute(&self.writer)
-            .await?;
+    /// Stores a key that the device showed at its first contact; or, `passing`, that of a throw-away certificate, which
+    /// means nothing any more once the device shows a certificate of ours.
+    pub async fn record_device_key(&self, device_id: i64, key: &str, passing: bool) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO device_key (device_id, key, passing) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        )
+        .bind(device_id)
+        .bind(key)
+        .bind(passing)
+        .execute(&self.writer)
+        .await?;
         Ok(())
     }
 

@@ -44,6 +44,7 @@ CREATE INDEX device_address_device ON device_address (device_id);
 CREATE TABLE device_key (
     device_id INTEGER NOT NULL REFERENCES device (id),
     key       TEXT NOT NULL,                -- SHA-256 of the SubjectPublicKeyInfo, lower-case hexadecimal
+    passing   BOOLEAN NOT NULL,             -- of a throw-away certificate, whose key others may have
     PRIMARY KEY (device_id, key)
 );
 
