@@ -101,6 +101,22 @@ def test_cameras_that_change_places_keep_their_rows(lan: Lan, words: str, models
     assert not have_padlocks(lan, cameras)
 
 
+def test_of_two_that_swapped_the_one_that_was_not_named_is_found_again(lan: Lan) -> None:
+    """Its place is taken, and nobody says where it is; until it is seen."""
+    cameras = {f"Camera {host}": lan.camera(host, "onvif-device") for host in (11, 12)}
+    name_them(lan, cameras)
+    rotate(cameras)
+    lan.secure(at(11))
+    row = rows(lan)["Camera 11"]
+    assert row["left_at"] and row["addresses"] == [] and row["verdict"] == "unreachable", row
+    # That is all that can be done for now.
+    assert lan.secure("--all") == []
+    found = {device["target"]: device["device"] for device in lan.camlock("find", f"{at(11)}-{at(12)}")}
+    assert found == {at(11): "Camera 12", at(12): "Camera 11"}
+    lan.secure("--all")
+    assert not have_padlocks(lan, cameras)
+
+
 @pytest.mark.parametrize("first", ["find", "secure"])
 @pytest.mark.parametrize("model", ["onvif-device", "reolink", "mobotix", "bosch"])
 def test_one_that_moved_is_told_from_the_stranger_at_its_old_place(lan: Lan, model: str, first: str) -> None:
@@ -177,6 +193,26 @@ def test_one_that_was_reset_is_told_and_goes_on_in_its_row(lan: Lan, model: str)
     assert outcome["verdict"] == "secure"
     assert not have_padlocks(lan, {"Gate": camera})
     assert rows(lan)["Gate"]["serial"] != before["serial"]
+
+
+def test_a_new_one_in_its_place_is_a_row_of_its_own(lan: Lan) -> None:
+    """And the old one is known again where it comes back."""
+    old = lan.camera(11, "onvif-device")
+    name_them(lan, {"Old": old})
+    old.leave()
+    new = lan.camera(11, "onvif-device")
+    (refused,) = lan.secure(new.address, status=1)
+    assert refused["error"]["code"] == "device-changed", refused
+    lan.secure(new.address, "--new-device")
+    (mine,) = (name for name in rows(lan) if name != "Old")
+    lan.camlock("device", "name", mine, "New")
+    (left,) = have_padlocks(lan, {"New": new}, renewed=False)
+    assert left["name"] == "Old" and left["left_at"], left
+
+    old.take(at(21))
+    lan.secure(old.address)
+    assert [row["name"] for row in have_padlocks(lan, {"Old": old})] == ["New"]
+    assert [row["name"] for row in have_padlocks(lan, {"New": new}, renewed=False)] == ["Old"]
 
 
 def test_ten_cameras_are_ten_rows(lan: Lan) -> None:
