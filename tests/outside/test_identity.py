@@ -66,6 +66,8 @@ def have_padlocks(lan: Lan, cameras: dict[str, Camera], *, renewed: bool = True)
         row = after[name]
         assert (row["addresses"], row["left_at"], row["verdict"]) == ([camera.address], None, "secure"), row
         assert row["serial"] == seen["certificate"]["serial"], row
+        # A router's hardware address is no device's.
+        assert row["mac"] == (None if camera.router else camera.mac), row
         assert certificates(lan, name) == 1 + renewed
     return [row for name, row in after.items() if name not in cameras]
 
