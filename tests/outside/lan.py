@@ -59,7 +59,9 @@ class Space:
         holder = stack.enter_context(running([*make, "sh", "-c", HOLD], folder / "holder"))
         holder.first_document(20)
         self.pid = holder.process.pid
-        self._enter = ["nsenter", "-t", str(self.pid), "-U", "-n", "-m", "--preserve-credentials"]
+        enter = ["nsenter", "-t", str(self.pid), "-U", "-n", "-m", "--preserve-credentials"]
+        # Whoever enters finds himself at the root.
+        self._enter = [*enter, "env", "-C", str(folder)]
         self.ip("link set lo up")
 
     def command(self, *words: Any) -> list[str]:
@@ -135,6 +137,9 @@ class Router(Device):
 
     def __init__(self, lan: "Lan", number: int) -> None:
         super().__init__(lan, number)
+        may_write = ["test", "-w", "/proc/sys/net/ipv4/ip_forward"]
+        if subprocess.run(self.space.command(*may_write), check=False).returncode != 0:
+            pytest.skip("this system lets nobody make a router of its own: /proc/sys cannot be written")
         self.space.ip("link add lan0 type bridge", "link set lan0 up", f"route add {NAS} dev eth0")
         self.space.ip(f"route add {NETWORK}.0/24 dev lan0")
         settings = ["ip_forward", *(f"conf/{side}/proxy_arp" for side in ("eth0", "lan0"))]

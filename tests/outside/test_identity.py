@@ -254,8 +254,7 @@ def test_five_cameras_behind_one_hardware_address_are_five(lan: Lan) -> None:
 
 # Hears everything that it is told, on each of these ports, and asks for the password as it is.
 LISTENER = """
-import http.server, os, ssl, sys, threading
-os.chdir(sys.argv[1])
+import http.server, ssl, sys, threading
 class Page(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def hear(self):
@@ -267,7 +266,7 @@ class Page(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
     do_GET = do_POST = do_PUT = hear
-for port in sys.argv[2:]:
+for port in sys.argv[1:]:
     server = http.server.ThreadingHTTPServer(("0.0.0.0", int(port)), Page)
     if port == "443":
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -286,7 +285,7 @@ def listener(lan: Lan, *ports: int) -> Device:
         *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=Camera"),
         *("-keyout", folder / "key.pem", "-out", folder / "certificate.pem"),
     )
-    device.start(sys.executable, "-c", LISTENER, folder, *ports)
+    device.start(sys.executable, "-c", LISTENER, *ports)
     return device
 
 
