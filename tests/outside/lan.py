@@ -49,15 +49,19 @@ def at(host: int) -> str:
 
 
 class Space:
-    """One network namespace, while a process holds it."""
+    """A network namespace, while a process holds it: with a view of the files and with users of its own, or beside
+    another one with those of that."""
 
-    def __init__(self, stack: ExitStack, folder: Path, inside: Sequence[str] = (), more: Sequence[str] = ()) -> None:
+    def __init__(self, stack: ExitStack, folder: Path, beside: "Space | None" = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        holder = stack.enter_context(running([*inside, "unshare", "-n", *more, "sh", "-c", HOLD], folder / "holder"))
+        make = beside.command("unshare", "-n") if beside else ["unshare", "-rnm"]
+        holder = stack.enter_context(running([*make, "sh", "-c", HOLD], folder / "holder"))
         holder.first_document(20)
         self.pid = holder.process.pid
-        self._enter = ["nsenter", "-t", str(self.pid), "-U", "-n", "-m", "--preserve-credentials"]
+        enter = ["nsenter", "-t", str(self.pid), "-U", "-n", "-m", "--preserve-credentials"]
+        # Whoever enters finds himself at the root.
+        self._enter = [*enter, "env", "-C", str(folder)]
         self.ip("link set lo up")
 
     def command(self, *words: Any) -> list[str]:
@@ -84,7 +88,7 @@ class Device:
     def __init__(self, lan: "Lan", number: int, router: "Router | None" = None) -> None:
         self.lan, self.router, self.mac, self.address = lan, router, f"02:00:00:00:00:{number:02x}", ""
         folder = lan.folder / f"device{number}"
-        self.space = Space(lan.stack, folder, lan.nas.command())
+        self.space = Space(lan.stack, folder, lan.nas)
         (router.space if router else lan.nas).ip(
             f"link add port{number} type veth peer name eth0 address {self.mac} netns {self.space.pid}",
             f"link set port{number} master lan0 up",
@@ -133,6 +137,9 @@ class Router(Device):
 
     def __init__(self, lan: "Lan", number: int) -> None:
         super().__init__(lan, number)
+        may_write = ["test", "-w", "/proc/sys/net/ipv4/ip_forward"]
+        if subprocess.run(self.space.command(*may_write), check=False).returncode != 0:
+            pytest.skip("this system lets nobody make a router of its own: /proc/sys cannot be written")
         self.space.ip("link add lan0 type bridge", "link set lan0 up", f"route add {NAS} dev eth0")
         self.space.ip(f"route add {NETWORK}.0/24 dev lan0")
         settings = ["ip_forward", *(f"conf/{side}/proxy_arp" for side in ("eth0", "lan0"))]
@@ -170,7 +177,7 @@ class Lan:
         self.password.write_text(PASSWORD + "\n")
         self._passphrase.write_text("a passphrase of several words\n")
         self.names({})
-        self.nas = Space(stack, folder / "nas", more=["-r", "-m"])
+        self.nas = Space(stack, folder / "nas")
         self.nas.call("mount", "--bind", self._hosts, "/etc/hosts")
         self.nas.ip("link add lan0 type bridge", f"address add {NAS}/24 dev lan0", "link set lan0 up")
         self._numbers = itertools.count(2)
@@ -225,12 +232,17 @@ class Lan:
             yield capture
 
 
-@contextmanager
-def new_lan(folder: Path) -> Iterator[Lan]:
-    """A network for the length of a `with`; skips where this system lets nobody make one."""
+def needs_namespaces() -> None:
+    """Skips where this system lets nobody make a network."""
     make = "ip link add one type veth peer name other && ip link add bridge0 type bridge"
     possible = subprocess.run(["unshare", "-rnm", "sh", "-c", make], capture_output=True, text=True, check=False)
     if possible.returncode != 0:
         pytest.skip(f"this system lets nobody make a network of its own: {possible.stderr.strip()}")
+
+
+@contextmanager
+def new_lan(folder: Path) -> Iterator[Lan]:
+    """A network for the length of a `with`."""
+    needs_namespaces()
     with ExitStack() as stack:
         yield Lan(folder, stack)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from processes import REPOSITORY, Running, environment, program, run, running
+from lan import Space, needs_namespaces
+from processes import REPOSITORY, Running, program, run, running
 
 # The camera-sim cameras of this network, each at an address of its own.
 ADDRESSES = [f"10.77.0.{host}" for host in range(1, 7)]
@@ -62,29 +63,14 @@ class Network:
         self._count = 0
         self.password = folder / "password"
         self.password.write_text(PASSWORD + "\n")
-        # What it prints, it prints inside.
-        script = ["sh", "-c", "echo '\"inside\"'; exec sleep infinity"]
-        holder = stack.enter_context(running(["unshare", "-rn", *script], folder / "holder"))
-        holder.first_document(10)
-        self._inside = ["nsenter", "-t", str(holder.process.pid), "-U", "-n", "--preserve-credentials"]
-        self.call("ip", "link", "set", "lo", "up")
-        self.call("ip", "link", "add", "cams", "type", "veth", "peer", "name", "switch")
-        for address in ADDRESSES:
-            self.call("ip", "address", "add", f"{address}/24", "dev", "cams")
-        self.call("ip", "link", "set", "cams", "up")
-        self.call("ip", "link", "set", "switch", "up")
-
-    def command(self, *words: str | Path) -> list[str]:
-        """A command line that runs in this network."""
-        return [*self._inside, *map(str, words)]
-
-    def call(self, *words: str | Path) -> str:
-        """Runs something in this network to its end."""
-        done = subprocess.run(
-            self.command(*words), env=environment(self._folder), capture_output=True, text=True, timeout=60, check=False
+        space = Space(stack, folder / "space")
+        self.command, self.call = space.command, space.call
+        space.ip(
+            "link add cams type veth peer name switch",
+            *(f"address add {address}/24 dev cams" for address in ADDRESSES),
+            "link set cams up",
+            "link set switch up",
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def start(self, *words: str | Path) -> Running:
         """Starts something in this network, ready when it has printed a JSON document."""
@@ -111,9 +97,7 @@ class Network:
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
     """A new one for each test."""
-    possible = subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False)
-    if possible.returncode != 0:
-        pytest.skip("this system lets nobody make a network namespace")
+    needs_namespaces()
     with ExitStack() as stack:
         yield Network(tmp_path, stack)
 
