@@ -1,8 +1,8 @@
 //! `device`: a known device gets a name, or goes out of the list.
 
-use domain::{AltName, RevocationReason, Told};
+use domain::{RevocationReason, Target, Told};
 use serde_json::json;
-use store::{DeviceRow, Store};
+use store::{DeviceRow, Place, Store};
 use time::OffsetDateTime;
 
 use crate::{
@@ -56,20 +56,25 @@ pub async fn run(device: &Device, setting: &Setting) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// The one device of that name or address.
+/// The one device that is at that address; otherwise the one of that name.
 async fn one(store: &Store, text: &str) -> Result<DeviceRow, Failure> {
-    let host = text.parse::<AltName>().ok();
-    let is_it = |device: &DeviceRow| {
-        device.name == text
-            || host.as_ref().is_some_and(|host| {
-                device.host == *host || device.others.iter().any(|place| place.host == *host)
-            })
+    let devices = store.devices(None).await?;
+    let target = text.parse::<Target>().ok();
+    let is_there = |device: &&DeviceRow| {
+        let is_it = |target: &Target, place: &Place| {
+            let port = target.port.is_none_or(|port| port == place.port || Some(port) == place.https_port);
+            place.host == target.host && port
+        };
+        target.as_ref().is_some_and(|target| device.places().any(|place| is_it(target, &place)))
     };
-    let mut found: Vec<DeviceRow> = store.devices(None).await?.into_iter().filter(is_it).collect();
-    match (found.pop(), found.len()) {
-        (Some(device), 0) => Ok(device),
-        (Some(_), _) => Err(Failure { exit: 2, ..Failure::refused("device-ambiguous", "device", text) }),
-        (None, _) => Err(Failure { exit: 2, ..Failure::refused("device-unknown", "device", text) }),
+    let mut found: Vec<&DeviceRow> = devices.iter().filter(is_there).collect();
+    if found.is_empty() {
+        found = devices.iter().filter(|device| *device.name == *text).collect();
+    }
+    match found.as_slice() {
+        [device] => Ok((*device).clone()),
+        [] => Err(Failure { exit: 2, ..Failure::refused("device-unknown", "device", text) }),
+        _ => Err(Failure { exit: 2, ..Failure::refused("device-ambiguous", "device", text) }),
     }
 }
 

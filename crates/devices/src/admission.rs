@@ -52,6 +52,8 @@ pub struct Expected {
 pub struct Seen {
     /// Where.
     pub host: AltName,
+    /// The same as the operator wrote it, to be written again.
+    pub target: String,
     /// The key of the server, proven by a TLS handshake; `None` over plain HTTP.
     pub key: Option<PublicKeyPin>,
     /// The subject of a certificate for that key below one of the makers' roots that the operator has.
@@ -112,7 +114,7 @@ pub struct Admission(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    host: AltName,
+    target: String,
     grounds: Grounds,
     expected: Expected,
     state: Mutex<State>,
@@ -147,7 +149,7 @@ impl Admission {
         let is_known = is_own || seen.key.is_some() && (seen.confirmed || is_proven(seen, &expected));
         if expected.secured && !is_known && !consent.new_device {
             return Err(Error::DeviceChanged {
-                host: seen.host.plain(),
+                host: seen.target.clone(),
                 device: expected.name.clone(),
                 changes: changes(seen, &expected),
             });
@@ -167,7 +169,7 @@ impl Admission {
                     None => expected.sign_in_plain.is_some() || expected.first_keys.is_empty(),
                 };
             if !consent.named && !is_accepted {
-                return Err(Error::NotAccepted { host: seen.host.plain() });
+                return Err(Error::NotAccepted { host: seen.target.clone() });
             }
             // Agreed to once, for whoever has that key.
             let was_readable =
@@ -186,7 +188,12 @@ impl Admission {
             Grounds::FirstContact { .. } => seen.key.into_iter().chain(first_keys).collect(),
         };
         let state = State { plain: seen.key.is_none(), keys, ..State::default() };
-        Admission(Arc::new(Inner { host: seen.host.clone(), grounds, expected, state: Mutex::new(state) }))
+        Admission(Arc::new(Inner {
+            target: seen.target.clone(),
+            grounds,
+            expected,
+            state: Mutex::new(state),
+        }))
     }
 
     /// Whether it proved who it is. Otherwise it was met for the first time, and may be an impostor.
@@ -272,7 +279,7 @@ impl Admission {
     /// Whether the user may sign in this way, inside TLS or over plain HTTP. Asked before anything is sent; from then on
     /// no weaker way is taken.
     pub(crate) fn permits(&self, way: SignIn, inside_tls: bool) -> Result<(), Error> {
-        let host = || self.0.host.plain();
+        let host = || self.0.target.clone();
         if let Some(was) = self.floor(inside_tls).filter(|floor| way < *floor) {
             return Err(Error::WeakerSignIn { host: host(), was, is: way });
         }
@@ -322,8 +329,8 @@ impl Admission {
     }
 
     fn changed(&self, changes: Vec<Change>) -> Error {
-        let Inner { host, expected, .. } = &*self.0;
-        Error::DeviceChanged { host: host.plain(), device: expected.name.clone(), changes }
+        let Inner { target, expected, .. } = &*self.0;
+        Error::DeviceChanged { host: target.clone(), device: expected.name.clone(), changes }
     }
 
     /// A panic elsewhere leaves nothing half done here.

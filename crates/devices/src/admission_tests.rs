@@ -10,7 +10,8 @@ fn pin(number: u8) -> PublicKeyPin {
 
 fn seen(key: Option<u8>) -> Seen {
     let host = "192.0.2.7".parse().unwrap();
-    Seen { host, key: key.map(pin), maker_subject: None, confirmed: false, mac: None }
+    let target = host.plain();
+    Seen { host, target, key: key.map(pin), maker_subject: None, confirmed: false, mac: None }
 }
 
 /// Its key is 1; at its first contact it showed 2.

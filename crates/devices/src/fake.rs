@@ -97,7 +97,14 @@ pub(crate) fn session_of(http: Http, consent: Consent) -> Session {
 }
 
 pub(crate) fn seen(endpoint: &Endpoint) -> Seen {
-    Seen { host: endpoint.host.clone(), key: endpoint.pin, maker_subject: None, confirmed: false, mac: None }
+    Seen {
+        host: endpoint.host.clone(),
+        target: endpoint.host.plain(),
+        key: endpoint.pin,
+        maker_subject: None,
+        confirmed: false,
+        mac: None,
+    }
 }
 
 pub(crate) fn credentials() -> Credentials {

@@ -108,6 +108,7 @@ async fn find(
     let recognised = recognise(endpoint, limits, recipes).await?;
     let seen = Seen {
         host: endpoint.host.clone(),
+        target: endpoint.host.plain(),
         key: endpoint.pin,
         maker_subject: None,
         confirmed: false,

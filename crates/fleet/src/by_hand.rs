@@ -60,7 +60,7 @@ impl Run<'_> {
         }
         // Nobody signs in; but a package for a device that is another one by now would be for nobody.
         if contact.report.verdict != Verdict::Unreachable {
-            contact.admit(self.order)?;
+            contact.admit(self.fleet, self.order).await?;
         }
         self.journal.done(&Said::Found { driver: BY_HAND.to_owned() }).await?;
 

@@ -64,7 +64,7 @@ pub(crate) async fn find(fleet: &Fleet, order: &Order, told: Option<u16>) -> Res
         let hangs = matches!(report.findings.first(), Some(Finding::TimedOut { .. }));
         let has_keys = contact.expected.as_ref().is_some_and(|expected| expected.secured);
         if hangs || order.target.scheme == Some(Scheme::Https) {
-            return Err(not_met(report).unwrap_or_else(|| tls_unusable(&order.target, report)));
+            return Err(contact.unreached(fleet, report, &order.target).await?);
         }
         // That nothing listens there any more is a change; that it does not answer, or not as it should, is none.
         let tls = contact.shown.as_ref().and_then(|shown| shown.findings.first());
@@ -75,7 +75,7 @@ pub(crate) async fn find(fleet: &Fleet, order: &Order, told: Option<u16>) -> Res
         );
         if has_keys && !order.new_device && (!is_off || report.verdict == Verdict::Unreachable) {
             let shown = contact.shown.as_ref().filter(|_| !is_off).unwrap_or(report);
-            return Err(not_met(shown).unwrap_or_else(|| tls_unusable(&order.target, shown)));
+            return Err(contact.unreached(fleet, shown, &order.target).await?);
         }
     }
     Ok(contact)
@@ -199,7 +199,7 @@ pub(crate) async fn meet(fleet: &Fleet, order: &Order, told: Option<u16>) -> Res
         (Some(port), Some(row)) if is_secure => Some(Ours { port, row }),
         _ => None,
     };
-    let mut seen = seen(store, &target.host, key, known.as_ref()).await?;
+    let mut seen = seen(store, &target.host, &target.text, key, known.as_ref()).await?;
     seen.confirmed = match (&order.fingerprint, shown.as_ref().and_then(|shown| shown.certificate.as_ref())) {
         (Some(told), Some(certificate)) => *told == certificate.sha256,
         _ => false,
@@ -238,8 +238,17 @@ async fn lease_of(fleet: &Fleet, id: i64) -> Result<(Option<Lease>, bool), Error
 }
 
 impl Contact {
-    /// To whom the credentials go, before the first of them does.
-    pub(crate) fn admit(&self, order: &Order) -> Result<Admission, Error> {
+    /// Why there is no way to the device. What the ledger says of it is past.
+    async fn unreached(&self, fleet: &Fleet, seen: &Report, target: &Target) -> Result<Error, Error> {
+        if let Some(known) = &self.known {
+            fleet.store.record_verdict(known.id, self.report.verdict, None, None, None).await?;
+        }
+        Ok(not_met(seen).unwrap_or_else(|| tls_unusable(target, seen)))
+    }
+
+    /// To whom the credentials go, before the first of them does. Of a device that has changed the ledger knows it from now
+    /// on.
+    pub(crate) async fn admit(&self, fleet: &Fleet, order: &Order) -> Result<Admission, Error> {
         let consent = devices::Consent {
             named: order.named,
             readable: order.consent.readable,
@@ -248,7 +257,11 @@ impl Contact {
         if order.fingerprint.is_some() && !self.seen.confirmed {
             return Err(Error::OtherFingerprint { host: order.target.dial_host() });
         }
-        Ok(Admission::decide(&self.seen, self.expected.as_ref(), consent)?)
+        let admission = Admission::decide(&self.seen, self.expected.as_ref(), consent);
+        if let (Some(known), Err(devices::Error::DeviceChanged { .. })) = (&self.known, &admission) {
+            fleet.store.record_verdict(known.id, self.report.verdict, None, None, None).await?;
+        }
+        Ok(admission?)
     }
 }
 

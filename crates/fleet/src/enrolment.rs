@@ -190,18 +190,7 @@ impl Run<'_> {
             stays_on_site(&self.order.target.host, &self.fleet.authority.public().permitted).await?;
         }
         self.names()?;
-        let admission = match contact.admit(self.order) {
-            Err(e) => {
-                if let (Some(device), Error::Device(devices::Error::DeviceChanged { .. })) =
-                    (&contact.known, &e)
-                {
-                    // It is not what the ledger says of it.
-                    self.record(device.id, &contact.report, None).await?;
-                }
-                return Err(e);
-            }
-            admission => admission?,
-        };
+        let admission = contact.admit(self.fleet, self.order).await?;
         self.admission = Some(admission);
         self.speak(&contact.endpoint).await
     }

@@ -121,11 +121,13 @@ pub(crate) fn https_page(host: &AltName, port: u16) -> Target {
 pub(crate) async fn seen(
     store: &Store,
     host: &AltName,
+    target: &str,
     key: Option<PublicKeyPin>,
     known: Option<&DeviceRow>,
 ) -> Result<Seen, Error> {
     Ok(Seen {
         host: host.clone(),
+        target: target.to_owned(),
         key,
         maker_subject: None,
         confirmed: false,

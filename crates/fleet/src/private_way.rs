@@ -77,8 +77,10 @@ impl Run<'_> {
         }
         self.remember(session.device_id).await?;
         let endpoint = Endpoint { host: self.order.target.host.clone(), port, pin: Some(pin) };
-        session.driver = self.speak(&endpoint).await?.connect();
-        session.driver.note().await?;
+        let mut driver = self.speak(&endpoint).await?.connect();
+        // Until it lets us in over there, the way back is the one that it was met on.
+        driver.note().await?;
+        session.driver = driver;
         (session.key_transport, session.tls_port) = (key_transport, Some(port));
         // The key over there was met just now, whatever the device showed when this run began.
         session.renews = false;

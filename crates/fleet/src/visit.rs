@@ -67,15 +67,24 @@ pub async fn who_is(
         Some(device) => Some(expected(store, device).await?),
         None => None,
     };
+    let usual = domain::Scheme::Http.default_port();
+    let target = if port == usual { host.plain() } else { format!("{}:{port}", host.plain()) };
     let key = tls.and_then(|(_, report)| PublicKeyPin::of_certificate(report.leaf.as_deref()?));
-    let seen = seen(store, host, key, device.as_ref()).await?;
+    let seen = seen(store, host, &target, key, device.as_ref()).await?;
     Ok(Stranger { device, by_key: is_by_key, moved, expected, seen })
 }
 
 impl Stranger {
     /// Somebody at this host with this key, where there is no ledger.
     pub fn unknown(host: &AltName, key: Option<PublicKeyPin>) -> Stranger {
-        let seen = Seen { host: host.clone(), key, maker_subject: None, confirmed: false, mac: None };
+        let seen = Seen {
+            host: host.clone(),
+            target: host.plain(),
+            key,
+            maker_subject: None,
+            confirmed: false,
+            mac: None,
+        };
         Stranger { device: None, by_key: false, moved: None, expected: None, seen }
     }
 

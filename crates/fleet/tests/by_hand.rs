@@ -67,7 +67,8 @@ async fn upload(camera: &Camera, file: &Path) {
     let recipes = Recipes::default();
     let recognised = devices::recognise(&endpoint, &devices::Limits::default(), &recipes).await.unwrap();
     let host = endpoint.host.clone();
-    let seen = Seen { host, key: None, maker_subject: None, confirmed: false, mac: None };
+    let seen =
+        Seen { target: host.plain(), host, key: None, maker_subject: None, confirmed: false, mac: None };
     let named = Consent { named: true, ..Consent::default() };
     let admission = Admission::decide(&seen, None, named).unwrap();
     let found = recognised.enter(&admission, &recipes, credentials()).await.unwrap();

@@ -135,7 +135,7 @@ async fn a_camera_is_renewed_again_and_again() {
             assert_eq!((state.logins_refused, state.basic_credentials), (0, 0));
         }
         assert_eq!(site.device(&camera).await.serial, serial);
-        camera.stop().await;
+        camera.unplug().await;
     }
 }
 
@@ -156,14 +156,14 @@ async fn the_one_place_is_overwritten_only_with_consent() {
     site.age(5).await;
     let renewed = site.secure(&camera_.http_url(), |_| ()).await;
     assert!(renewed.is_done() && !has(&renewed, |f| matches!(f, Finding::OneSlot)), "{:?}", renewed.error);
-    camera_.stop().await;
+    camera_.unplug().await;
 
     let camera = camera(Model::PemPage, |o| o.faults = vec![Fault::ServesOldCertificate]).await;
     let failed = site.secure(&camera.http_url(), |o| o.consent = Consents::ALL).await;
     assert!(matches!(failed.error, Some(Error::OtherCertificateServed { .. })), "{:?}", failed.error);
     assert!(has(&failed, |f| matches!(f, Finding::SlotOverwritten)), "{:?}", failed.findings);
     assert!(failed.steps.iter().all(|s| s.state != StepState::RolledBack), "{:?}", failed.steps);
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 /// An enrolment as a run that died left it.
@@ -219,7 +219,7 @@ async fn what_was_left_on_another_camera_is_not_taken_back_on_this_one() {
     assert!(camera.state().https_on);
     let open = site.fleet.store.unfinished_enrolments(id).await.unwrap();
     assert!(open.iter().all(|e| e.id != "camlock-1" && e.state != EnrolmentState::Open), "{open:?}");
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 /// A run died after its certificate was live: the next one notes that all is well, with the way that the key took,
@@ -244,7 +244,7 @@ async fn a_run_that_died_after_it_was_done_is_settled() {
             assert_eq!(next.serial != serial, renew, "{model}");
             assert!(store.unfinished_enrolments(id).await.unwrap().is_empty());
         }
-        camera.stop().await;
+        camera.unplug().await;
     }
 }
 
@@ -260,7 +260,7 @@ async fn a_way_that_is_no_longer_private_is_not_taken_for_one() {
     let outcome = site.secure(&camera.http_url(), |o| o.consent = Consents::ALL).await;
     assert!(outcome.is_done(), "{:?}", outcome.error);
     assert_eq!(outcome.key_transport, Some(KeyTransport::ThrowAwayTls));
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 /// The certificate of ours that the device was met by is taken back: what it shows then is what it showed first.
@@ -286,7 +286,7 @@ async fn a_key_of_the_first_contact_is_taken_on_the_way_back() {
     let outcome = site.secure(&camera.http_url(), |_| ()).await;
     assert!(outcome.is_done() && !unchecked(&outcome), "{:?} {:?}", outcome.error, outcome.findings);
     assert_eq!(outcome.key_transport, Some(KeyTransport::PinnedTls));
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 /// The lease is taken before the first word: of two runs on one camera at most one speaks to it.
@@ -308,7 +308,7 @@ async fn of_two_runs_one_is_busy_and_says_nothing() {
     let (one, other) = tokio::join!(one, other);
     assert!(one.is_done(), "{:?}", one.error);
     assert!(matches!(other.error, Some(Error::Busy { .. })), "{:?}", other.error);
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 /// Another camera of ours answers where this one was expected (port forwarding changed, say): it is not taken for it.
@@ -335,7 +335,7 @@ async fn the_ledger_believes_the_last_look() {
         let camera = camera(Model::OnvifSecurity, |_| ()).await;
         assert!(site.secure(&camera.http_url(), |_| ()).await.is_done());
         let ports = (camera.http_address().port(), camera.https_address().port());
-        camera.stop().await;
+        camera.unplug().await;
         ports
     };
     let camera = camera(Model::OnvifSecurity, |o| {
@@ -345,7 +345,7 @@ async fn the_ledger_believes_the_last_look() {
     let outcome = site.secure(&camera.http_url(), |_| ()).await;
     assert!(outcome.error.is_some());
     assert_eq!(site.device(&camera).await.verdict, Verdict::NotSecure);
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 /// With consent the clock is set, and the certificate is not dated back for what it was.
@@ -371,7 +371,7 @@ async fn a_wrong_clock_is_set_only_with_consent() {
                 |f: &Finding| matches!(f, Finding::ClockSet { .. } | Finding::ClockBehind { .. });
             assert!(after.is_done() && !has(&after, of_the_clock), "{:?}", after.findings);
             assert_eq!(camera.state().logins_refused, 0);
-            camera.stop().await;
+            camera.unplug().await;
         }
     }
 }
@@ -395,7 +395,7 @@ async fn no_password_is_sent_where_others_can_read_it() {
             state.requests.iter().all(|r| !r.authenticated && !r.operation.to_lowercase().contains("login")),
             "{state:?}"
         );
-        camera.stop().await;
+        camera.unplug().await;
     }
 }
 
@@ -413,7 +413,7 @@ async fn a_wrong_password_is_tried_once_by_every_driver() {
         let wrong = matches!(outcome.error, Some(Error::Device(devices::Error::WrongPassword { .. })));
         assert!(wrong, "{model}: {:?}", outcome.error);
         assert_eq!(camera.state().logins_refused, 1, "{model}");
-        camera.stop().await;
+        camera.unplug().await;
     }
 }
 
@@ -429,7 +429,7 @@ async fn a_restart_is_told_before_it_comes() {
     let done = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
     assert!(done.is_done(), "{:?}", done.error);
     assert_eq!((done.key_transport, camera.state().restarts), (Some(KeyTransport::PinnedTls), 1));
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 /// Between the old certificate and the new one it shows the factory's, whose key the first contact has seen.
@@ -449,7 +449,7 @@ async fn a_key_of_the_first_contact_is_expected_in_the_middle_of_a_renewal() {
     assert_eq!(camera.state().restarts, 4);
     // It has few places for sessions, and none of them was left taken.
     assert_eq!(camera.state().count("Login"), camera.state().count("Logout") + 4);
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 /// What fails leaves the maker's camera as it was: its ports, and the certificate that it showed.
@@ -472,7 +472,7 @@ async fn a_makers_camera_that_fails_is_as_it_was() {
                 assert_eq!(now.served_chain, was.served_chain, "{model}, {fault:?}");
             }
             assert_eq!((now.logins_refused, now.basic_credentials), (0, 0));
-            camera.stop().await;
+            camera.unplug().await;
         }
     }
 }
@@ -512,7 +512,7 @@ async fn a_makers_camera_is_put_back_as_it_was() {
                 assert_eq!((is.keys, is.certificates), (was.keys, was.certificates), "{model}, {fault:?}");
                 assert_eq!(is.assigned, was.assigned, "{model}, {fault:?}");
                 assert_eq!((is.logins_refused, is.basic_credentials), (0, 0), "{model}, {fault:?}");
-                camera.stop().await;
+                camera.unplug().await;
             }
         }
     }
@@ -547,7 +547,7 @@ async fn a_run_that_died_between_two_restarts_is_followed_by_one_that_ends_well(
             }
             let id = site.device(&camera).await.id;
             assert!(site.fleet.store.unfinished_enrolments(id).await.unwrap().is_empty());
-            camera.stop().await;
+            camera.unplug().await;
         }
     }
 }
@@ -560,7 +560,7 @@ async fn nonces_that_end_soon_do_not_stop_a_makers_driver() {
         let outcome = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
         assert!(outcome.is_done(), "{model}: {:?}", outcome.error);
         assert_eq!(camera.state().logins_refused, 0);
-        camera.stop().await;
+        camera.unplug().await;
     }
 }
 
@@ -579,7 +579,7 @@ async fn plain_http_goes_off_and_on_again() {
             assert!(outcome.is_done(), "{model}: {:?}", outcome.error);
             assert_eq!(camera.state().http_on, on, "{model}");
         }
-        camera.stop().await;
+        camera.unplug().await;
     }
 }
 
@@ -607,7 +607,7 @@ async fn http_goes_off_and_on_and_the_password_changes_inside_tls() {
         assert!(matches!(old.error, Some(Error::Device(devices::Error::WrongPassword { .. }))), "{old:?}");
         let renewed = site.secure(&camera.http_url(), |o| o.credentials.password = new().unwrap()).await;
         assert!(renewed.is_done(), "{renewed:?}");
-        camera.stop().await;
+        camera.unplug().await;
     }
 
     // A password that the camera refuses changes nothing.
@@ -617,7 +617,7 @@ async fn http_goes_off_and_on_and_the_password_changes_inside_tls() {
     assert!(matches!(weak.error, Some(Error::Device(devices::Error::Refused { .. }))), "{weak:?}");
     site.age(5).await;
     assert!(site.secure(&camera.http_url(), |_| ()).await.is_done());
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 /// Its first password, which makes its first user, goes the same way; and afterwards it asks for it.
@@ -646,7 +646,7 @@ async fn a_camera_without_a_password_gets_its_first_one_inside_tls() {
             matches!(without.error, Some(Error::Device(devices::Error::WrongPassword { .. }))),
             "{without:?}"
         );
-        camera.stop().await;
+        camera.unplug().await;
     }
 }
 
@@ -690,7 +690,7 @@ async fn a_camera_that_makes_no_key_takes_one_in_pkcs8_or_pkcs12() {
             assert!(uploads.clone().all(|request| request.authenticated));
             site.age(5).await;
         }
-        camera.stop().await;
+        camera.unplug().await;
     }
 }
 
@@ -716,13 +716,13 @@ async fn old_tls_goes_off_and_on() {
                 assert!(spoken && outcome.verdict == Verdict::Secure);
             }
         }
-        camera.stop().await;
+        camera.unplug().await;
     }
     let camera = camera(Model::OnvifDevice, |_| ()).await;
     let outcome = site.secure(&camera.http_url(), |o| o.tls_floor = Some("1.2".into())).await;
     assert!(matches!(outcome.error, Some(Error::Device(devices::Error::NotOffered { .. }))), "{outcome:?}");
     assert!(camera.state().https_on);
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 /// What a maker's root says of the key on the way is told in place of a warning, if it names this very device.
@@ -745,7 +745,7 @@ async fn a_factory_identity_is_checked_at_first_contact() {
         let identity = |f: &Finding| matches!(f, Finding::FactoryIdentity { .. });
         assert_eq!(has(&outcome, identity), is_checked, "{:?}", outcome.findings);
         assert_eq!(has(&outcome, |f| *f == Finding::FirstContactUnchecked), !is_checked);
-        camera.stop().await;
+        camera.unplug().await;
     }
 }
 
@@ -762,7 +762,7 @@ async fn the_clock_follows_a_time_server_with_consent() {
             let follows = Finding::ClockFollows { server: server.plain() };
             assert!(has(&outcome, |f| *f == follows), "{:?}", outcome.findings);
             assert!(!has(&outcome, |f| matches!(f, Finding::ClockBehind { .. })), "{:?}", outcome.findings);
-            camera.stop().await;
+            camera.unplug().await;
         }
     }
 }
@@ -779,7 +779,7 @@ async fn a_camera_without_a_password_is_secured_and_told() {
             let outcome = site.secure(&camera.http_url(), |_| ()).await;
             assert!(outcome.is_done(), "{outcome:?}");
             assert_eq!(has(&outcome, |f| *f == Finding::NoPassword), is_told, "{:?}", outcome.findings);
-            camera.stop().await;
+            camera.unplug().await;
         }
     }
 }
@@ -815,7 +815,7 @@ async fn a_nas_keeps_its_other_services_bound() {
     assert_eq!(binds, 1, "bound to what it was bound to already");
     let (logins, logouts) = ("SYNO.API.Auth login", "SYNO.API.Auth logout");
     assert_eq!(camera.state().count(logins), camera.state().count(logouts));
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 /// A run died at one of its changes: the next one takes back what is there or goes on with it, and one certificate of
@@ -841,7 +841,7 @@ async fn a_run_that_died_on_a_nas_is_followed_by_one_that_ends_well() {
         assert!(site.fleet.store.unfinished_enrolments(id).await.unwrap().is_empty());
         assert_eq!(camera.state().certificates.len(), 2, "{held}");
         assert_eq!(bound(&camera)[1], factory, "{held}");
-        camera.stop().await;
+        camera.unplug().await;
     }
 }
 
@@ -867,7 +867,7 @@ async fn a_renewal_that_died_on_a_nas_is_settled() {
     assert!(next.is_done(), "{:?} {:?}", next.error, next.findings);
     assert_eq!(bound(&camera)[0], ours);
     assert_eq!(camera.state().certificates.len(), 2);
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 /// Who may not is told why, and not tried again.
@@ -881,7 +881,7 @@ async fn an_account_that_a_nas_does_not_let_in_is_told_why() {
         assert_eq!(error["code"], code);
         assert_eq!(camera.state().count("SYNO.API.Auth login"), 1);
         assert_eq!(camera.state().logins_refused, 0);
-        camera.stop().await;
+        camera.unplug().await;
     }
 }
 
@@ -905,7 +905,7 @@ async fn a_one_time_code_opens_a_nas_for_one_run() {
     site.age(5).await;
     let used = site.secure(&url(&camera), with("271828")).await;
     assert!(matches!(used.error, Some(Error::Device(devices::Error::SecondFactor { .. }))), "{used:?}");
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 /// A site with the recipe of the page for installers.
@@ -944,7 +944,7 @@ async fn a_recipe_of_the_operator_serves_a_camera_that_nobody_knows() {
         assert_eq!((state.restarts, state.logins_refused, state.basic_credentials), (round + 1, 0, 0));
         site.age(20).await;
     }
-    camera.stop().await;
+    camera.unplug().await;
 }
 
 #[tokio::test]
@@ -960,5 +960,5 @@ async fn a_login_form_gets_a_wrong_password_once() {
     let refused = Error::Device(devices::Error::WrongPassword { user: "admin".into() });
     assert_eq!((wrong.error, camera.state().logins_refused), (Some(refused), 1));
     assert_eq!(camera.state().count("POST /login"), 1);
-    camera.stop().await;
+    camera.unplug().await;
 }

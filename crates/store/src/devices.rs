@@ -216,10 +216,15 @@ impl Store {
         Ok(())
     }
 
-    /// The device at this address has left it: another one stands there.
+    /// The device at this address has left it: another one stands there. Its name says so, since the other one may be called
+    /// the same.
     pub async fn device_left(&self, host: &AltName, port: u16) -> Result<(), Error> {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
+        sqlx::query("UPDATE device SET name = name || ' (before)' WHERE id = $1")
+            .bind(owner(&mut transaction, host, port).await?)
+            .execute(&mut *transaction)
+            .await?;
         leave(&mut transaction, host, port, None).await?;
         transaction.commit().await?;
         Ok(())
@@ -384,7 +389,8 @@ impl Store {
         let mut transaction = begin(&mut connection).await?;
         for statement in [
             "DELETE FROM device_key WHERE device_id = $1",
-            "UPDATE device SET sign_in = NULL, sign_in_plain = NULL, serial = NULL, key_transport = NULL WHERE id = $1",
+            "UPDATE device SET sign_in = NULL, sign_in_plain = NULL, serial = NULL, key_transport = NULL,
+             verdict = 'not-secure' WHERE id = $1",
         ] {
             sqlx::query(statement).bind(device_id).execute(&mut *transaction).await?;
         }

@@ -72,8 +72,8 @@ weak-key = The certificate's key is weak ({ $key }); Apple's systems and OpenSSL
     .fix = Renew it with a key of 2048 bits: camlock secure.
 key-sent-in-clear = The private key once crossed plain HTTP: whoever listened at that moment has it.
     .fix = Renew the certificate: camlock secure.
-first-contact-unchecked = The private key crossed the network inside TLS, safe against listening. At this first contact Camlock could not check that the device was not an impostor.
-    .fix = Nothing, on a network where nobody answers in a camera's place. Renewals go to the key that Camlock knows.
+first-contact-unchecked = Camlock met this device for the first time and had to take it at its word: its key crossed the network where nobody can listen in, but nobody could check that it was not another device's answer.
+    .fix = Nothing, on a network of your own. From now on Camlock recognises the device by its key.
 moved = { $name } has another address than before: it is at { $to } now, and no longer at { $from }. Camlock knows it by its key.
 names-left-out = Your authority may not vouch for { $names }, so the device has no certificate for that.
     .fix = Use another of its names or addresses; or let a new root vouch for it: camlock authority rollover --permit
@@ -155,9 +155,9 @@ not-http = { $host } answers on port { $port }, but it does not speak HTTP there
     .fix = Check the port; if the page is https, name it as https://{ $host }:{ $port }.
 not-the-pinned-key = { $host } shows another key than the one that Camlock knows it by. Nothing was sent to it.
     .fix = Find out who answers at this address. If you reset or replaced the device yourself: camlock secure { $host } --new-device
-device-changed = At { $host } Camlock expects the device that it knows as { $device }, and something else answers: { $changes } Your password was not sent.
-    .fix = If you reset this device to its factory settings, or put a new one in its place, say so: camlock secure { $host } --new-device. If nobody did, somebody may be trying to get its password: first look at the device itself, and at who has this address.
-other-key = it cannot show the key that the device has; its own begins with { $is }.
+device-changed = What answers at { $host } is not the device that Camlock knows as { $device }, or it was reset: { $changes } Nothing secret was sent to it.
+    .fix = If you reset this device to its factory settings, or put a new one in its place, say so: camlock secure { $host } --new-device (if you upload its certificate by hand, with --by-hand, too). If nobody did, somebody may be trying to get its password: look at the device itself first, and at who has this address.
+other-key = it cannot show the secret key that the device has (its own begins with { $is }).
 lost-key = its key is one that others may have: you, or a run that failed, revoked the certificate for that reason.
 no-https = it has no https any more, only plain http.
 key-from-outside = it wants to be given its secret key, while the device makes its own ({ $was } before, { $is } now).
@@ -166,16 +166,16 @@ other-model = its model is { $is }, and was { $was }.
 other-serial-number = its serial number is { $is }, and was { $was }: it is another device.
 other-mac = its network card is { $is }, and was { $was }: it is another device.
 same-mac = its network card is the one that the device has ({ $mac }), so it may be the same one after a reset.
-readable-password = { $host } takes the password only as it is, and Camlock meets it for the first time: if somebody else answers in the device's place, he can read it. It was not sent.
-    .fix = If you trust this network, at this moment, agree to it: run the command on a terminal and answer its question, or give --yes. Safer: on a cable between this computer and the device. Or compare the certificate's fingerprint with the one on the device, and give it with --fingerprint.
-weaker-sign-in = { $host } asks for the password in a weaker way than before: { $was ->
-    [digest-sha256] hidden by SHA-256
-   *[digest] hidden by MD5
-} then, { $is ->
-    [readable] as it is
-   *[digest] hidden by MD5
-} now. It was not sent.
-    .fix = If you changed this in the device's settings, change it back to Digest. If you reset or replaced the device: camlock secure { $host } --new-device. Otherwise find out who answers there.
+readable-password = { $host } can take your password only unscrambled, and Camlock meets it for the first time: if somebody else's device answers at this address, it would learn the password. It was not sent.
+    .fix = On a network that you trust, name this device and agree: camlock secure { $host }, and answer y (or give --yes). Safer: on a cable between this computer and the device; or compare the fingerprint of its certificate with the one on the device, and give it with --fingerprint.
+weaker-sign-in = { $host } took the password { $was ->
+    [digest-sha256] well scrambled (SHA-256)
+   *[digest] scrambled (MD5)
+} before, and wants it { $is ->
+    [readable] unscrambled
+   *[digest] less well scrambled (MD5)
+} now. Camlock did not send it.
+    .fix = If you changed this in the device's settings, change it back to Digest. If this is how the device is, or you reset or replaced it: camlock secure { $host } --new-device, on a network that you trust. Otherwise find out who answers there.
 not-accepted = { $host } was found, but you never said that it is yours, or it looks different now. Nobody signed in to it.
     .fix = If it is yours, name it once: camlock secure { $host }
 clock-ahead = { $host } wants a proof of the password dated by its own clock, which is { $hours } hours ahead. Such a proof would stay good for that long for whoever collects it. It was not sent.
@@ -249,12 +249,12 @@ one-device = A new password, and a one-time code, is for one device at a time.
     .fix = Name one device.
 ask-outside = { $targets }: this name leads to an address that your authority was not made for. Send user and password there? [y/N]
 ask-readable = { $count ->
-    [one] { $targets } takes
-   *[other] { $count } devices ({ $targets }) take
-} the password only as it is, and Camlock meets { $count ->
-    [one] it
-   *[other] them
-} for the first time. If somebody else answers in a device's place at this moment, he can read the password. Show it? [y/N]
+    [one] { $targets } can
+   *[other] { $count } devices ({ $targets }) can
+} take your password only unscrambled, and Camlock has never met { $count ->
+    [one] it. If somebody else's device sits at that address at this moment, it would learn the password
+   *[other] them. If somebody else's device sits at one of these addresses at this moment, it would learn the password
+}. Send the password? [y/N]
 ask-overwrite = { $count ->
     [one] { $targets } has
    *[other] { $count } devices ({ $targets }) have
@@ -699,11 +699,11 @@ list-empty = { $file } lists no device.
     .fix = Write an address on each line, such as 192.168.1.64 or gate.lan:8080.
 list-too-large = { $file } has more than 1 MB and is no list of devices.
 stopping-devices = No further device is begun; those under way come to their end. Ctrl-C once more stops at once.
-nothing-due = Every known device was secure when it was last looked at, and no certificate is due.
+nothing-due = Every device that you accepted shows its certificate, and none is due.
 not-accepted-yet = { $count ->
-    [one] One device that camlock find met waits for your word
-   *[other] { $count } devices that camlock find met wait for your word
-} and was left out. If it is yours: camlock secure { $targets }
+    [one] One device that camlock find met was left out: you have not said yet that it is yours. If it is
+   *[other] { $count } devices that camlock find met were left out: you have not said yet that they are yours. If they are
+}: camlock secure { $targets }
 range-unknown = No known device has an address in this range.
     .fix = Look for them first: camlock find RANGE
 device-named = { $was } is called { $name } from now on.
