@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use authority::Authority;
 use devices::{Credentials, Recipes};
-use domain::{AltName, Finding, KeyTransport, Step, StepState, Target, Told, Verdict};
+use domain::{AltName, Finding, KeyTransport, Report, Step, StepState, Target, Told, Verdict};
 use futures_util::StreamExt;
 use pki::Certificate;
 use serde::Serialize;
@@ -262,7 +262,7 @@ impl Fleet {
         let mut looks = futures_util::stream::iter(
             accepted
                 .into_iter()
-                .map(async |device| self.is_due(&device).await.map(|is_due| (device, is_due))),
+                .map(async |mut device| self.is_due(&mut device).await.map(|is_due| (device, is_due))),
         )
         .buffered(LOOKS_AT_ONCE);
         while let Some(looked) = looks.next().await {
@@ -274,7 +274,8 @@ impl Fleet {
         Ok(Due { devices: due, strange })
     }
 
-    async fn is_due(&self, device: &DeviceRow) -> Result<bool, Error> {
+    /// Where another device shows itself at one of its places, that is the one to begin with: it is the main place then.
+    async fn is_due(&self, device: &mut DeviceRow) -> Result<bool, Error> {
         let certificate = match &device.serial {
             Some(serial) => self.store.certificate(serial).await?,
             None => None,
@@ -289,12 +290,30 @@ impl Fleet {
             return Ok(true);
         }
         // What the ledger remembers may be past: another device has its address, say.
-        let target =
-            Target { text: device.host.plain(), host: device.host.clone(), port: None, scheme: None };
-        let port = device.https_port.unwrap_or(domain::Scheme::Https.default_port());
-        let report = contact::look(self, &target, port).await;
-        let is_shown = report.certificate.is_some_and(|shown| Some(shown.sha256) == certificate.sha256);
-        Ok(report.verdict != Verdict::Secure || !is_shown)
+        let look = async |host: &AltName, https_port: Option<u16>| {
+            let target = Target { text: host.plain(), host: host.clone(), port: None, scheme: None };
+            contact::look(self, &target, https_port.unwrap_or(domain::Scheme::Https.default_port())).await
+        };
+        let shows_ours = |report: &Report| {
+            report
+                .certificate
+                .as_ref()
+                .is_some_and(|shown| Some(&shown.sha256) == certificate.sha256.as_ref())
+        };
+        let report = look(&device.host, device.https_port).await;
+        if report.verdict != Verdict::Secure || !shows_ours(&report) {
+            return Ok(true);
+        }
+        // By one of its names it may be seen where it is now, while an address of before is somebody else's.
+        for index in 0..device.others.len() {
+            let place = &device.others[index];
+            let report = look(&place.host, place.https_port).await;
+            if report.proven && report.leaf.is_some() && !shows_ours(&report) {
+                device.lead_with(index);
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
