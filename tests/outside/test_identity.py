@@ -177,6 +177,31 @@ def test_one_camera_under_an_address_and_two_names_is_one_row(lan: Lan) -> None:
     assert all(seen["verdict"] == "secure" for seen in lan.camlock("check", camera.address, *names))
 
 
+@pytest.mark.parametrize("words", ["addresses", "all", "names, then all"])
+def test_cameras_that_change_places_take_their_names_along(lan: Lan, words: str) -> None:
+    """Names that follow the device, as a router gives them to whoever asks for an address."""
+    cameras = {f"cam{host}.lan": lan.camera(host, "onvif-device") for host in (11, 12)}
+    lan.names({name: camera.address for name, camera in cameras.items()})
+    name_them(lan, cameras)
+    lan.secure(*cameras)
+    rotate(cameras)
+    lan.names({name: camera.address for name, camera in cameras.items()})
+    if words == "addresses":
+        lan.secure(*(camera.address for camera in cameras.values()))
+    else:
+        if words != "all":
+            # Those lead to the cameras as ever.
+            lan.secure(*cameras)
+        lan.secure("--all")
+    after = rows(lan)
+    for name, camera in cameras.items():
+        assert set(after[name]["addresses"]) == {name, camera.address}, after
+        for seen in lan.camlock("check", name, camera.address):
+            assert seen["verdict"] == "secure", seen
+            addresses = [san for san in seen["certificate"]["sans"] if san.startswith("IP:")]
+            assert addresses == [f"IP:{camera.address}"], seen
+
+
 @pytest.mark.parametrize("model", ["onvif-security", "onvif-device", "reolink"])
 def test_one_that_was_reset_is_told_and_goes_on_in_its_row(lan: Lan, model: str) -> None:
     """By its serial number, or where it tells none, by its network card."""

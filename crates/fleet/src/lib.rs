@@ -278,24 +278,30 @@ impl Fleet {
         let is_fresh =
             certificate.as_ref().is_some_and(|c| !enrolment::is_due(c) && self.authority.stands_behind(c));
         let sha256 = certificate.and_then(|certificate| certificate.sha256);
-        let mut answers = None;
-        // What the ledger remembers may be past: another device has its address, say.
+        // What the ledger remembers may be past: another device has its address, say, while a name still leads to it.
+        let (mut is_well, mut begins_at) = (false, None);
         for place in device.places() {
             let port = place.https_port.unwrap_or(domain::Scheme::Https.default_port());
             let options = contact::options(self, OffsetDateTime::now_utc());
             let report = inspect::check(&identity::https_page(&place.host, port), &options).await;
-            let is_shown =
-                report.proven && report.certificate.is_some_and(|shown| Some(shown.sha256) == sha256);
-            let is_well = is_shown && report.verdict == Verdict::Secure;
-            if is_well && is_fresh && !has_left && device.verdict == Verdict::Secure {
-                return Ok(None);
+            let shown = report.certificate.filter(|_| report.proven).map(|shown| shown.sha256);
+            let is_shown = shown.is_some() && shown == sha256;
+            is_well |= is_shown && report.verdict == Verdict::Secure;
+            if shown.is_some() && !is_shown {
+                begins_at = Some(place);
+                is_well = false;
+                break;
             }
-            if is_shown && answers.is_none() {
-                answers = Some(place);
+            if is_shown && begins_at.is_none() {
+                begins_at = Some(place);
             }
         }
-        if let Some(place) = answers {
-            (device.host, device.port, device.https_port) = (place.host, place.port, place.https_port);
+        if is_well && is_fresh && !has_left && device.verdict == Verdict::Secure {
+            return Ok(None);
+        }
+        let begins_at = begins_at.and_then(|begins| device.others.iter().position(|place| *place == begins));
+        if let Some(index) = begins_at {
+            device.lead_with(index);
         }
         Ok(Some(device))
     }

@@ -110,6 +110,18 @@ impl DeviceRow {
         };
         std::iter::once(main).filter(|place| place.left_at.is_none()).chain(self.others.iter().cloned())
     }
+
+    /// Makes the place with this index of the others the main one.
+    pub fn lead_with(&mut self, other: usize) {
+        let place = self.others.remove(other);
+        let was = Place {
+            host: std::mem::replace(&mut self.host, place.host),
+            port: std::mem::replace(&mut self.port, place.port),
+            https_port: std::mem::replace(&mut self.https_port, place.https_port),
+            left_at: None,
+        };
+        self.others.push(was);
+    }
 }
 
 /// Two rows that a new version of the ledger made one.
@@ -255,14 +267,7 @@ impl Store {
         if device.host != *host
             && let Some(at) = device.others.iter().position(|place| place.host == *host)
         {
-            let place = device.others.remove(at);
-            let was = Place {
-                host: std::mem::replace(&mut device.host, place.host),
-                port: std::mem::replace(&mut device.port, place.port),
-                https_port: std::mem::replace(&mut device.https_port, place.https_port),
-                left_at: None,
-            };
-            device.others.push(was);
+            device.lead_with(at);
         }
         Ok(Some(device))
     }
