@@ -172,7 +172,10 @@ impl Devices {
         let Sighting { address, by, ports, id, name, model, elsewhere } = sighting;
         let host = AltName::Ip(address.to_canonical());
         // By its identifier where both have one: behind one address may be two, forwarded.
-        let by_id = id.as_ref().and_then(|id| self.0.iter().position(|seen| seen.id.as_ref() == Some(id)));
+        let by_id = id.as_ref().and_then(|id| {
+            // Whoever tells another's identifier from an address of its own is not that one before it was asked.
+            self.0.iter().position(|seen| seen.id.as_ref() == Some(id) && seen.hosts.contains(&host))
+        });
         let may_be = |seen: &Seen| seen.hosts.contains(&host) && (seen.id.is_none() || id.is_none());
         let here = self.0.iter().filter(|seen| seen.hosts.contains(&host)).count();
         let at = match by_id.or_else(|| self.0.iter().position(may_be)) {
@@ -456,8 +459,8 @@ async fn ask(
     Some(Spoken { driver, abilities, clock_offset, known })
 }
 
-/// What has one serial number is one device, whatever its addresses; and what has one hardware address and one key. One
-/// key by itself does not make one device: some makers give all of a model the same.
+/// What tells one serial number or one identifier is one device, if it has one hardware address or one key as well: anybody
+/// can tell another's number. One key by itself does not make one device: some makers give all of a model the same.
 fn one_each(met: Vec<Met>) -> Vec<Met> {
     let mut each: Vec<Met> = Vec::new();
     for device in met {
@@ -466,12 +469,13 @@ fn one_each(met: Vec<Met>) -> Vec<Met> {
                 (Some(one), Some(two)) => one.known.is_same(&two.known),
                 _ => false,
             };
+            let by_id = other.seen.id.is_some() && other.seen.id == device.seen.id;
             let key = |met: &Met| met.https.map(|(_, key)| key);
-            let by_card = other.seen.mac.is_some()
-                && other.seen.mac == device.seen.mac
-                && key(other).is_some()
-                && key(other) == key(&device);
-            by_number || by_card
+            let (cards, keys) = ((&other.seen.mac, &device.seen.mac), (key(other), key(&device)));
+            let one_card = cards.0.is_some() && cards.0 == cards.1;
+            let one_key = keys.0.is_some() && keys.0 == keys.1;
+            let nothing_else = cards == (&None, &None) && keys == (None, None);
+            (by_number || by_id) && (one_card || one_key || nothing_else) || one_card && one_key
         };
         match each.iter_mut().find(is_same) {
             Some(other) => other.seen.hosts.extend(device.seen.hosts),

@@ -135,6 +135,7 @@ fn every_code_has_a_sentence() {
             "would-overwrite",
             "outside-the-site",
             "other-fingerprint",
+            "other-device-there",
             "other-certificate-served",
             "still-not-secure",
             "https-does-not-answer",

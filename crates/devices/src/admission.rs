@@ -73,6 +73,8 @@ pub struct Consent {
     pub readable: bool,
     /// At the address of a device of the ledger stands a new one, or the same after a reset.
     pub new_device: bool,
+    /// The password is hidden from everybody, known or not.
+    pub hidden_only: bool,
 }
 
 /// In what a device differs from the one that is expected.
@@ -116,6 +118,7 @@ pub struct Admission(Arc<Inner>);
 struct Inner {
     target: String,
     grounds: Grounds,
+    hidden_only: bool,
     expected: Expected,
     state: Mutex<State>,
 }
@@ -142,7 +145,7 @@ impl Admission {
     /// Fails with [`Error::DeviceChanged`] for a device that has a certificate of ours and is not the one that was seen,
     /// and with [`Error::NotAccepted`] for one that nobody named.
     pub fn decide(seen: &Seen, expected: Option<&Expected>, consent: Consent) -> Result<Admission, Error> {
-        let expected = expected.cloned().unwrap_or_default();
+        let mut expected = expected.cloned().unwrap_or_default();
         let has = |keys: &[PublicKeyPin]| seen.key.is_some_and(|key| keys.contains(&key));
         let is_own = has(&expected.keys) || expected.unfinished && has(&expected.first_keys);
         // Without TLS nobody has shown a certificate that the operator or a maker could vouch for.
@@ -157,10 +160,10 @@ impl Admission {
         let mut first_keys = Vec::new();
         let grounds = if is_known && (expected.secured || seen.confirmed) {
             Grounds::Known
-        } else if expected.secured {
+        } else if expected.secured || consent.new_device {
             // What the one before did says nothing about this one.
-            let grounds = Grounds::FirstContact { readable: consent.readable };
-            return Ok(Admission::new(seen, grounds, Expected::default(), Vec::new()));
+            expected = Expected::default();
+            Grounds::FirstContact { readable: consent.readable }
         } else {
             // The device that the operator accepted, as far as that can be known.
             let is_accepted = expected.accepted
@@ -171,18 +174,26 @@ impl Admission {
             if !consent.named && !is_accepted {
                 return Err(Error::NotAccepted { host: seen.target.clone() });
             }
-            // Agreed to once, for whoever has that key.
-            let was_readable =
-                is_accepted && seen.key.is_some() && expected.sign_in == Some(SignIn::Readable);
+            // Agreed to once, for whoever has that key; whoever names the device is asked again.
+            let was_readable = !consent.named
+                && is_accepted
+                && seen.key.is_some()
+                && expected.sign_in == Some(SignIn::Readable);
             if is_accepted {
                 first_keys.clone_from(&expected.first_keys);
             }
             Grounds::FirstContact { readable: consent.readable || was_readable }
         };
-        Ok(Admission::new(seen, grounds, expected, first_keys))
+        Ok(Admission::new(seen, grounds, consent.hidden_only, expected, first_keys))
     }
 
-    fn new(seen: &Seen, grounds: Grounds, expected: Expected, first_keys: Vec<PublicKeyPin>) -> Admission {
+    fn new(
+        seen: &Seen,
+        grounds: Grounds,
+        hidden_only: bool,
+        expected: Expected,
+        first_keys: Vec<PublicKeyPin>,
+    ) -> Admission {
         let keys: Vec<PublicKeyPin> = match grounds {
             Grounds::Known => expected.keys.iter().copied().chain(seen.key).collect(),
             Grounds::FirstContact { .. } => seen.key.into_iter().chain(first_keys).collect(),
@@ -191,6 +202,7 @@ impl Admission {
         Admission(Arc::new(Inner {
             target: seen.target.clone(),
             grounds,
+            hidden_only,
             expected,
             state: Mutex::new(state),
         }))
@@ -287,7 +299,7 @@ impl Admission {
             if !inside_tls {
                 return Err(Error::PasswordInClear { host: host() });
             }
-            if self.0.grounds == (Grounds::FirstContact { readable: false }) {
+            if self.0.hidden_only || self.0.grounds == (Grounds::FirstContact { readable: false }) {
                 return Err(Error::ReadablePassword { host: host() });
             }
         }

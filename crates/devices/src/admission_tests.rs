@@ -40,11 +40,11 @@ fn device(number: &str) -> DeviceInfo {
     }
 }
 
-const UNNAMED: Consent = Consent { named: false, readable: false, new_device: false };
-const NAMED: Consent = Consent { named: true, readable: false, new_device: false };
-const READABLE: Consent = Consent { named: true, readable: true, new_device: false };
-const NEW: Consent = Consent { named: true, readable: false, new_device: true };
-const ALL: Consent = Consent { named: true, readable: true, new_device: true };
+const UNNAMED: Consent = Consent { named: false, readable: false, new_device: false, hidden_only: false };
+const NAMED: Consent = Consent { named: true, readable: false, new_device: false, hidden_only: false };
+const READABLE: Consent = Consent { named: true, readable: true, new_device: false, hidden_only: false };
+const NEW: Consent = Consent { named: true, readable: false, new_device: true, hidden_only: false };
+const ALL: Consent = Consent { named: true, readable: true, new_device: true, hidden_only: false };
 
 fn decide(seen: &Seen, expected: &Expected, consent: Consent) -> Result<Admission, Error> {
     Admission::decide(seen, Some(expected), consent)
@@ -415,7 +415,8 @@ prop_compose! {
 }
 
 fn any_consent() -> impl Strategy<Value = Consent> {
-    any::<(bool, bool, bool)>().prop_map(|(named, readable, new_device)| Consent {
+    any::<(bool, bool, bool, bool)>().prop_map(|(named, readable, new_device, hidden_only)| Consent {
+        hidden_only,
         named,
         readable,
         new_device,

@@ -87,7 +87,7 @@ impl Fake {
 
 /// Of an operator who named the device and accepts that it is shown the password.
 pub(crate) fn session(http: Http) -> Session {
-    let consent = Consent { named: true, readable: true, new_device: false };
+    let consent = Consent { named: true, readable: true, ..Consent::default() };
     session_of(http, consent)
 }
 

@@ -114,7 +114,7 @@ async fn find(
         confirmed: false,
         mac: None,
     };
-    let consent = Consent { named: true, readable: true, new_device: false };
+    let consent = Consent { named: true, readable: true, ..Consent::default() };
     recognised.enter(&Admission::decide(&seen, None, consent)?, recipes, credentials).await
 }
 

@@ -172,13 +172,9 @@ impl Run<'_> {
     }
 }
 
-/// The certificate whose key left this machine in an enrolment by a driver.
+/// The certificate that left this machine in an enrolment by a driver.
 fn given_away(enrolment: &EnrolmentRow) -> Option<&str> {
-    let by_driver = matches!(
-        enrolment.key_transport,
-        Some(KeyTransport::PinnedTls | KeyTransport::ThrowAwayTls | KeyTransport::Clear)
-    );
-    enrolment.serial.as_deref().filter(|_| by_driver)
+    enrolment.serial.as_deref().filter(|_| enrolment.key_transport != Some(KeyTransport::ByHand))
 }
 
 /// Whether these are two devices, as far as they tell.

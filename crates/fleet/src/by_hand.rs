@@ -129,10 +129,11 @@ impl Run<'_> {
         let name = self.order.target.dial_host();
         let (store, known) = (&self.fleet.store, contact.known.as_ref());
         if let (Some(known), true, false) = (known, self.order.new_device, contact.by_ours) {
-            store.reset_device(known.id).await?;
+            // Whether it is the same one, nobody can see.
+            store.device_left(&known.host, known.port).await?;
         }
         let device = NewDevice {
-            id: known.map(|known| known.id),
+            id: known.filter(|_| !self.order.new_device || contact.by_ours).map(|known| known.id),
             host: &self.order.target.host,
             port: contact.port,
             name: &name,

@@ -123,6 +123,8 @@ pub(crate) async fn meet(fleet: &Fleet, order: &Order, told: Option<u16>) -> Res
         Some(shown) => served(store, &target.host, shown).await?,
         None => None,
     };
+    // Made for this place by hand: it says nothing of a device that is known.
+    row = row.filter(|row| row.device_id.is_some() || known.is_none());
     if let (Some(https_port), Some(id)) = (https_port, row.as_ref().and_then(|row| row.device_id))
         && let Some(device) = store.device(id).await?
         && known.as_ref().is_some_and(|known| known.id != id && known.accepted)
@@ -182,18 +184,10 @@ pub(crate) async fn meet(fleet: &Fleet, order: &Order, told: Option<u16>) -> Res
         pin: key,
     };
     let by_ours = row.is_some();
-    let mut expected = match &known {
+    let expected = match &known {
         Some(device) => Some(expected(store, device).await?),
         None => None,
     };
-    if let (Some(row), Some(key)) = (&row, key)
-        && row.device_id.is_none()
-    {
-        // Made for this place by hand, and somebody put it there.
-        let expected = expected.get_or_insert_default();
-        expected.secured = true;
-        expected.keys.push(key);
-    }
     let is_secure = shown.as_ref().is_some_and(|shown| shown.verdict == Verdict::Secure);
     let ours = match (https_port, row) {
         (Some(port), Some(row)) if is_secure => Some(Ours { port, row }),
@@ -253,6 +247,7 @@ impl Contact {
             named: order.named,
             readable: order.consent.readable,
             new_device: order.new_device,
+            hidden_only: false,
         };
         if order.fingerprint.is_some() && !self.seen.confirmed {
             return Err(Error::OtherFingerprint { host: order.target.dial_host() });

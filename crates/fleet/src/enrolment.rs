@@ -7,7 +7,7 @@ use devices::{Abilities, Admission, Before, Credentials, Driver, Endpoint, Found
 use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Told, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
 use serde::Serialize;
-use store::{CertificateRow, NewDevice};
+use store::{CertificateRow, DeviceRow, NewDevice};
 use time::OffsetDateTime;
 use tokio::{sync::Semaphore, time::Instant};
 use zeroize::Zeroizing;
@@ -16,7 +16,7 @@ use crate::{
     Error, Fleet, Order, Outcome, Progress, Said,
     by_hand::by_hand,
     contact::{self, Contact, Ours, stays_on_site},
-    identity::{is_same_device, served},
+    identity::{self, is_same_device, served},
     journal::Journal,
     renew_from,
 };
@@ -40,7 +40,7 @@ pub(crate) struct Run<'a> {
     pub(crate) begun: Vec<String>,
     /// A certificate was on its way to the device.
     pub(crate) uploaded: bool,
-    /// The certificate whose key went to a device that nobody knew, until it was seen to serve it.
+    /// The certificate that went to a device that nobody knew, until it was seen to serve it.
     pub(crate) given: Option<String>,
 }
 
@@ -116,6 +116,7 @@ impl Run<'_> {
             return self.already_secure(contact, ours).await;
         }
 
+        self.settle_names(&contact).await?;
         let found = self.first_word(&contact).await?;
         self.journal.done(&Said::Found { driver: found.driver().to_owned() }).await?;
 
@@ -126,6 +127,7 @@ impl Run<'_> {
             drop(contact);
             contact = contact::find(self.fleet, self.order, Some(port)).await?;
             self.meets(&contact);
+            self.settle_names(&contact).await?;
             let found = self.first_word(&contact).await?;
             noted = self.note(found).await?;
         }
@@ -159,21 +161,53 @@ impl Run<'_> {
         self.outcome.verdict = contact.report.verdict;
         self.outcome.before = contact.report.verdict;
         self.outcome.findings.extend(contact.moved.clone());
-        let Some(device) = &contact.known else { return };
+        // The names of a device are for whoever proved to be it.
+        if contact.by_ours
+            && let Some(device) = &contact.known
+        {
+            self.names_of(device);
+        }
+    }
+
+    /// What its certificate covers: every address and name of the device that the authority may vouch for.
+    fn names_of(&mut self, device: &DeviceRow) {
         let permitted = &self.fleet.authority.public().permitted;
         let mut outside = Vec::new();
+        self.hosts.truncate(1);
         for host in device.places().map(|place| place.host) {
             if self.hosts.contains(&host) || self.hosts.len() > HOSTS_MAX {
                 continue;
             }
-            match permitted.allows(&host) {
+            let alone = std::slice::from_ref(&host);
+            match permitted.allows(&host) && self.fleet.authority.may_issue(Profile::Device, alone).is_ok() {
                 true => self.hosts.push(host),
                 false => outside.push(host.plain()),
             }
         }
+        self.outcome.findings.retain(|finding| !matches!(finding, Finding::NamesLeftOut { .. }));
         if !outside.is_empty() {
             self.outcome.findings.push(Finding::NamesLeftOut { names: outside });
         }
+    }
+
+    /// Before a certificate is made: where the device is not seen any more, it has no name.
+    async fn settle_names(&mut self, contact: &Contact) -> Result<(), Error> {
+        let (true, Some(device), Some(https_port)) = (contact.by_ours, &contact.known, contact.https_port)
+        else {
+            return Ok(());
+        };
+        let store = &self.fleet.store;
+        let options = contact::options(self.fleet, OffsetDateTime::now_utc());
+        let host = &self.order.target.host;
+        let arrival =
+            identity::arrives(store, &options, true, device, host, contact.port, https_port).await?;
+        if let identity::Arrival::Here(Some(moved)) = arrival {
+            self.outcome.findings.push(moved);
+        }
+        if let Some(device) = store.device(device.id).await? {
+            self.names_of(&device);
+        }
+        Ok(())
     }
 
     /// Our certificate that the device serves, if there is nothing to do about it.
@@ -274,8 +308,16 @@ impl Run<'_> {
             return Ok(None);
         }
         let report = self.look(port).await;
-        let row = served(&self.fleet.store, &self.order.target.host, &report).await?;
-        Ok(row.and_then(|row| row.device_id).map(|_| port))
+        let host = &self.order.target.host;
+        let Some(id) = served(&self.fleet.store, host, &report).await?.and_then(|row| row.device_id) else {
+            return Ok(None);
+        };
+        // Another device of this host, with ports of its own.
+        let device = self.fleet.store.device(id).await?;
+        if device.is_some_and(|device| device.places().any(|place| place.host == *host)) {
+            return Err(Error::OtherDeviceThere { port });
+        }
+        Ok(Some(port))
     }
 
     /// What an enrolment has to know of a device that let us in.
@@ -350,6 +392,15 @@ impl Run<'_> {
                 store.device_left(&known.host, known.port).await?;
                 id = None;
             }
+        }
+        // What was agreed to for one key is not agreed to for another one.
+        if let (Some(known), Some(key), Some(expected)) =
+            (&contact.known, contact.seen.key, &contact.expected)
+            && !expected.secured
+            && !expected.first_keys.contains(&key)
+            && !expected.keys.contains(&key)
+        {
+            store.forget_device_keys(known.id).await?;
         }
         let name = self.outcome.model.clone().unwrap_or_else(|| target.dial_host().into());
         let first = contact.report.findings.first().and_then(|f| serde_json::to_string(f).ok());
@@ -455,7 +506,7 @@ impl Run<'_> {
             self.met_at_first(session).await;
         }
         self.uploaded = true;
-        self.given = (private.is_some() && !self.is_known()).then(|| leaf.serial());
+        self.given = (!session.renews || !self.is_known()).then(|| leaf.serial());
         let installed = session.driver.install(mark, &package).await;
         // It may have shown another key on the way.
         self.remember(session.device_id).await?;

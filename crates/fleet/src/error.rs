@@ -14,6 +14,8 @@ pub enum Error {
     WouldOverwrite,
     #[error("{host} leads to {address}, which is none of the site's")]
     OutsideTheSite { host: String, address: String },
+    #[error("the device says that its HTTPS is on port {port}, where another known device answers")]
+    OtherDeviceThere { port: u16 },
     #[error("{host} shows another certificate than the one whose fingerprint was told")]
     OtherFingerprint { host: String },
     #[error("the device sends its own certificate alone, and there are two tiers")]

@@ -49,8 +49,13 @@ pub(crate) async fn served(
 ) -> Result<Option<CertificateRow>, Error> {
     let Some(summary) = seen.certificate.as_ref().filter(|_| seen.proven) else { return Ok(None) };
     let row = store.issued(&summary.serial, &summary.sha256).await?.filter(|row| !row.compromised);
-    // What was issued for no device of the ledger is at home where it says.
-    Ok(row.filter(|row| row.device_id.is_some() || row.names.contains(host)))
+    let Some(row) = row else { return Ok(None) };
+    let is_proof = match row.device_id {
+        Some(id) => store.device_certificates(id).await?.iter().any(|known| known.serial == row.serial),
+        // What was issued for no device of the ledger is at home where it says.
+        None => row.revoked_at.is_none() && row.names.contains(host),
+    };
+    Ok(is_proof.then_some(row))
 }
 
 /// What became of a key that was shown where the ledger does not have its device.

@@ -102,7 +102,7 @@ impl Stranger {
     pub fn admit(&self, inside_tls: bool) -> Result<Admission, devices::Error> {
         let key = self.seen.key.filter(|_| inside_tls);
         let seen = Seen { key, ..self.seen.clone() };
-        let consent = Consent { named: true, ..Consent::default() };
+        let consent = Consent { named: true, hidden_only: true, ..Consent::default() };
         Admission::decide(&seen, self.expected.as_ref(), consent)
     }
 

@@ -133,13 +133,20 @@ impl Store {
         rows.iter().map(certificate).collect()
     }
 
-    /// The certificates that were issued for a device, the oldest first.
+    /// The certificates by which a device is known, the oldest first: those that it was seen to serve, and those of
+    /// enrolments that are under way or could not be taken back. What an enrolment made that ended otherwise may be in other
+    /// hands.
     pub async fn device_certificates(&self, device_id: i64) -> Result<Vec<CertificateRow>, Error> {
-        let rows =
-            sqlx::query(select!("WHERE c.device_id = $1 AND c.der IS NOT NULL ORDER BY c.intended_at"))
-                .bind(device_id)
-                .fetch_all(&self.readers)
-                .await?;
+        let rows = sqlx::query(select!(
+            "WHERE c.device_id = $1 AND c.der IS NOT NULL
+               AND (c.serial = d.serial
+                    OR EXISTS (SELECT 1 FROM enrolment e WHERE e.serial = c.serial AND e.device_id = $1
+                               AND e.state IN ('done', 'open', 'failed')))
+             ORDER BY c.intended_at"
+        ))
+        .bind(device_id)
+        .fetch_all(&self.readers)
+        .await?;
         rows.iter().map(certificate).collect()
     }
 

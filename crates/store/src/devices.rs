@@ -388,14 +388,24 @@ impl Store {
         Ok(other.bind(mac).bind(device_id.unwrap_or(-1)).fetch_one(&self.readers).await?)
     }
 
-    /// Forgets which certificate and keys the device showed and how it was signed in to: it was reset.
+    /// Forgets which keys the device showed and how it was signed in to.
+    pub async fn forget_device_keys(&self, device_id: i64) -> Result<(), Error> {
+        let mut connection = self.writer.acquire().await?;
+        let mut transaction = begin(&mut connection).await?;
+        forget_keys(&mut transaction, device_id).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The device was reset: none of its keys and certificates is that of the present one, and there is nothing to go back
+    /// to.
     pub async fn reset_device(&self, device_id: i64) -> Result<(), Error> {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
+        forget_keys(&mut transaction, device_id).await?;
         for statement in [
-            "DELETE FROM device_key WHERE device_id = $1",
-            "UPDATE device SET sign_in = NULL, sign_in_plain = NULL, serial = NULL, key_transport = NULL,
-             verdict = 'not-secure' WHERE id = $1",
+            "UPDATE device SET serial = NULL, key_transport = NULL, verdict = 'not-secure' WHERE id = $1",
+            "UPDATE enrolment SET state = 'superseded' WHERE device_id = $1",
         ] {
             sqlx::query(statement).bind(device_id).execute(&mut *transaction).await?;
         }
@@ -529,6 +539,16 @@ async fn leave(
                 .await?;
         }
         (false, false) => remove(transaction, there).await?,
+    }
+    Ok(())
+}
+
+async fn forget_keys(transaction: &mut Transaction<'_, Sqlite>, id: i64) -> Result<(), Error> {
+    for statement in [
+        "DELETE FROM device_key WHERE device_id = $1",
+        "UPDATE device SET sign_in = NULL, sign_in_plain = NULL WHERE id = $1",
+    ] {
+        sqlx::query(statement).bind(id).execute(&mut **transaction).await?;
     }
     Ok(())
 }

@@ -48,7 +48,7 @@ pub struct StoredStep {
     pub text: String,
 }
 
-/// A certificate whose key left this machine for a device that was never seen to serve one of ours.
+/// A certificate that left this machine for a device that was never seen to serve one of ours.
 #[derive(Clone, Debug)]
 pub struct GivenAway {
     /// The name of that device.
@@ -65,13 +65,11 @@ impl Store {
         let rows = sqlx::query(
             "SELECT d.name, c.serial, c.revoked_at IS NOT NULL AS revoked FROM enrolment e
              JOIN device d ON d.id = e.device_id JOIN certificate c ON c.serial = e.serial
-             WHERE d.serial IS NULL AND c.der IS NOT NULL AND e.key_transport IN ($1, $2, $3)
+             WHERE d.serial IS NULL AND c.der IS NOT NULL AND e.key_transport <> $1
                AND e.sequence = (SELECT max(sequence) FROM enrolment WHERE device_id = d.id AND serial IS NOT NULL)
              ORDER BY d.name, d.id",
         )
-        .bind(word(&KeyTransport::PinnedTls)?)
-        .bind(word(&KeyTransport::ThrowAwayTls)?)
-        .bind(word(&KeyTransport::Clear)?)
+        .bind(word(&KeyTransport::ByHand)?)
         .fetch_all(&self.readers)
         .await?;
         rows.iter()
