@@ -105,7 +105,7 @@ async fn a_readable_password_wants_a_word_of_its_own() {
             command.stdin(Stdio::from(program)).output().await.unwrap()
         };
         let no = answered(b"n\n").await;
-        assert!(common::text(&no).contains("he can read the password"), "{no:?}");
+        assert!(common::text(&no).contains("would learn the password"), "{no:?}");
         assert_eq!((no.status.code(), logins()), (Some(1), 0));
         let yes = answered(b"y\n").await;
         assert_eq!(yes.status.code(), Some(0), "{yes:?}");

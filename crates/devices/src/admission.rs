@@ -161,6 +161,9 @@ impl Admission {
         let grounds = if is_known && (expected.secured || seen.confirmed) {
             Grounds::Known
         } else if expected.secured || consent.new_device {
+            if !consent.named {
+                return Err(Error::NotAccepted { host: seen.target.clone() });
+            }
             // What the one before did says nothing about this one.
             expected = Expected::default();
             Grounds::FirstContact { readable: consent.readable }

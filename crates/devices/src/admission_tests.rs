@@ -232,7 +232,8 @@ fn a_readable_password_is_shown_inside_tls_to_whom_it_may_be_shown() {
         (Some(9), Expected::default(), NAMED, "readable-password"),
         (Some(9), Expected::default(), READABLE, "ok"),
         // It was agreed to once, for whoever has that key.
-        (Some(2), was_readable.clone(), NAMED, "ok"),
+        (Some(2), was_readable.clone(), UNNAMED, "ok"),
+        (Some(2), was_readable.clone(), NAMED, "readable-password"),
         (Some(9), was_readable.clone(), NAMED, "readable-password"),
         (None, was_readable.clone(), NAMED, "readable-password"),
         (None, Expected { first_keys: Vec::new(), ..was_readable.clone() }, NAMED, "readable-password"),
@@ -444,7 +445,7 @@ proptest! {
         match decided {
             Ok(admission) if was.secured => {
                 prop_assert_eq!(admission.is_known(), is_own || is_confirmed || by_maker);
-                prop_assert!(admission.is_known() || consent.new_device);
+                prop_assert!(admission.is_known() || consent.new_device && consent.named);
             }
             Ok(admission) => {
                 prop_assert_eq!(admission.is_known(), is_confirmed);
@@ -458,7 +459,7 @@ proptest! {
                 prop_assert!(was.secured && !consent.new_device);
                 prop_assert!(!is_own && !is_confirmed && !by_maker);
             }
-            Err(Error::NotAccepted { .. }) => prop_assert!(!was.secured && !consent.named),
+            Err(Error::NotAccepted { .. }) => prop_assert!((!was.secured || consent.new_device) && !consent.named),
             Err(other) => prop_assert!(false, "{}", other),
         }
     }
@@ -484,8 +485,8 @@ proptest! {
         tries in prop::collection::vec((ways(), any::<bool>()), 1..8),
     ) {
         let Ok(admission) = Admission::decide(&seen, Some(&expected), consent) else { return Ok(()) };
-        let is_new = expected.secured && !admission.is_known();
-        let was_readable = expected.sign_in == Some(SignIn::Readable) && expected.accepted && !is_new
+        let is_new = (expected.secured || consent.new_device) && !admission.is_known();
+        let was_readable = expected.sign_in == Some(SignIn::Readable) && expected.accepted && !is_new && !consent.named
             && seen.key.is_some_and(|key| expected.keys.contains(&key) || expected.first_keys.contains(&key));
         let mut first = None;
         for (way, inside_tls) in tries {

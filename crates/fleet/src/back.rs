@@ -85,6 +85,9 @@ impl Run<'_> {
         }
         // First: an enrolment that is over is not taken up again, and what it knew must be in the ledger.
         self.record(device_id, report, Some(ours)).await?;
+        if self.was_reset {
+            self.fleet.store.disown_earlier(device_id, &ours.row.serial).await?;
+        }
         for enrolment in left {
             let state =
                 if brought_it(&enrolment) { EnrolmentState::Done } else { EnrolmentState::Superseded };

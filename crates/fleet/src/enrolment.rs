@@ -42,6 +42,8 @@ pub(crate) struct Run<'a> {
     pub(crate) uploaded: bool,
     /// The certificate that went to a device that nobody knew, until it was seen to serve it.
     pub(crate) given: Option<String>,
+    /// The operator says that the device was reset: once it shows its new certificate, the earlier ones are nobody's.
+    pub(crate) was_reset: bool,
 }
 
 /// A device that let us in, and what it says of itself.
@@ -92,6 +94,7 @@ impl<'a> Run<'a> {
             begun: Vec::new(),
             uploaded: false,
             given: None,
+            was_reset: false,
         }
     }
 
@@ -312,6 +315,10 @@ impl Run<'_> {
         let Some(id) = served(&self.fleet.store, host, &report).await?.and_then(|row| row.device_id) else {
             return Ok(None);
         };
+        if contact.known.as_ref().is_some_and(|known| known.id == id) {
+            // What an earlier run of its own left.
+            return Ok(None);
+        }
         // Another device of this host, with ports of its own.
         let device = self.fleet.store.device(id).await?;
         if device.is_some_and(|device| device.places().any(|place| place.host == *host)) {
@@ -376,7 +383,7 @@ impl Run<'_> {
 
     /// Which device of the ledger it is that let us in, and what is known of it from now on.
     async fn save(
-        &self,
+        &mut self,
         contact: &Contact,
         before: &Before,
         driver: &str,
@@ -387,7 +394,9 @@ impl Run<'_> {
         let mac = contact.seen.mac.as_deref();
         if let (Some(known), true, false) = (&contact.known, self.order.new_device, self.is_known()) {
             if is_same_device(known, &before.device, mac) {
-                store.reset_device(known.id).await?;
+                // It may be an impostor yet: until the new certificate is seen, the old ones stay the device's.
+                store.forget_device_keys(known.id).await?;
+                self.was_reset = true;
             } else {
                 store.device_left(&known.host, known.port).await?;
                 id = None;

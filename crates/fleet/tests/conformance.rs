@@ -503,8 +503,15 @@ impl Scene {
                 if is_same { "enrolled, its row" } else { "enrolled, a row of its own" }.to_owned(),
             ));
             other.unplug().await;
-            // It is known by its key, whoever was there meanwhile.
-            self.is_back().await;
+            if is_same {
+                // The key of before the reset is nobody's.
+                self.camera.plug_in().await.unwrap();
+                let old = secure(&self.fleet, &Order { new_device: false, ..order }, &which).await;
+                assert_eq!(code(&old), "device-changed", "{which}");
+            } else {
+                // It is known by its key, whoever was there meanwhile.
+                self.is_back().await;
+            }
         }
     }
 }

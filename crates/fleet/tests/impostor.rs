@@ -91,7 +91,7 @@ async fn a_key_that_was_given_away_unverified_is_revoked_and_not_known() {
         assert!(shows.is_some(), "{model}");
         let thief = camera.replace(options(model, |o| o.shows = shows)).await.unwrap();
         let unnamed = site.secure(&url, |o| o.named = false).await;
-        let not_accepted = devices::Error::NotAccepted { host: "127.0.0.1".into() };
+        let not_accepted = devices::Error::NotAccepted { host: url.clone() };
         assert_eq!(unnamed.error, Some(Error::Device(not_accepted)), "{model}");
         assert_eq!(thief.state().given, Given::default(), "{model}");
         thief.unplug().await;
@@ -107,9 +107,9 @@ async fn a_key_that_was_given_away_unverified_is_revoked_and_not_known() {
     }
 }
 
-/// A key that the device made was not given away.
+/// A key that the device made was not given away, but its certificate was.
 #[tokio::test]
-async fn what_a_device_made_itself_is_not_revoked() {
+async fn what_a_stranger_made_itself_is_revoked_too() {
     for model in [Model::OnvifSecurity, Model::Axis, Model::Bosch] {
         let site = Site::new(Duration::from_millis(500)).await;
         let never = options(model, |o| o.faults = vec![Fault::ServesOldCertificate]);
@@ -117,7 +117,7 @@ async fn what_a_device_made_itself_is_not_revoked() {
         let failed = site.secure(&camera.https_url(), |_| ()).await;
         assert!(matches!(failed.error, Some(Error::OtherCertificateServed { .. })), "{model}: {failed:?}");
         let given = |f: &Finding| matches!(f, Finding::GivenAwayRevoked { .. } | Finding::GivenAway { .. });
-        assert!(!failed.findings.iter().any(given), "{model}: {:?}", failed.findings);
+        assert!(failed.findings.iter().any(given), "{model}: {:?}", failed.findings);
         assert_eq!(camera.state().given.private_keys, 0, "{model}");
     }
 }
@@ -164,7 +164,7 @@ async fn a_reset_that_was_none_does_not_lose_the_camera() {
         let failed = site.secure(&url, |o| o.new_device = true).await;
         assert!(matches!(failed.error, Some(Error::OtherCertificateServed { .. })), "{model}: {failed:?}");
         let revoked = failed.findings.iter().any(|f| matches!(f, Finding::GivenAwayRevoked { .. }));
-        assert_eq!(revoked, impostor.state().given.private_keys > 0, "{model}");
+        assert!(revoked, "{model}");
         impostor.unplug().await;
 
         site.fleet.limits.verify = Duration::from_secs(20);

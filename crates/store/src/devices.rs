@@ -397,19 +397,15 @@ impl Store {
         Ok(())
     }
 
-    /// The device was reset: none of its keys and certificates is that of the present one, and there is nothing to go back
-    /// to.
-    pub async fn reset_device(&self, device_id: i64) -> Result<(), Error> {
-        let mut connection = self.writer.acquire().await?;
-        let mut transaction = begin(&mut connection).await?;
-        forget_keys(&mut transaction, device_id).await?;
-        for statement in [
-            "UPDATE device SET serial = NULL, key_transport = NULL, verdict = 'not-secure' WHERE id = $1",
-            "UPDATE enrolment SET state = 'superseded' WHERE device_id = $1",
-        ] {
-            sqlx::query(statement).bind(device_id).execute(&mut *transaction).await?;
-        }
-        transaction.commit().await?;
+    /// The device was reset, and shows this certificate since: none of those before it is that of the present device.
+    pub async fn disown_earlier(&self, device_id: i64, serial: &str) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE enrolment SET state = 'superseded' WHERE device_id = $1 AND coalesce(serial, '') <> $2",
+        )
+        .bind(device_id)
+        .bind(serial)
+        .execute(&self.writer)
+        .await?;
         Ok(())
     }
 

@@ -545,8 +545,8 @@ async fn a_device_that_stood_twice_in_an_older_ledger_is_one() {
                 (4, 'IP:10.0.0.2', 8441, NULL, 'One again', 'axis', 'not-secure', 'not-secure', NULL, NULL, NULL),
                 (5, 'IP:10.0.0.2', 8002, 8442, 'Two', 'axis', 'not-secure', 'secure', NULL, 'none', 1),
                 (6, 'DNS:gate.lan', 80, 443, 'Gate by name', 'reolink', 'not-secure', 'secure', NULL, NULL, 1);
-         INSERT INTO enrolment (id, device_id, state, before, started_at)
-         VALUES ('camlock-1', 1, 'failed', '{}', 3), ('camlock-2', 2, 'done', '{}', 4);
+         INSERT INTO enrolment (id, device_id, state, before, serial, started_at)
+         VALUES ('camlock-1', 1, 'failed', '{}', 'bb', 3), ('camlock-2', 2, 'done', '{}', 'aa', 4);
          PRAGMA user_version = 3;",
     )
     .execute(&pool)
