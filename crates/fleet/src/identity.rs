@@ -90,7 +90,9 @@ pub(crate) async fn arrives(
             left.push(place);
         }
     }
-    let is_elsewhere = device.places().any(|place| !left.contains(&place));
+    // A name may lead to the new address.
+    let is_address = |place: &Place| matches!(place.host, AltName::Ip(_));
+    let is_elsewhere = device.places().any(|place| is_address(&place) && !left.contains(&place));
     if is_elsewhere && !is_named {
         return Ok(Arrival::Elsewhere);
     }
