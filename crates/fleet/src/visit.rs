@@ -46,12 +46,11 @@ pub async fn who_is(
             let is_here = device.places().any(|place| {
                 place.host == *host && (place.port == port || place.https_port == Some(https_port))
             });
-            if !is_here {
-                if let Arrival::Here(finding) =
+            if !is_here
+                && let Arrival::Here(finding) =
                     arrives(store, options, false, &device, host, port, https_port).await?
-                {
-                    moved = finding;
-                }
+            {
+                moved = finding;
             }
             store.device(device.id).await?
         }
