@@ -231,10 +231,10 @@ def test_a_new_one_in_its_place_is_a_row_of_its_own(lan: Lan) -> None:
     (refused,) = lan.secure(new.address, status=1)
     assert refused["error"]["code"] == "device-changed", refused
     lan.secure(new.address, "--new-device")
-    (mine,) = (name for name in rows(lan) if name != "Old")
+    (mine,) = (name for name in rows(lan) if name != "Old (before)")
     lan.camlock("device", "name", mine, "New")
     (left,) = have_padlocks(lan, {"New": new}, renewed=False)
-    assert left["name"] == "Old" and left["left_at"], left
+    assert left["name"] == "Old (before)" and left["left_at"], left
 
     old.take(at(21))
     lan.secure(old.address)

@@ -124,8 +124,10 @@ def test_another_client_puts_its_own_certificate_in(
         return None
 
     wait_for("the other certificate", 20, is_shown)
+    # By its key it is another device now, until the operator says so.
+    assert secure(site, nas, status=1)["error"]["code"] == "device-changed"
     # It is the default now, and no renewal of ours: it stays beside the new one, and the earlier one of ours goes.
-    secure(site, nas)
+    secure(site, nas, "--new-device")
     BaseApi.shared_session = None
     kept = listed(log_in(nas, site.root))
     assert [one["desc"] for one in kept][:2] == ["", "own"]

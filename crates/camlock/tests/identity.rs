@@ -183,3 +183,29 @@ async fn a_second_name_takes_the_padlock_from_no_other() {
     assert_eq!(known.len(), 1, "{known:?}");
     assert_eq!(known[0]["addresses"].as_array().unwrap().len(), 2);
 }
+
+/// The names of a device are for that device: whoever is met in its place gets a certificate for that place only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_device_gets_no_name_of_the_one_before() {
+    let site = Site::founded_for("127.0.0.0/8");
+    let start = async |http: u16, https: u16| {
+        let mut options = options(Model::OnvifDevice, &[]);
+        (options.bind, options.http_port, options.https_port) = ("0.0.0.0".parse().unwrap(), http, https);
+        Camera::start(options).await.unwrap()
+    };
+    let first = start(0, 0).await;
+    let (http, https) = (first.http_address().port(), first.https_address().port());
+    for host in ["127.0.0.1", "127.0.0.2"] {
+        site.secure_at(&format!("http://{host}:{http}"), &[], 0).await;
+    }
+    first.stop().await;
+    let other = start(http, https).await;
+    let refused = site.secure_at(&format!("http://127.0.0.2:{http}"), &[], 1).await;
+    assert_eq!(refused["error"]["code"], "device-changed", "{refused}");
+    assert!(got_nothing(&other), "{:?}", other.state().given);
+    let outcome = site.secure_at(&format!("http://127.0.0.2:{http}"), &["--new-device"], 0).await;
+    let certificates = site.json(&["list", "certificates"], 0);
+    let its = certificates.as_array().unwrap().iter().find(|row| row["serial"] == outcome["serial"]).unwrap();
+    let names = its["sans"].as_array().unwrap();
+    assert!(names.contains(&"IP:127.0.0.2".into()) && !names.contains(&"IP:127.0.0.1".into()), "{its}");
+}

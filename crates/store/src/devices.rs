@@ -37,6 +37,9 @@ pub struct NewDevice<'a> {
     pub first_finding: Option<&'a str>,
 }
 
+/// How the name of a device ends in whose place another one stands.
+const BEFORE: &str = " (before)";
+
 /// Where a device is, or was.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Place {
@@ -233,7 +236,8 @@ impl Store {
     pub async fn device_left(&self, host: &AltName, port: u16) -> Result<(), Error> {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
-        sqlx::query("UPDATE device SET name = name || ' (before)' WHERE id = $1")
+        sqlx::query("UPDATE device SET name = name || $1 WHERE id = $2")
+            .bind(BEFORE)
             .bind(owner(&mut transaction, host, port).await?)
             .execute(&mut *transaction)
             .await?;
@@ -466,6 +470,12 @@ async fn arrive(
     port: u16,
     https_port: Option<u16>,
 ) -> Result<(), Error> {
+    // It is no longer the one before another.
+    sqlx::query("UPDATE device SET name = replace(name, $1, '') WHERE id = $2")
+        .bind(BEFORE)
+        .bind(id)
+        .execute(&mut **transaction)
+        .await?;
     // One port has one device behind it, whether others know it as that of http or of https.
     let ports: Vec<u16> = sqlx::query_scalar(
         "SELECT port FROM device_address WHERE host = $1 AND left_at IS NULL AND device_id <> $2
