@@ -34,7 +34,7 @@ def test_its_page_is_good_for_others(site: Site, start_camera: StartCamera) -> N
     assert port
     serials, names = set(), set()
     for _ in range(2):
-        (outcome,) = site.secure({**camera, "http": camera["https"]})
+        (outcome,) = site.secure({**camera, "http": camera["https"]}, "--yes")
         assert (outcome["verdict"], outcome["driver"]) == ("secure", "bosch")
         assert outcome["key_transport"] == "none"
         assert "driver-unproven" in {finding["code"] for finding in outcome["findings"]}
