@@ -64,6 +64,14 @@ pub struct Seen {
     pub mac: Option<String>,
 }
 
+impl Seen {
+    /// Somebody at this host with this key, of whom nothing more is known.
+    pub fn at(host: &AltName, key: Option<PublicKeyPin>) -> Seen {
+        let (host, target) = (host.clone(), host.plain());
+        Seen { host, target, key, maker_subject: None, confirmed: false, mac: None }
+    }
+}
+
 /// What the operator agreed to for one device.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Consent {

@@ -9,9 +9,7 @@ fn pin(number: u8) -> PublicKeyPin {
 }
 
 fn seen(key: Option<u8>) -> Seen {
-    let host: AltName = "192.0.2.7".parse().unwrap();
-    let target = host.plain();
-    Seen { host, target, key: key.map(pin), maker_subject: None, confirmed: false, mac: None }
+    Seen::at(&"192.0.2.7".parse().unwrap(), key.map(pin))
 }
 
 /// Its key is 1; at its first contact it showed 2.

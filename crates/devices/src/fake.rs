@@ -97,14 +97,7 @@ pub(crate) fn session_of(http: Http, consent: Consent) -> Session {
 }
 
 pub(crate) fn seen(endpoint: &Endpoint) -> Seen {
-    Seen {
-        host: endpoint.host.clone(),
-        target: endpoint.host.plain(),
-        key: endpoint.pin,
-        maker_subject: None,
-        confirmed: false,
-        mac: None,
-    }
+    Seen::at(&endpoint.host, endpoint.pin)
 }
 
 pub(crate) fn credentials() -> Credentials {

@@ -106,14 +106,7 @@ async fn find(
     credentials: Credentials,
 ) -> Result<Found, Error> {
     let recognised = recognise(endpoint, limits, recipes).await?;
-    let seen = Seen {
-        host: endpoint.host.clone(),
-        target: endpoint.host.plain(),
-        key: endpoint.pin,
-        maker_subject: None,
-        confirmed: false,
-        mac: None,
-    };
+    let seen = Seen::at(&endpoint.host, endpoint.pin);
     let consent = Consent { named: true, readable: true, ..Consent::default() };
     recognised.enter(&Admission::decide(&seen, None, consent)?, recipes, credentials).await
 }

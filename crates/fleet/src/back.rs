@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use devices::{Before, DeviceInfo};
-use domain::{
-    EnrolmentState, Finding, KeyTransport, Report, RevocationReason, Step, StepState, Told, Verdict,
-};
+use devices::{Before, other_identity};
+use domain::{EnrolmentState, Finding, KeyTransport, Report, RevocationReason, Step, StepState, Verdict};
 use store::EnrolmentRow;
 use tokio::time::Instant;
 
@@ -47,7 +45,8 @@ impl Run<'_> {
         for enrolment in left.iter().rev() {
             let before: Before = serde_json::from_str(&enrolment.before).map_err(store::Error::from)?;
             // What a person did, or did not, is not ours to take back.
-            let state = if by_hand(enrolment).is_some() || is_another(&before.device, &session.before.device)
+            let state = if by_hand(enrolment).is_some()
+                || !other_identity(&before.device, &session.before.device).is_empty()
             {
                 EnrolmentState::Superseded
             } else {
@@ -178,12 +177,4 @@ impl Run<'_> {
 /// The certificate that left this machine in an enrolment by a driver.
 fn given_away(enrolment: &EnrolmentRow) -> Option<&str> {
     enrolment.serial.as_deref().filter(|_| enrolment.key_transport != Some(KeyTransport::ByHand))
-}
-
-/// Whether these are two devices, as far as they tell.
-fn is_another(one: &DeviceInfo, other: &DeviceInfo) -> bool {
-    let differ = |a: &Option<Told>, b: &Option<Told>| a.is_some() && b.is_some() && a != b;
-    differ(&one.serial_number, &other.serial_number)
-        || differ(&one.manufacturer, &other.manufacturer)
-        || differ(&one.model, &other.model)
 }

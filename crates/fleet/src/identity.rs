@@ -132,14 +132,8 @@ pub(crate) async fn seen(
     key: Option<PublicKeyPin>,
     known: Option<&DeviceRow>,
 ) -> Result<Seen, Error> {
-    Ok(Seen {
-        host: host.clone(),
-        target: target.to_owned(),
-        key,
-        maker_subject: None,
-        confirmed: false,
-        mac: own_mac(store, host, known).await?,
-    })
+    let mac = own_mac(store, host, known).await?;
+    Ok(Seen { target: target.to_owned(), mac, ..Seen::at(host, key) })
 }
 
 /// The hardware address of whoever answers at `host`, unless it is that of several devices: of a router or a repeater.

@@ -15,7 +15,7 @@ pub struct Stranger {
     /// That device.
     pub device: Option<DeviceRow>,
     /// It proved to have a key of that device.
-    pub by_key: bool,
+    by_key: bool,
     /// It was somewhere else before.
     pub moved: Option<Finding>,
     expected: Option<Expected>,
@@ -76,14 +76,7 @@ pub async fn who_is(
 impl Stranger {
     /// Somebody at this host with this key, where there is no ledger.
     pub fn unknown(host: &AltName, key: Option<PublicKeyPin>) -> Stranger {
-        let seen = Seen {
-            host: host.clone(),
-            target: host.plain(),
-            key,
-            maker_subject: None,
-            confirmed: false,
-            mac: None,
-        };
+        let seen = Seen::at(host, key);
         Stranger { device: None, by_key: false, moved: None, expected: None, seen }
     }
 

@@ -66,9 +66,7 @@ async fn upload(camera: &Camera, file: &Path) {
         Endpoint { host: "127.0.0.1".parse().unwrap(), port: camera.http_address().port(), pin: None };
     let recipes = Recipes::default();
     let recognised = devices::recognise(&endpoint, &devices::Limits::default(), &recipes).await.unwrap();
-    let host = endpoint.host.clone();
-    let seen =
-        Seen { target: host.plain(), host, key: None, maker_subject: None, confirmed: false, mac: None };
+    let seen = Seen::at(&endpoint.host, None);
     let named = Consent { named: true, ..Consent::default() };
     let admission = Admission::decide(&seen, None, named).unwrap();
     let found = recognised.enter(&admission, &recipes, credentials()).await.unwrap();
