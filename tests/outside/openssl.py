@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from processes import running
+from processes import running, wait_for
 
 
 def openssl(*words: str | Path, stdin: bytes | None = None, fails: bool = False) -> str:
@@ -22,6 +22,27 @@ def openssl(*words: str | Path, stdin: bytes | None = None, fails: bool = False)
     said = (done.stdout + done.stderr).decode(errors="replace")
     assert (done.returncode != 0) == fails, f"openssl {' '.join(map(str, words))}: {said}"
     return said
+
+
+@contextmanager
+def self_signed_server(folder: Path, newkey: list[str], options: list[str]) -> Iterator[int]:
+    """OpenSSL's server with these options, and a certificate of its own for a key of that kind; its port."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    openssl(
+        *("req", "-x509", "-newkey", *newkey, "-nodes", "-subj", "/CN=An old camera", "-days", "90"),
+        *("-keyout", key, "-out", certificate),
+    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-key", key, "-cert", certificate]
+
+    def answers() -> bool | None:
+        with socket.socket() as client:
+            return True if client.connect_ex(("127.0.0.1", port)) == 0 else None
+
+    with running([*command, *options], folder / "server"):
+        wait_for("OpenSSL's server", 10, answers)
+        yield port
 
 
 class TestAuthority:

@@ -274,6 +274,8 @@ struct Met {
     host: AltName,
     port: u16,
     driver: Option<Spoken>,
+    /// Why no driver speaks to it, as a code with its arguments.
+    no_driver: Option<Value>,
     /// Where its HTTPS was seen, and the key there.
     https: Option<(u16, PublicKeyPin)>,
     /// Which device of the ledger it is, if there is a ledger.
@@ -347,6 +349,7 @@ async fn meet(
     }
     ports.sort_by_key(|port| (matches!(port, 443 | 8443), *port));
     let mut spoken = None;
+    let mut no_driver = None;
     let mut tls: Option<(u16, Report)> = None;
     let mut refused = Vec::new();
     for port in ports.iter().copied() {
@@ -360,6 +363,8 @@ async fn meet(
         let is_better =
             report.verdict == Verdict::Unreachable || (here.leaf.is_some() && report.leaf.is_none());
         let pin = here.leaf.as_deref().and_then(PublicKeyPin::of_certificate);
+        let answers = here.verdict != Verdict::Unreachable;
+        let tls_is_old = fleet::old_cipher(&here).map(|_| fleet::tls_unusable(&target, &here));
         if matches!(
             here.findings.first(),
             Some(Finding::ConnectionRefused { .. } | Finding::NotTls { .. } | Finding::PlainHttp { .. })
@@ -373,11 +378,20 @@ async fn meet(
             report = here;
         }
         let endpoint = Endpoint { host: host.clone(), port, pin };
-        if spoken.is_none()
-            && let Ok(recognised) = devices::recognise(&endpoint, &limits, recipes).await
-            && (recognised.spoken().is_ok() || user.is_some())
-        {
-            spoken = Some((endpoint, recognised));
+        if spoken.is_some() {
+            continue;
+        }
+        match devices::recognise(&endpoint, &limits, recipes).await {
+            Ok(recognised) if recognised.spoken().is_ok() || user.is_some() => {
+                spoken = Some((endpoint, recognised));
+            }
+            Ok(_) => no_driver = Some(json!({"code": "tells-users-only", "target": target.text})),
+            // Of several ports the one that answers says why; a port that is closed says nothing.
+            Err(e) if answers || no_driver.is_none() => {
+                let why = tls_is_old.map_or_else(|| serde_json::to_value(e), serde_json::to_value);
+                no_driver = Some(why.unwrap_or_default());
+            }
+            Err(_) => {}
         }
     }
     let port = spoken.as_ref().map_or_else(|| ports.first().copied(), |(endpoint, _)| Some(endpoint.port));
@@ -408,10 +422,17 @@ async fn meet(
         .map(|e| serde_json::to_value(e).unwrap_or_default());
     let driver = match spoken {
         Some((endpoint, recognised)) => {
-            ask(endpoint, recognised, recipes, user, who.as_ref(), store, changed.is_some()).await
+            match ask(endpoint, recognised, recipes, user, who.as_ref(), store, changed.is_some()).await {
+                Ok(spoken) => Some(spoken),
+                Err(why) => {
+                    no_driver = why;
+                    None
+                }
+            }
         }
         None => None,
     };
+    let no_driver = no_driver.filter(|_| driver.is_none());
     // What has an open port and no page is no device; what was named is shown whatever it is.
     if report.verdict == Verdict::Unreachable
         && driver.is_none()
@@ -421,10 +442,11 @@ async fn meet(
         return Ok(None);
     }
     let https = tls.and_then(|(port, report)| Some((port, PublicKeyPin::of_certificate(&report.leaf?)?)));
-    Ok(Some(Met { seen, host, port, driver, https, who, changed, report }))
+    Ok(Some(Met { seen, host, port, driver, no_driver, https, who, changed, report }))
 }
 
-/// What a device tells a stranger, and a user if there is one to whom the way is open.
+/// What a device tells a stranger, and a user if there is one to whom the way is open; or why it tells neither what it
+/// speaks.
 async fn ask(
     endpoint: Endpoint,
     recognised: Recognised,
@@ -433,7 +455,7 @@ async fn ask(
     who: Option<&Stranger>,
     store: Option<&Store>,
     is_changed: bool,
-) -> Option<Spoken> {
+) -> Result<Spoken, Option<Value>> {
     let told = recognised
         .spoken()
         .ok()
@@ -455,8 +477,10 @@ async fn ask(
         }
         _ => Known::default(),
     };
-    let (driver, abilities, clock_offset) = told.or_else(|| known.spoken.clone())?;
-    Some(Spoken { driver, abilities, clock_offset, known })
+    match told.or_else(|| known.spoken.clone()) {
+        Some((driver, abilities, clock_offset)) => Ok(Spoken { driver, abilities, clock_offset, known }),
+        None => Err(known.failed),
+    }
 }
 
 /// What tells one serial number or one identifier is one device, if it has one hardware address or one key as well: anybody
@@ -563,6 +587,7 @@ impl Met {
             "chromium": self.report.chromium,
             "firefox": self.report.firefox,
             "findings": talk::findings(&self.report.findings, words),
+            "reason": self.no_driver.as_ref().map(|why| words.say(why)),
             "sign_in": known.and_then(|known| known.failed.as_ref()).map(|e| words.say(e)),
             "device": self.who.as_ref().and_then(|who| Some(&who.device.as_ref()?.name)),
             "changed": self.changed.as_ref().map(|changed| words.say(changed)),
@@ -591,7 +616,7 @@ fn table(met: &[Met], words: &Words) -> Table {
         let mut named = vec![device.named()];
         named.extend(known.and_then(|known| known.picture.as_ref()).map(|file| file.display().to_string()));
         let failed = known.and_then(|known| known.failed.as_ref());
-        named.extend(failed.map(|failed| words.say(failed).text));
+        named.extend(failed.or(device.no_driver.as_ref()).map(|why| words.say(why).text));
         named.extend(device.changed.as_ref().map(|changed| words.say(changed).text));
         let moved = device.who.as_ref().and_then(|who| who.moved.as_ref());
         named.extend(moved.map(|moved| words.say(moved).text));

@@ -15,7 +15,7 @@ use fleet::{Consents, Consequence, Error, Fleet, HandOrder, Limits, Order, Outco
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use pki::Certificate;
 use serde_json::json;
-use store::Store;
+use store::{DeviceRow, Store};
 use tokio::task::JoinSet;
 use words::Words;
 use zeroize::Zeroizing;
@@ -62,14 +62,14 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
     let targets = if secure.all {
         let due = fleet.due().await?;
         if !due.strange.is_empty() {
-            let names: Vec<String> = due.strange.iter().map(|d| at(&d.host, d.port).text).collect();
+            let names: Vec<String> = due.strange.iter().map(|d| place_of(d).text).collect();
             say(&json!({"code": "not-accepted-yet", "count": names.len(), "targets": names.join(" ")}));
         }
         if due.devices.is_empty() {
             say(&json!({"code": "nothing-due"}));
             return show_all(&[], setting);
         }
-        due.devices.iter().map(|d| at(&d.host, d.port)).collect()
+        due.devices.iter().map(place_of).collect()
     } else {
         known(&fleet.store, named).await?
     };
@@ -192,7 +192,7 @@ async fn known(store: &Store, named: Vec<Named>) -> Result<Vec<Target>, Failure>
         let before = targets.len();
         for device in store.devices(None).await?.iter().filter(|device| device.left_at.is_none()) {
             if matches!(&device.host, AltName::Ip(IpAddr::V4(ip)) if addresses.contains(ip)) {
-                targets.push(at(&device.host, device.port));
+                targets.push(place_of(device));
             }
         }
         if targets.len() == before {
@@ -279,7 +279,18 @@ fn user(secure: &Secure) -> Result<String, Failure> {
     }
 }
 
-/// A device of the ledger as a target: where both usual ports may answer, by its host alone.
+/// A device of the ledger as a target: one that was only ever seen by HTTPS on its port stays with that.
+fn place_of(device: &DeviceRow) -> Target {
+    let target = at(&device.host, device.port);
+    if device.https_port != Some(device.port) {
+        return target;
+    }
+    let scheme = Scheme::Https;
+    let text = target.url(scheme, device.port).trim_end_matches('/').to_owned();
+    Target { text, port: Some(device.port), scheme: Some(scheme), ..target }
+}
+
+/// A place as a target: where both usual ports may answer, by its host alone.
 pub fn at(host: &AltName, port: u16) -> Target {
     let port = Some(port).filter(|port| *port != Scheme::Http.default_port());
     let target = Target { text: String::new(), host: host.clone(), port, scheme: None };

@@ -84,14 +84,16 @@ impl Digest {
         }
     }
 
-    /// The challenge after a refused answer, if it says that only the nonce was too old (RFC 7616, section
-    /// 3.3, `stale`) and brings another one for the same hash.
-    pub(crate) fn renewed(&self, headers: &HeaderMap) -> Option<Digest> {
+    /// The challenge after a refused answer, if only the nonce was refused: the device says so (RFC 7616, section 3.3,
+    /// `stale`), or it has accepted this user before. It brings another nonce, and is answered no weaker than this one.
+    pub(crate) fn renewed(&self, headers: &HeaderMap, user_is_right: bool) -> Option<Digest> {
         challenges(headers)
             .iter()
-            .filter(|c| c.get("stale").is_some_and(|s| s.eq_ignore_ascii_case(b"true")))
+            .filter(|c| user_is_right || c.get("stale").is_some_and(|s| s.eq_ignore_ascii_case(b"true")))
             .filter_map(Challenge::digest)
-            .find(|digest| digest.nonce != self.nonce && digest.algorithm == self.algorithm)
+            .find(|digest| {
+                digest.nonce != self.nonce && digest.algorithm == self.algorithm && digest.qop >= self.qop
+            })
     }
 
     /// The Authorization header for one request; each call counts the nonce up. `None` if the user name
@@ -389,12 +391,22 @@ mod tests {
     }
 
     #[test]
-    fn only_a_new_nonce_that_is_called_stale_is_a_renewal() {
-        let digest = Digest::choose(&headers(&[r#"Digest realm="x", nonce="1""#]), None).ok().unwrap();
-        assert!(digest.renewed(&headers(&[r#"Digest realm="x", nonce="2", stale=true"#])).is_some());
-        assert!(digest.renewed(&headers(&[r#"Digest realm="x", nonce="1", stale=true"#])).is_none());
-        assert!(digest.renewed(&headers(&[r#"Digest realm="x", nonce="2", stale=false"#])).is_none());
-        assert!(digest.renewed(&headers(&[r#"Digest realm="x", nonce="2""#])).is_none());
+    fn only_a_new_nonce_is_a_renewal() {
+        let digest =
+            Digest::choose(&headers(&[r#"Digest realm="x", nonce="1", qop="auth""#]), None).ok().unwrap();
+        for (challenge, of_a_stranger, of_the_right_user) in [
+            (r#"nonce="2", qop="auth", stale=true"#, true, true),
+            (r#"nonce="1", qop="auth", stale=true"#, false, false),
+            (r#"nonce="2", qop="auth", stale=false"#, false, true),
+            (r#"nonce="2", qop="auth""#, false, true),
+            // Weaker than before.
+            (r#"nonce="2", stale=true"#, false, false),
+            (r#"nonce="2", qop="auth", algorithm=SHA-256"#, false, false),
+        ] {
+            let headers = headers(&[&format!(r#"Digest realm="x", {challenge}"#)]);
+            let renewed = [false, true].map(|is_right| digest.renewed(&headers, is_right).is_some());
+            assert_eq!(renewed, [of_a_stranger, of_the_right_user], "{challenge}");
+        }
     }
 
     #[test]

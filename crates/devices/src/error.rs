@@ -69,6 +69,14 @@ pub enum Error {
     /// The device refused user or password. The driver sends nothing any more.
     #[error("the device refused the credentials of {user:?}")]
     WrongPassword { user: String },
+    /// The device refused a proof of the password that is dated by its clock, and tells nobody what its clock says: user or
+    /// password are wrong, or the date. The driver sends nothing any more.
+    #[error("the device refused the credentials of {user:?}, and does not tell its clock")]
+    ClockUnknown { user: String },
+    /// The device refused a proof of the password that is dated by its clock as it tells it, `minutes` from ours: user or
+    /// password are wrong, or what it tells of its clock. The driver sends nothing any more.
+    #[error("the device refused the credentials of {user:?}; its clock is {minutes} minutes off")]
+    ClockOff { user: String, minutes: i64 },
     /// The device knows the user and does not let it do this; an administrator is needed. If this came
     /// before anything else succeeded, it may be a wrong password, and the driver sends nothing any more.
     #[error("the device does not let {user:?} do {operation}")]
@@ -122,6 +130,28 @@ impl Error {
         )
     }
 
+    /// Whether it may be that question that the device has no answer to: some firmware ends the connection where a path is
+    /// unknown to it.
+    pub(crate) fn is_of_question(&self) -> bool {
+        matches!(self, Error::ConnectionLost { .. } | Error::NotHttp { .. } | Error::UnexpectedAnswer { .. })
+    }
+
+    /// Whether the only way to sign in that was offered is one that shows the password.
+    pub(crate) fn offers_only_basic(&self) -> bool {
+        matches!(self, Error::NoDigest { offered } if *offered == "Basic")
+    }
+
+    /// Whether the device refused user or password: another try may lock the account.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Error::WrongPassword { .. }
+                | Error::ClockUnknown { .. }
+                | Error::ClockOff { .. }
+                | Error::NotAllowed { .. }
+        )
+    }
+
     /// Whether the device will not let this user in: then nothing more may be tried.
     pub fn is_of_credentials(&self) -> bool {
         matches!(
@@ -134,6 +164,8 @@ impl Error {
                 | Error::NotAccepted { .. }
                 | Error::ClockAhead { .. }
                 | Error::WrongPassword { .. }
+                | Error::ClockUnknown { .. }
+                | Error::ClockOff { .. }
                 | Error::NotAllowed { .. }
                 | Error::SecondFactor { .. }
                 | Error::PasswordExpired { .. }

@@ -3,13 +3,13 @@
 //! Each request has a connection of its own. Cameras close idle connections when they like, and a request
 //! that changes something cannot be repeated to find out whether it arrived.
 
-use std::{io, pin::pin};
+use std::{io, pin::pin, time::Duration};
 
 use domain::Told;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Method, StatusCode,
-    body::Bytes,
+    body::{Bytes, Incoming},
     client::conn::http1,
     header::{self, HeaderName, HeaderValue},
 };
@@ -25,13 +25,18 @@ use url::Url;
 
 use crate::{
     Endpoint, Error, Limits, PublicKeyPin,
+    length::{Readable, is_whole},
     tls::{self, Pins},
 };
 
 /// Largest answer that is read; the largest honest one is a list of certificates, some tens of kilobytes.
 const BODY_MAX: usize = 1 << 20;
-const HEAD_MAX: usize = 64 << 10;
+pub(crate) const HEAD_MAX: usize = 64 << 10;
 const HEADERS_MAX: usize = 100;
+/// An answer that is whole though more was announced is waited for so long.
+const REST_WAIT: Duration = Duration::from_secs(2);
+/// Before a connection that was refused is tried again.
+const REFUSED_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(300)];
 
 /// Where a request goes on the host that the operator named: that host is the only one there is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -203,7 +208,18 @@ impl Http {
             .map_err(|_| self.timed_out(port, self.limits.answer.as_secs()))?
     }
 
+    /// Some firmware has room for one connection, and refuses the next one until it is done with the last.
     async fn dial(&self, port: u16) -> Result<TcpStream, Error> {
+        for pause in REFUSED_PAUSES {
+            match self.dial_once(port).await {
+                Err(Error::ConnectionRefused { .. }) => tokio::time::sleep(pause).await,
+                other => return other,
+            }
+        }
+        self.dial_once(port).await
+    }
+
+    async fn dial_once(&self, port: u16) -> Result<TcpStream, Error> {
         // For an address this asks nobody.
         let addresses = tokio::net::lookup_host((self.host.as_str(), port))
             .await
@@ -260,20 +276,14 @@ impl Http {
             .allow_spaces_after_header_name_in_responses(true)
             .allow_obsolete_multiline_headers_in_responses(true)
             .ignore_invalid_headers_in_responses(true)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Readable::new(stream)))
             .await
             .map_err(|e| self.broken(request, &e))?;
         let mut exchange = pin!(async {
             let answer = sender.send_request(outgoing).await.map_err(|e| self.broken(request, &e))?;
             let (head, body) = answer.into_parts();
-            let body = Limited::new(body, BODY_MAX).collect().await.map_err(|e| {
-                if e.is::<LengthLimitError>() {
-                    request.unexpected("the answer is larger than 1 MiB")
-                } else {
-                    Error::ConnectionLost { operation: request.operation.clone() }
-                }
-            })?;
-            Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+            let body = read_body(body, request).await?;
+            Ok(Answer { status: head.status, headers: head.headers, body })
         });
         // Whoever ends first: the connection works only while it is polled.
         tokio::select! {
@@ -333,13 +343,40 @@ impl Http {
     }
 }
 
+/// The body of an answer, to its end: the announced one, that of the connection, or, where the device announced more than
+/// it has, that of what it sends.
+async fn read_body(body: Incoming, request: &Request) -> Result<Bytes, Error> {
+    let mut body = Limited::new(body, BODY_MAX);
+    let mut read = Vec::new();
+    loop {
+        let frame = match timeout(REST_WAIT, body.frame()).await {
+            Ok(frame) => frame,
+            Err(_) if is_whole(&read) => None,
+            // However long it takes, within the time for an answer.
+            Err(_) => body.frame().await,
+        };
+        match frame {
+            None => return Ok(read.into()),
+            Some(Ok(frame)) => read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
+            Some(Err(e)) if e.is::<LengthLimitError>() => {
+                return Err(request.unexpected("the answer is larger than 1 MiB"));
+            }
+            Some(Err(_)) if is_whole(&read) => return Ok(read.into()),
+            Some(Err(_)) => return Err(Error::ConnectionLost { operation: request.operation.clone() }),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::sync::Arc;
 
     use rcgen::{CertificateParams, KeyPair};
     use rustls::{ServerConfig, pki_types::PrivateKeyDer};
-    use tokio::net::TcpListener;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
@@ -386,6 +423,63 @@ mod tests {
             let not_http = Error::NotHttp { host: "127.0.0.1".into(), port: fake.port };
             assert_eq!(get(&fake, "/").await.err(), Some(error.unwrap_or(not_http)));
         }
+    }
+
+    #[tokio::test]
+    async fn a_length_that_lies_loses_no_whole_answer() {
+        let xml = "<a><b/></a>";
+        for (head, body, expected) in [
+            ("Content-Length: -1", "any text", Some("any text")),
+            ("Content-Length: 3\r\nContent-Length: 8", "any text", Some("any text")),
+            ("Content-Length: 5000", xml, Some(xml)),
+            ("Content-Length: 5000", "<a><b/>", None),
+            ("Content-Length: 5000", "{}", None),
+        ] {
+            let reply = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}");
+            let fake = Fake::start(move |_| reply.clone()).await;
+            let lost = Error::ConnectionLost { operation: "GET /".into() };
+            let answer = get(&fake, "/").await.map(|answer| answer.text());
+            assert_eq!(answer, expected.map(str::to_owned).ok_or(lost), "{head}");
+        }
+    }
+
+    /// It announces more than it has, and waits with the connection open.
+    #[tokio::test]
+    async fn the_rest_of_a_whole_answer_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n<a/>").await.unwrap();
+            std::future::pending::<()>().await;
+            drop(stream);
+        });
+        let endpoint = Endpoint { host: "127.0.0.1".parse().unwrap(), port, pin: None };
+        let http =
+            Http::new(endpoint, Limits { answer: Duration::from_secs(60), ..Limits::default() }).unwrap();
+        let answer = http.send(&Request::get(http.place("/")), None).await.unwrap();
+        assert_eq!(answer.text(), "<a/>");
+    }
+
+    /// Some firmware has room for one connection.
+    #[tokio::test]
+    async fn a_connection_that_is_refused_is_tried_again_for_a_moment() {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let endpoint = Endpoint { host: "127.0.0.1".parse().unwrap(), port: address.port(), pin: None };
+        let http = Http::new(endpoint, Limits::default()).unwrap();
+        let late = async {
+            tokio::time::sleep(REFUSED_PAUSES[0] / 2).await;
+            let listener = TcpListener::bind(address).await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await;
+            stream.write_all(answer("200 OK", "", "late").as_bytes()).await.unwrap();
+        };
+        let request = Request::get(http.place("/"));
+        let (answer, ()) = tokio::join!(http.send(&request, None), late);
+        assert_eq!(answer.unwrap().text(), "late");
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ pub mod discovery;
 mod error;
 mod form;
 mod http;
+mod length;
 mod makers;
 mod onvif;
 mod onvif_device;
@@ -38,6 +39,7 @@ mod recognise_tests;
 mod session;
 mod soap;
 mod tls;
+mod xml;
 mod xsd;
 
 use std::{

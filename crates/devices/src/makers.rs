@@ -37,12 +37,20 @@ const MAKERS: &[Maker] = &[
     uniview::MAKER,
 ];
 
-/// Asks which maker's dialect a device speaks.
+/// Asks which maker's dialect a device speaks. That it has nothing to say to one maker's question ends nothing; a device
+/// that lets two of them run out of time is not asked any more.
 pub(crate) async fn recognise(http: &Http) -> Result<Option<(&'static Maker, Abilities)>, Error> {
+    let mut hung = false;
     for maker in MAKERS {
-        let answer = http.send(&(maker.probe)(http), None).await?;
-        if let Some(abilities) = (maker.recognise)(&answer) {
-            return Ok(Some((maker, abilities)));
+        match http.send(&(maker.probe)(http), None).await {
+            Ok(answer) => {
+                if let Some(abilities) = (maker.recognise)(&answer) {
+                    return Ok(Some((maker, abilities)));
+                }
+            }
+            Err(e) if e.is_of_question() => {}
+            Err(Error::TimedOut { .. }) if !hung => hung = true,
+            Err(e) => return Err(e),
         }
     }
     Ok(None)

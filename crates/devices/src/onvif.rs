@@ -33,8 +33,8 @@ pub(crate) struct Onvif {
     security: Place,
     /// Where the Media service is, once a picture was asked for.
     media: Option<Place>,
-    /// The device's clock minus ours, as it told it.
-    clock_offset: Duration,
+    /// The device's clock minus ours, if it told it.
+    clock_offset: Option<Duration>,
     /// The device knows no Digest: each message carries the proof of the user.
     by_token: bool,
     /// One of those proofs was taken.
@@ -76,7 +76,7 @@ impl Onvif {
             device,
             security,
             media: None,
-            clock_offset: clock_offset.unwrap_or_default(),
+            clock_offset,
             by_token: false,
             token_taken: false,
             open: false,
@@ -138,6 +138,7 @@ impl Onvif {
             Service::Security => &self.security,
             Service::Media => self.media.as_ref().unwrap_or(&self.device),
         };
+        let mut refused_before = None;
         if !self.by_token {
             let mut request = soap::request(place, service, operation, arguments);
             request.secret = secret && !self.open;
@@ -151,12 +152,15 @@ impl Onvif {
                 },
                 // A refusal without a challenge.
                 Err(Error::NoDigest { offered }) if offered == "none" => {}
+                // The token does not show the password. Some take it, and still offer what HTTP has.
+                Err(e @ Error::NoDigest { .. }) if e.offers_only_basic() => refused_before = Some(e),
+                Err(e @ Error::ReadablePassword { .. }) => refused_before = Some(e),
                 Err(e) => return Err(e),
             }
         }
         // What devices had before Digest became the rule (Core specification, "Authentication").
         self.by_token = true;
-        let offset = self.clock_offset;
+        let offset = self.clock_offset.unwrap_or_default();
         // Whoever collects a proof dated years ahead can show it to the real device when that day comes. A day is what a
         // clock is off that tells its local time as UTC.
         if offset > Duration::DAY && !self.session.admission().is_known() {
@@ -168,13 +172,34 @@ impl Onvif {
         };
         // Until one was taken, any fault that may be of the login is: no other token is sent to find out.
         let is_known = self.token_taken;
+        let mut judged = false;
         let is_refused = |answer: &Answer| match soap::read(answer, service, operation) {
-            Ok(Said::Fault(fault)) => fault.is("NotAuthorized") || !is_known && fault.may_be_of_login(),
-            _ => false,
+            Ok(Said::Fault(fault)) => {
+                judged = true;
+                fault.is("NotAuthorized") || !is_known && fault.may_be_of_login()
+            }
+            _ => answer.status == 401,
         };
-        let answer = self.session.send_proven(make, is_refused).await?;
+        let answer = self.session.send_proven(make, is_refused).await;
+        let answer = answer.map_err(|e| match (e, refused_before) {
+            // It has not looked at the token: what it asked for before is what it wants.
+            (Error::WrongPassword { .. }, Some(before)) if !judged => before,
+            (Error::WrongPassword { user }, _) => self.token_refused(user),
+            (e, _) => e,
+        })?;
         self.token_taken = true;
         read(&answer, service, operation)
+    }
+
+    /// Why the first token may have been refused: a device takes none that its clock calls old or of the future.
+    fn token_refused(&self, user: String) -> Error {
+        match self.clock_offset {
+            None => Error::ClockUnknown { user },
+            Some(offset) if offset.abs() > Duration::MINUTE => {
+                Error::ClockOff { user, minutes: offset.whole_minutes() }
+            }
+            Some(_) => Error::WrongPassword { user },
+        }
     }
 
     /// SetSystemDateAndTime, by hand: a device that asked a time server in vain stops asking. Its time zone and
@@ -229,14 +254,15 @@ impl Onvif {
     /// The clock as it is told, minus ours. A token dated by the clock that it had before it was set is too old, or of the
     /// future.
     async fn read_clock(&mut self) -> Result<Duration, Error> {
-        self.clock_offset = Duration::ZERO;
+        self.clock_offset = None;
         let told = self.call(Service::Device, GET_CLOCK, "").await?;
         let clock = clock(&told).ok_or_else(|| Error::UnexpectedAnswer {
             operation: GET_CLOCK.to_owned(),
             detail: "no time".into(),
         })?;
-        self.clock_offset = clock - OffsetDateTime::now_utc();
-        Ok(self.clock_offset)
+        let offset = clock - OffsetDateTime::now_utc();
+        self.clock_offset = Some(offset);
+        Ok(offset)
     }
 
     /// Whether it saves daylight, and the element of its time zone: SetSystemDateAndTime would take them away.
@@ -451,10 +477,17 @@ fn token(user: &str, password: &str, nonce: &[u8], created: &str) -> Zeroizing<S
     ))
 }
 
-/// UTCDateTime of a GetSystemDateAndTimeResponse; `None` if the device does not tell it, or nonsense.
+/// The time of a GetSystemDateAndTimeResponse: UTCDateTime, or, of a device that tells no other, LocalDateTime, which is
+/// then what it dates by. `None` if the device does not tell it, or nonsense.
 pub(crate) fn clock(answer: &Element) -> Option<OffsetDateTime> {
-    let utc = answer.child(TDS, "SystemDateAndTime")?.child(TT, "UTCDateTime")?;
-    let (date, time) = (utc.child(TT, "Date")?, utc.child(TT, "Time")?);
+    let told = answer.child(TDS, "SystemDateAndTime")?;
+    let utc = told.child(TT, "UTCDateTime").and_then(date_and_time);
+    let local = || told.child(TT, "LocalDateTime").and_then(date_and_time);
+    utc.or_else(local)
+}
+
+fn date_and_time(of: &Element) -> Option<OffsetDateTime> {
+    let (date, time) = (of.child(TT, "Date")?, of.child(TT, "Time")?);
     let number = |of: &Element, name: &str| of.text_of(TT, name)?.parse::<u16>().ok();
     let small = |of: &Element, name: &str| u8::try_from(number(of, name)?).ok();
     let month = Month::try_from(small(date, "Month")?).ok()?;

@@ -239,18 +239,41 @@ async fn ask_onvif(http: &Http) -> Result<Answers, Error> {
         soap::read(&answer, Service::Device, operation)
     };
     let time = match ask("GetSystemDateAndTime", "").await {
-        // It accepted the connection and then had nothing to say to HTTP.
-        Err(Error::ConnectionLost { .. }) => {
-            return Err(Error::NotHttp { host: http.host.clone(), port: http.endpoint.port });
-        }
-        other => other?,
+        Err(e) if e.is_of_question() => None,
+        other => Some(other?),
     };
-    let mut services = ask("GetServices", ALL_SERVICES).await?;
-    if !matches!(services, Said::Response(_)) {
+    let mut services = match ask("GetServices", ALL_SERVICES).await {
+        Err(e) if e.is_of_question() => None,
+        other => Some(other?),
+    };
+    if !matches!(services, Some(Said::Response(_))) {
         // Before ONVIF 2.1 there was no GetServices.
-        services = ask("GetCapabilities", ALL_CAPABILITIES).await?;
+        services = match ask("GetCapabilities", ALL_CAPABILITIES).await {
+            // What is not known of a device that speaks ONVIF is not guessed: it may be able to make its own key.
+            Err(e)
+                if e.is_of_question() && matches!(time, None | Some(Said::NotSoap)) && services.is_none() =>
+            {
+                speaks_http(http, e).await?;
+                None
+            }
+            other => Some(other?),
+        };
     }
+    let [time, services] = [time, services].map(|said| said.unwrap_or(Said::NotSoap));
     Ok(Answers { device, time, services, wants_login })
+}
+
+/// Fails for what accepts connections and answers no question at all; an answer of a device that makes no sense is `e`.
+async fn speaks_http(http: &Http, e: Error) -> Result<(), Error> {
+    if matches!(e, Error::UnexpectedAnswer { .. }) {
+        return Err(e);
+    }
+    match http.send(&Request::get(http.place("/")), None).await {
+        Err(e) if e.is_of_question() => {
+            Err(Error::NotHttp { host: http.host.clone(), port: http.endpoint.port })
+        }
+        other => other.map(drop),
+    }
 }
 
 /// Which of the two ONVIF dialects, or the maker's own.
@@ -278,8 +301,11 @@ async fn onvif(http: &Http, answers: Answers) -> Result<Spoken, Error> {
             ("onvif-security", Dialect::Security { device, security, origin }, abilities)
         }
         None => {
-            if let Some((maker, abilities)) = makers::recognise(http).await? {
-                return Ok(Spoken::of(maker, abilities, clock_offset));
+            match makers::recognise(http).await {
+                Ok(Some((maker, abilities))) => return Ok(Spoken::of(maker, abilities, clock_offset)),
+                Err(e @ Error::NotThePinnedKey { .. }) => return Err(e),
+                // The service that answered is there, whatever became of the makers' questions.
+                Ok(None) | Err(_) => {}
             }
             let abilities = Abilities {
                 makes_key: false,
@@ -399,7 +425,10 @@ async fn find_recipe(http: &Http, recipes: &Recipes) -> Result<(Recipe, Abilitie
     for recipe in recipes.all() {
         let path = recipe.recognised_by().to_owned();
         if !pages.contains_key(&path) {
-            pages.insert(path.clone(), http.send(&Request::get(http.place(&path)), None).await?);
+            match http.send(&Request::get(http.place(&path)), None).await {
+                Err(e) if e.is_of_question() => continue,
+                page => pages.insert(path.clone(), page?),
+            };
         }
         if pages.get(&path).is_some_and(|page| recipe.recognises(page)) {
             let abilities = recipe.abilities();

@@ -142,7 +142,7 @@ async fn a_refused_token_is_tried_once_and_shows_no_password() {
     let fake = Fake::start(|_| fault("ter:NotAuthorized", "400 Bad Request")).await;
     let mut driver = found(&fake).await.unwrap().connect();
     for _ in 0..2 {
-        assert_eq!(driver.note().await, Err(Error::WrongPassword { user: "admin".into() }));
+        assert_eq!(driver.note().await, Err(Error::ClockUnknown { user: "admin".into() }));
     }
     let requests = fake.requests();
     assert_eq!(requests.iter().filter(|r| r.contains("UsernameToken")).count(), 1);
@@ -255,4 +255,127 @@ async fn a_certificate_that_is_refused_in_der_is_sent_in_pem() {
         ),
         "{statuses}"
     );
+}
+
+/// The device's open answers and, to whoever `is_let_in` by the request, who it is; a refusal else.
+fn camera(request: &str, time: &str, is_let_in: bool, refusal: &str) -> String {
+    match request {
+        r if r.contains("<tds:GetSystemDateAndTime>") => time.to_owned(),
+        r if r.contains("<tds:GetServices>") => soap("<d:GetServicesResponse/>"),
+        r if !r.starts_with("POST /onvif/") => String::new(),
+        r if r.contains("<tds:GetDeviceInformation>") && is_let_in => soap(
+            "<d:GetDeviceInformationResponse><d:Manufacturer>IPCAM</d:Manufacturer><d:Model>C-1</d:Model>\
+             <d:FirmwareVersion>1.0</d:FirmwareVersion></d:GetDeviceInformationResponse>",
+        ),
+        _ => refusal.to_owned(),
+    }
+}
+
+/// An answer whose body was changed, with its true length.
+fn measured(changed: &str) -> String {
+    answer("200 OK", "", changed.split_once("\r\n\r\n").unwrap().1)
+}
+
+async fn model(fake: &Fake) -> Result<Option<String>, Error> {
+    let device = found(fake).await?.connect().identify().await?;
+    Ok(device.model.map(|model| model.to_string()))
+}
+
+fn created(request: &str) -> Option<OffsetDateTime> {
+    let created = request.split_once("<u:Created>")?.1.split_once('<')?.0;
+    OffsetDateTime::parse(created, &Rfc3339).ok()
+}
+
+/// It has nothing to say to the questions of makers and of recipes.
+#[tokio::test]
+async fn what_closes_the_connection_elsewhere_is_still_a_device() {
+    for refusal in [challenge(r#"nonce="n""#), fault("ter:NotAuthorized", "400 Bad Request")] {
+        let fake = Fake::start(move |r| {
+            let is_let_in = r.contains("Authorization: Digest") || r.contains("UsernameToken");
+            camera(r, &clock(), is_let_in, &refusal)
+        })
+        .await;
+        assert_eq!(model(&fake).await, Ok(Some("C-1".into())));
+    }
+}
+
+/// A maker's device that knows no path of ONVIF, nor of the makers that are asked before.
+#[tokio::test]
+async fn a_maker_is_recognised_behind_connections_that_are_closed() {
+    let fake = Fake::start(|request| match request {
+        r if r.starts_with("GET / ") => answer("200 OK", "", "<html></html>"),
+        r if r.contains("/webapi/query.cgi") => answer(
+            "200 OK",
+            "",
+            r#"{"data":{"SYNO.API.Auth":{"path":"entry.cgi","minVersion":1,"maxVersion":7},
+                "SYNO.Core.Certificate":{"path":"entry.cgi","minVersion":1,"maxVersion":1}},"success":true}"#,
+        ),
+        _ => String::new(),
+    })
+    .await;
+    let recognised = recognise(&fake.endpoint(None), &Limits::default(), &Recipes::default()).await.unwrap();
+    assert_eq!(recognised.spoken().unwrap().driver(), "synology");
+}
+
+/// The token does not show the password: where only Basic is offered, some devices take it.
+#[tokio::test]
+async fn a_token_is_tried_where_only_basic_is_offered() {
+    const BASIC: &str = "WWW-Authenticate: Basic realm=\"x\"\r\n";
+    let takes_it = |r: &str| r.contains("UsernameToken");
+    let fake = Fake::start(move |r| camera(r, &clock(), takes_it(r), &answer("401 No", BASIC, ""))).await;
+    assert_eq!(model(&fake).await, Ok(Some("C-1".into())));
+    // One that has never heard of it.
+    let fake = Fake::start(|r| camera(r, &clock(), false, &answer("401 No", BASIC, ""))).await;
+    assert_eq!(model(&fake).await, Err(Error::NoDigest { offered: "Basic".into() }));
+    assert_eq!(fake.requests().iter().filter(|r| takes_it(r)).count(), 1);
+    for request in fake.requests() {
+        assert!(!request.contains("sesame") && !request.contains("Authorization:"), "{request}");
+    }
+}
+
+/// Some tell their clock as LocalDateTime and date by that.
+#[tokio::test]
+async fn a_token_is_dated_by_the_only_clock_that_is_told() {
+    let local = measured(&clock().replace("UTCDateTime", "LocalDateTime"));
+    let fake = Fake::start(move |r| {
+        let is_of_2001 = created(r).is_some_and(|at| at.year() == 2001);
+        camera(r, &local, is_of_2001, &fault("ter:NotAuthorized", "400 Bad Request"))
+    })
+    .await;
+    assert_eq!(model(&fake).await, Ok(Some("C-1".into())));
+}
+
+/// Of a refused token nobody knows whether password or date were wrong, unless the clock is right.
+#[tokio::test]
+async fn a_refused_token_names_the_clock_where_that_may_be_it() {
+    let user = || "admin".to_owned();
+    let now = OffsetDateTime::now_utc();
+    let right = clock()
+        .replace("<tt:Hour>12<", &format!("<tt:Hour>{}<", now.hour()))
+        .replace("<tt:Minute>0<", &format!("<tt:Minute>{}<", now.minute()))
+        .replace("<tt:Second>60<", &format!("<tt:Second>{}<", now.second()))
+        .replace("<tt:Year>2001<", &format!("<tt:Year>{}<", now.year()))
+        .replace("<tt:Month>2<", &format!("<tt:Month>{}<", u8::from(now.month())))
+        .replace("<tt:Day>28<", &format!("<tt:Day>{}<", now.day()));
+    for (time, expected) in [
+        (fault("ter:ActionNotSupported", "500 Error"), Error::ClockUnknown { user: user() }),
+        (measured(&right), Error::WrongPassword { user: user() }),
+    ] {
+        let fake = Fake::start(move |r| camera(r, &time, false, &fault("ter:NotAuthorized", "400 No"))).await;
+        assert_eq!(model(&fake).await, Err(expected));
+    }
+    let fake = Fake::start(|r| camera(r, &clock(), false, &fault("ter:NotAuthorized", "400 No"))).await;
+    assert!(matches!(model(&fake).await, Err(Error::ClockOff { minutes, .. }) if minutes < -1_000_000));
+}
+
+/// An answer that is no XML is not a device without that service.
+#[tokio::test]
+async fn services_that_cannot_be_read_are_not_guessed() {
+    let broken = measured(&soap("<d:GetServicesResponse>").replace("</e:Body>", ""));
+    let fake = Fake::start(move |r| match r {
+        r if r.contains("<tds:GetSystemDateAndTime>") => clock(),
+        _ => broken.clone(),
+    })
+    .await;
+    assert!(matches!(model(&fake).await, Err(Error::UnexpectedAnswer { .. })));
 }

@@ -110,9 +110,10 @@ impl Session {
         if answer.status != 401 {
             return self.accepted(request, answer);
         }
-        // The one repeat: the user was right, only the nonce was too old.
+        // The one repeat of a question: the user was right, and the nonce was too old, was for one use, or for another path
+        // (RFC 7616, section 3.3). A user who was accepted before need not be told so.
         if let Some(Way::Digest(digest, _)) = &self.way
-            && let Some(digest) = digest.renewed(&answer.headers)
+            && let Some(digest) = digest.renewed(&answer.headers, self.proven)
         {
             self.way = Some(Way::Digest(digest, Instant::now()));
             let answer = self.send_with_credentials(request).await?;
@@ -140,10 +141,7 @@ impl Session {
             self.proven = true;
             return Ok(answer);
         }
-        Err(match self.proven {
-            true => self.not_allowed(&request.operation),
-            false => self.wrong_password(),
-        })
+        Err(if self.proven { self.not_allowed(&request.operation) } else { self.wrong_password() })
     }
 
     /// How a challenge is answered: in the strongest way that it offers, and in none that is weaker than before.
@@ -307,6 +305,31 @@ mod tests {
         let answer = send(&fake, &mut session, false).await;
         assert_eq!(answer.err(), Some(Error::WrongPassword { user: "admin".into() }));
         assert_eq!(with_credentials(&fake), 2);
+    }
+
+    /// Every nonce for one use, as gateways and cameras with small tables have it; called stale by none.
+    #[tokio::test]
+    async fn a_new_nonce_is_answered_once_where_the_user_was_accepted() {
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        // The third question is refused, whatever the nonce.
+        let fake = Fake::start(move |request| {
+            let n = count.load(std::sync::atomic::Ordering::SeqCst);
+            if request.contains(&format!("nonce=\"n{n}\"")) && n < 2 {
+                count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                return answer("200 OK", "", "fine");
+            }
+            let n = if n < 2 { n.to_string() } else { format!("{n}-{}", request.len()) };
+            challenge(&format!(r#"nonce="n{n}", qop="auth", stale=FALSE"#))
+        })
+        .await;
+        let mut session = fake.session();
+        for (secret, sent) in [(false, 1), (true, 3)] {
+            assert_eq!(send(&fake, &mut session, secret).await.unwrap().text(), "fine");
+            assert_eq!(with_credentials(&fake), sent);
+        }
+        let wrong = Some(Error::WrongPassword { user: "admin".into() });
+        assert_eq!(send(&fake, &mut session, false).await.err(), wrong);
+        assert_eq!(with_credentials(&fake), 5);
     }
 
     #[tokio::test]

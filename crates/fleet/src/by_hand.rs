@@ -161,8 +161,8 @@ impl Run<'_> {
         let names = self.names()?;
         let mark = new_mark()?;
         self.begin(device_id, &mark, &as_met(contact)).await?;
-        // Old firmware that takes a file takes this kind of key, if any.
-        let kind = KeyKind::Rsa2048;
+        // Some firmware takes P-256 and nothing else, and some old one RSA: what it serves it can.
+        let kind = contact.served_kind().unwrap_or(KeyKind::Rsa2048);
         let key = make(move || PrivateKey::generate(kind)).await?;
         self.journal.done(&Said::KeyMadeHere { key: kind.to_string() }).await?;
 

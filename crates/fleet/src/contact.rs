@@ -4,7 +4,7 @@
 use devices::{Admission, Endpoint, Expected, PublicKeyPin, Seen};
 use domain::{AltName, Finding, Report, Scheme, Severity, Target, Verdict};
 use inspect::Options;
-use pki::{Certificate, Permitted};
+use pki::{Certificate, KeyKind, Permitted};
 use store::{CertificateRow, DeviceRow, Lease};
 use time::OffsetDateTime;
 use tokio::{
@@ -58,6 +58,12 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Looks at the target, and decides how to speak to it; `told`: where it says that its HTTPS is.
 pub(crate) async fn find(fleet: &Fleet, order: &Order, told: Option<u16>) -> Result<Contact, Error> {
     let contact = meet(fleet, order, told).await?;
+    if let Some(shown) = &contact.shown
+        && contact.endpoint.pin.is_some()
+        && old_cipher(shown).is_some()
+    {
+        return Err(contact.unreached(fleet, shown, &order.target).await?);
+    }
     if contact.endpoint.pin.is_none() {
         let report = &contact.report;
         // A device that hangs is not asked again; and of one that is known by its keys nothing is to be had without TLS.
@@ -232,6 +238,15 @@ async fn lease_of(fleet: &Fleet, id: i64) -> Result<(Option<Lease>, bool), Error
 }
 
 impl Contact {
+    /// The kind of the key that it serves, if that is one that Camlock makes for a package.
+    pub(crate) fn served_kind(&self) -> Option<KeyKind> {
+        match self.shown.as_ref()?.certificate.as_ref()?.key.as_str() {
+            "p256" => Some(KeyKind::P256),
+            "p384" => Some(KeyKind::P384),
+            _ => None,
+        }
+    }
+
     /// Why there is no way to the device. What the ledger says of it is past.
     async fn unreached(&self, fleet: &Fleet, seen: &Report, target: &Target) -> Result<Error, Error> {
         if let Some(known) = &self.known {
@@ -310,9 +325,14 @@ pub async fn stays_on_site(host: &AltName, permitted: &Permitted) -> Result<(), 
 }
 
 /// Nothing can be said to the device over its TLS, as `seen` tells.
-pub(crate) fn tls_unusable(target: &Target, seen: &Report) -> Error {
-    let reason = seen.findings.first().map(reason).unwrap_or_default();
-    Error::TlsUnusable { host: target.dial_host(), reason }
+pub fn tls_unusable(target: &Target, seen: &Report) -> Error {
+    let why = old_cipher(seen).or(seen.findings.first());
+    Error::TlsUnusable { host: target.dial_host(), reason: why.map(reason).unwrap_or_default() }
+}
+
+/// Browsers still speak what the device offers (RSA key exchange, say), and Camlock's TLS library does not.
+pub fn old_cipher(seen: &Report) -> Option<&Finding> {
+    seen.findings.iter().find(|finding| matches!(finding, Finding::OldCipher { .. }))
 }
 
 /// Why there was no connection at all.

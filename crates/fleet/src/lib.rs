@@ -28,6 +28,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 pub use by_hand::{BY_HAND, HandOrder};
+pub use contact::{old_cipher, tls_unusable};
 pub use error::{Consequence, Error, Said};
 pub use visit::{Stranger, who_is};
 
@@ -221,10 +222,7 @@ impl Outcome {
 
     /// Whether the device refused the user or the password: another try may lock the account.
     pub fn was_refused(&self) -> bool {
-        let refused = |e: &devices::Error| {
-            matches!(e, devices::Error::WrongPassword { .. } | devices::Error::NotAllowed { .. })
-        };
-        matches!(&self.error, Some(Error::Device(e)) if refused(e))
+        matches!(&self.error, Some(Error::Device(e)) if e.is_refusal())
     }
 }
 

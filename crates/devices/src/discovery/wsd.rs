@@ -6,11 +6,11 @@ use std::{
 };
 
 use domain::Told;
-use roxmltree::{Document, Node, ParsingOptions};
+use roxmltree::Node;
 use url::{Host, Url};
 
 use super::{By, Sighting};
-use crate::soap;
+use crate::xml;
 
 pub(super) const PORT: u16 = 3702;
 /// Fixed by WS-Discovery, section 2.4.
@@ -54,16 +54,11 @@ fn uuid() -> Option<String> {
 /// The devices of a ProbeMatches message that came from `from`; none if it is none. Whatever it is, it is read in
 /// bounded time and memory.
 pub fn read(packet: &[u8], from: IpAddr) -> Vec<Sighting> {
-    let Ok(text) = std::str::from_utf8(packet) else { return Vec::new() };
-    let text = text.trim_start_matches('\u{feff}').trim_start().trim_end_matches('\0');
-    if text.len() > PACKET_MAX || !soap::is_cheap(text) {
-        return Vec::new();
-    }
-    let options =
-        ParsingOptions { allow_dtd: false, nodes_limit: soap::NODES_MAX, ..ParsingOptions::default() };
-    let Ok(document) = Document::parse_with_options(text, options) else { return Vec::new() };
-    let matches = document.descendants().filter(|n| n.has_tag_name((DISCOVERY, "ProbeMatch")));
-    matches.take(MATCHES_MAX).map(|found| sighting(found, from)).collect()
+    let matches = xml::read(packet, |document| {
+        let matches = document.descendants().filter(|n| n.has_tag_name((DISCOVERY, "ProbeMatch")));
+        matches.take(MATCHES_MAX).map(|found| sighting(found, from)).collect()
+    });
+    matches.unwrap_or_default()
 }
 
 fn sighting(found: Node<'_, '_>, from: IpAddr) -> Sighting {
@@ -142,6 +137,18 @@ mod tests {
         assert_eq!(seen, [expected]);
     }
 
+    /// In GBK, say, and with the string's closing NUL.
+    #[test]
+    fn a_name_that_is_no_utf_8_hides_no_camera() {
+        let from: IpAddr = "192.0.2.7".parse().unwrap();
+        let text = matched("<wsdd:Scopes>onvif://www.onvif.org/name/@ & Co</wsdd:Scopes>");
+        let at = text.find('@').unwrap();
+        let packet =
+            [&text.as_bytes()[..at], b"\xb4\xf3\xc3\xc5", &text.as_bytes()[at + 1..], b"\0"].concat();
+        let name = read(&packet, from).remove(0).name.unwrap();
+        assert_eq!(name, "\u{fffd}\u{fffd}\u{fffd}\u{fffd}");
+    }
+
     #[test]
     fn an_address_elsewhere_is_told_and_not_taken() {
         let from: IpAddr = "192.0.2.7".parse().unwrap();
@@ -167,7 +174,7 @@ mod tests {
     fn each_probe_is_well_formed_and_new() {
         let (one, two) = (probes(), probes());
         assert_eq!(one.len(), 2);
-        assert!(one.iter().all(|probe| Document::parse(probe).is_ok()));
+        assert!(one.iter().all(|probe| roxmltree::Document::parse(probe).is_ok()));
         assert_ne!(one, two);
         assert_eq!(uuid().unwrap().len(), 36);
     }
