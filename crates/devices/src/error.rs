@@ -76,7 +76,7 @@ pub enum Error {
     /// The device refused a proof of the password that is dated by its clock as it tells it, `minutes` from ours: user or
     /// password are wrong, or what it tells of its clock. The driver sends nothing any more.
     #[error("the device refused the credentials of {user:?}; its clock is {minutes} minutes off")]
-    ClockOff { user: String, minutes: i64 },
+    ClockDoubtful { user: String, minutes: i64 },
     /// The device knows the user and does not let it do this; an administrator is needed. If this came
     /// before anything else succeeded, it may be a wrong password, and the driver sends nothing any more.
     #[error("the device does not let {user:?} do {operation}")]
@@ -147,7 +147,7 @@ impl Error {
             self,
             Error::WrongPassword { .. }
                 | Error::ClockUnknown { .. }
-                | Error::ClockOff { .. }
+                | Error::ClockDoubtful { .. }
                 | Error::NotAllowed { .. }
         )
     }
@@ -165,7 +165,7 @@ impl Error {
                 | Error::ClockAhead { .. }
                 | Error::WrongPassword { .. }
                 | Error::ClockUnknown { .. }
-                | Error::ClockOff { .. }
+                | Error::ClockDoubtful { .. }
                 | Error::NotAllowed { .. }
                 | Error::SecondFactor { .. }
                 | Error::PasswordExpired { .. }

@@ -154,7 +154,6 @@ impl Onvif {
                 Err(Error::NoDigest { offered }) if offered == "none" => {}
                 // The token does not show the password. Some take it, and still offer what HTTP has.
                 Err(e @ Error::NoDigest { .. }) if e.offers_only_basic() => refused_before = Some(e),
-                Err(e @ Error::ReadablePassword { .. }) => refused_before = Some(e),
                 Err(e) => return Err(e),
             }
         }
@@ -196,7 +195,7 @@ impl Onvif {
         match self.clock_offset {
             None => Error::ClockUnknown { user },
             Some(offset) if offset.abs() > Duration::MINUTE => {
-                Error::ClockOff { user, minutes: offset.whole_minutes() }
+                Error::ClockDoubtful { user, minutes: offset.whole_minutes() }
             }
             Some(_) => Error::WrongPassword { user },
         }

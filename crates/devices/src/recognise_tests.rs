@@ -365,7 +365,7 @@ async fn a_refused_token_names_the_clock_where_that_may_be_it() {
         assert_eq!(model(&fake).await, Err(expected));
     }
     let fake = Fake::start(|r| camera(r, &clock(), false, &fault("ter:NotAuthorized", "400 No"))).await;
-    assert!(matches!(model(&fake).await, Err(Error::ClockOff { minutes, .. }) if minutes < -1_000_000));
+    assert!(matches!(model(&fake).await, Err(Error::ClockDoubtful { minutes, .. }) if minutes < -1_000_000));
 }
 
 /// An answer that is no XML is not a device without that service.

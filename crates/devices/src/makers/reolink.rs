@@ -134,9 +134,12 @@ impl Driver for Reolink {
         self.session.expect(package.certificate);
         let param = import_param(package.certificate, key);
         let deadline = self.deadline();
+        let mut was_cut = false;
         loop {
             let token = self.login_again(deadline, true).await?;
             match self.call(&token, "ImportCertificate", &param).await {
+                // The restart may begin only now. Twice is no restart.
+                Err(Error::ConnectionLost { .. }) if !was_cut && Instant::now() < deadline => was_cut = true,
                 // The login was the last thing that the web server did before it started again.
                 Err(Error::Refused { fault, .. }) if fault == NOT_LOGGED_IN && Instant::now() < deadline => {}
                 Err(Error::ConnectionRefused { .. }) if Instant::now() < deadline => {}

@@ -200,25 +200,15 @@ fn second_factor(by: &Credentials) -> Zeroizing<String> {
 impl Synology {
     async fn login(&mut self) -> Result<Login, Error> {
         let by = self.session.for_login()?.clone();
-        let http = self.session.http();
-        let question = probe(http);
-        let answer = loop {
-            match http.send(&question, None).await {
+        let (path, version, request, answer) = loop {
+            match self.ask_to_log_in(&by).await {
+                // The restart may begin between question and login, too. This user was let in before it.
                 Err(e) if e.is_of_connection() && self.restarts_until.is_some_and(|t| Instant::now() < t) => {
                 }
                 other => break other?,
             }
             tokio::time::sleep(PAUSE).await;
         };
-        let Some((path, version)) = login_api(&answer) else {
-            return Err(question.unexpected(&format!("HTTP {}, {}", answer.status, answer.text())));
-        };
-        let (user, password) = (percent_encoded(&by.user), Zeroizing::new(percent_encoded(&by.password)));
-        let second = second_factor(&by);
-        let parameters =
-            ["format=sid&enable_syno_token=yes&account=", &user, "&passwd=", &password, &second].concat();
-        let request = self.request_to(&path, AUTH, "login", version, None, Zeroizing::new(parameters));
-        let answer = self.session.http().send(&request, None).await?;
         let data = match read(&request, &answer)? {
             Ok(data) => data,
             Err(400 | 401) => return Err(self.session.wrong_password()),
@@ -238,6 +228,23 @@ impl Synology {
         let sid = Zeroizing::new(sid.to_owned());
         let token = text("synotoken").and_then(|token| HeaderValue::from_str(token).ok());
         Ok(Login { path, version, sid, token })
+    }
+
+    /// Path and version of the login, its request and what the device says to it.
+    async fn ask_to_log_in(&self, by: &Credentials) -> Result<(String, u64, Request, Answer), Error> {
+        let http = self.session.http();
+        let question = probe(http);
+        let answer = http.send(&question, None).await?;
+        let Some((path, version)) = login_api(&answer) else {
+            return Err(question.unexpected(&format!("HTTP {}, {}", answer.status, answer.text())));
+        };
+        let (user, password) = (percent_encoded(&by.user), Zeroizing::new(percent_encoded(&by.password)));
+        let second = second_factor(by);
+        let parameters =
+            ["format=sid&enable_syno_token=yes&account=", &user, "&passwd=", &password, &second].concat();
+        let request = self.request_to(&path, AUTH, "login", version, None, Zeroizing::new(parameters));
+        let answer = http.send(&request, None).await?;
+        Ok((path, version, request, answer))
     }
 
     /// Sessions end by themselves: that one is not given back is no reason to fail.
