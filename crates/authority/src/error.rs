@@ -11,6 +11,8 @@ pub enum Error {
     SiteName { limit: usize },
     #[error("no name to issue for")]
     NoNames,
+    #[error("no name to issue for: {names:?} cannot be used")]
+    NoUsableNames { names: Vec<String> },
     #[error("{names:?} are outside {permitted:?}")]
     NamesOutside { names: Vec<String>, permitted: Vec<String> },
     #[error("{days} days are not between 1 and {limit}")]

@@ -9,7 +9,7 @@ pub struct Failure {
 }
 
 /// Codes of wrong use: the command line itself must change.
-const WRONG_USE: [&str; 22] = [
+const WRONG_USE: [&str; 23] = [
     "directory-in-use",
     "invalid-target",
     "invalid-scheme",
@@ -20,6 +20,7 @@ const WRONG_USE: [&str; 22] = [
     "passphrase-empty",
     "passphrase-is-key",
     "no-names",
+    "no-usable-names",
     "not-a-certificate",
     "not-a-private-key",
     "not-a-package",

@@ -142,6 +142,7 @@ fn every_code_has_a_sentence() {
             "http-still-open",
             "site-name",
             "no-names",
+            "no-usable-names",
             "names-outside",
             "days",
             "common-name",

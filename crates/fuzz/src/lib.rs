@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use authority::{Pile, Policy};
 use devices::discovery::{self, Sighting};
 use domain::{AltName, Finding, Severity};
-use pki::{Certificate, Limits, Permitted, PrivateKey, Request, package, pem};
+use pki::{Certificate, Limits, Permitted, PrivateKey, Request, Unusable, package, pem};
 use time::macros::datetime;
 
 /// Takes any bytes, and panics when what is made of them is not as it should be.
@@ -187,7 +187,8 @@ pub fn request(bytes: &[u8]) {
     assert!(request.misplaced_names.iter().all(|name| request.names.contains(name)));
     assert!(request.extensions.len() <= 100);
     let shown = [&request.common_name, &request.unusable_common_name].into_iter().flatten();
-    for text in shown.chain(&request.unusable_names).chain(&request.extensions) {
+    let unusable = request.unusable_names.iter().map(Unusable::text);
+    for text in shown.chain(&request.extensions).map(String::as_str).chain(unusable) {
         assert!(text.len() <= 80 * 10 && !text.contains(domain::is_invisible), "{text:?}");
     }
 }
