@@ -49,6 +49,8 @@ pub enum Error {
     RecoveryUnsigned,
     #[error("{authority} did not sign that {recovery} is the recovery key")]
     RecoveryForged { authority: String, recovery: String },
+    #[error("browsers refuse what is issued under {certificate}: {reasons:?}")]
+    ImportRefused { certificate: String, reasons: Vec<pki::Lint> },
     #[serde(untagged)]
     #[error(transparent)]
     Pki(#[from] pki::Error),

@@ -9,7 +9,7 @@ pub struct Failure {
 }
 
 /// Codes of wrong use: the command line itself must change.
-const WRONG_USE: [&str; 23] = [
+const WRONG_USE: [&str; 24] = [
     "directory-in-use",
     "invalid-target",
     "invalid-scheme",
@@ -30,6 +30,7 @@ const WRONG_USE: [&str; 23] = [
     "import-nothing",
     "import-passphrase-missing",
     "import-passphrase-wrong",
+    "import-refused",
     "import-several",
     "import-too-much",
     "import-unknown-ca",

@@ -143,6 +143,7 @@ fn every_code_has_a_sentence() {
             "site-name",
             "no-names",
             "no-usable-names",
+            "import-refused",
             "names-outside",
             "days",
             "common-name",

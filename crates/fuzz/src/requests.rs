@@ -359,8 +359,8 @@ fn of_extensions(signers: &Signers) -> Vec<Row> {
 const SAN: &str = "2.5.29.17";
 const EXTENSIONS: &str = "1.2.840.113549.1.9.14";
 const RSA: &str = "1.2.840.113549.1.1.1";
-const EC: &str = "1.2.840.10045.2.1";
-const P256: &str = "1.2.840.10045.3.1.7";
+pub(crate) const EC: &str = "1.2.840.10045.2.1";
+pub(crate) const P256: &str = "1.2.840.10045.3.1.7";
 /// Kinds of GeneralName.
 const DNS: u8 = 0x82;
 const IP: u8 = 0x87;
@@ -466,16 +466,16 @@ fn attribute(kind: &str, value: &[u8]) -> Vec<u8> {
     tlv(0x30, &[oid(kind), tlv(0x31, value)].concat())
 }
 
-fn extension(kind: &str, critical: bool, value: &[u8]) -> Vec<u8> {
+pub(crate) fn extension(kind: &str, critical: bool, value: &[u8]) -> Vec<u8> {
     let critical = if critical { tlv(0x01, &[0xff]) } else { Vec::new() };
     tlv(0x30, &[oid(kind), critical, tlv(0x04, value)].concat())
 }
 
-fn spki(algorithm: &[u8], bits: &[u8]) -> Vec<u8> {
+pub(crate) fn spki(algorithm: &[u8], bits: &[u8]) -> Vec<u8> {
     tlv(0x30, &[tlv(0x30, algorithm), bit_string(bits)].concat())
 }
 
-fn ec_key(curve: &str, point: &[u8]) -> Vec<u8> {
+pub(crate) fn ec_key(curve: &str, point: &[u8]) -> Vec<u8> {
     spki(&[oid(EC), oid(curve)].concat(), point)
 }
 
@@ -485,23 +485,23 @@ fn rsa_key(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     spki(&[oid(RSA), tlv(0x05, b"")].concat(), &key)
 }
 
-fn number(hex: &str) -> Vec<u8> {
+pub(crate) fn number(hex: &str) -> Vec<u8> {
     let digits: Vec<char> = hex.chars().filter(char::is_ascii_hexdigit).collect();
     let padded = [vec!['0'; digits.len() % 2], digits].concat();
     let (pairs, _) = padded.as_chunks::<2>();
     pairs.iter().map(|pair| u8::from_str_radix(&String::from_iter(pair), 16).unwrap()).collect()
 }
 
-fn oid(text: &str) -> Vec<u8> {
+pub(crate) fn oid(text: &str) -> Vec<u8> {
     ObjectIdentifier::new(text).unwrap().to_der().unwrap()
 }
 
-fn bit_string(bits: &[u8]) -> Vec<u8> {
+pub(crate) fn bit_string(bits: &[u8]) -> Vec<u8> {
     tlv(0x03, &[&[0], bits].concat())
 }
 
 /// DER (X.690): tag, length, value.
-fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
+pub(crate) fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
     let length = value.len().to_be_bytes();
     let significant = &length[length.iter().take_while(|b| **b == 0).count()..];
     let length = match value.len() {

@@ -9,6 +9,7 @@
 //! can be signed.
 
 mod ber;
+mod browsers;
 mod certificate;
 pub mod chain;
 mod constraints;
@@ -23,6 +24,7 @@ pub mod package;
 mod pbe;
 pub mod pem;
 mod pkcs12;
+pub mod pkcs7;
 pub mod profile;
 mod request;
 mod role;
