@@ -317,6 +317,12 @@ fn of_names(signers: &Signers) -> Vec<Row> {
         ("common name, BMPString", called(0x1e, &bmp), Signed(&[], Some("Kapu ő"))),
         ("common name, IA5String", called(0x16, b"Gate"), AS_IT_IS),
         ("common name, invalid UTF-8", called(0x0c, b"Gate \xff"), uncalled),
+        ("common name, UniversalString", called(0x1c, b"\0\0\0G"), uncalled),
+        (
+            "subject that is no sequence",
+            Draft { subject: tlv(0x31, b""), ..Draft::default() }.signed(signers),
+            Refused("not-a-request"),
+        ),
         ("NUL in the common name", called(0x0c, b"gate\0.lan"), uncalled),
         ("common name that turns the line around", called(0x0c, "Gate \u{202e}lan".as_bytes()), uncalled),
         ("common name of 65 characters", called(0x0c, &[b'x'; 65]), uncalled),

@@ -94,7 +94,7 @@ struct Signed<'a> {
 #[derive(Sequence)]
 struct Info<'a> {
     version: u8,
-    subject: Name,
+    subject: AnyRef<'a>,
     public_key: SubjectPublicKeyInfoOwned,
     attributes: Option<AnyRef<'a>>,
 }
@@ -134,7 +134,7 @@ impl Request {
             return Err(Error::BadRequestSignature);
         }
 
-        let (common_name, unusable_common_name) = common_name(&info.subject);
+        let (common_name, unusable_common_name) = common_name(info.subject)?;
         let mut wishes = Request {
             key,
             common_name,
@@ -285,18 +285,24 @@ fn not_a_request(detail: impl ToString) -> Error {
 }
 
 /// The first common name: as it is, or, if it cannot be used, as it can be shown.
-fn common_name(subject: &Name) -> (Option<String>, Option<String>) {
-    let Some(value) = subject.iter().find(|a| a.oid == COMMON_NAME).map(|a| &a.value) else {
-        return (None, None);
+fn common_name(subject: AnyRef<'_>) -> Result<(Option<String>, Option<String>), Error> {
+    let subject = match subject.decode_as::<Name>() {
+        Ok(subject) => subject,
+        // A kind of text that nobody reads any more; the name is for people alone.
+        Err(_) if subject.tag() == Tag::Sequence => return Ok((None, Some("?".to_owned()))),
+        Err(e) => return Err(not_a_request(e)),
     };
-    match text(value) {
+    let Some(value) = subject.iter().find(|a| a.oid == COMMON_NAME).map(|a| &a.value) else {
+        return Ok((None, None));
+    };
+    Ok(match text(value) {
         Some(text) if text.trim().is_empty() => (None, None),
         Some(text) if text.chars().count() > MAX_COMMON_NAME || text.chars().any(is_invisible) => {
             (None, Some(shown(&text)))
         }
         Some(text) => (Some(text), None),
         None => (None, Some(shown(&String::from_utf8_lossy(value.value())))),
-    }
+    })
 }
 
 /// The kinds of text that a DirectoryString may be (RFC 5280, section 4.1.2.4), and IA5String, which some write.

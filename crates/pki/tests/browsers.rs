@@ -3,6 +3,7 @@
 
 use fuzz::roots;
 use pki::{Certificate, KeyKind, Permitted, PrivateKey, Serial, profile, profile::NewAuthority};
+use proptest::{prelude::*, sample::Index};
 use time::macros::datetime;
 
 fn codes(certificate: &Certificate) -> Vec<String> {
@@ -52,5 +53,21 @@ fn an_odd_name_is_shown_as_it_reads() {
         ("TeletexString", "Bolt_ö"),
     ] {
         assert_eq!(named(case), (format!("CN={name}"), name.to_owned()));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_changed_root_makes_the_reader_panic(
+        case in any::<Index>(),
+        changes in proptest::collection::vec((any::<Index>(), any::<u8>()), 1..4),
+    ) {
+        static CASES: std::sync::LazyLock<Vec<roots::Case>> = std::sync::LazyLock::new(roots::cases);
+        let mut der = CASES[case.index(CASES.len())].root.clone();
+        for (at, to) in changes {
+            let at = at.index(der.len());
+            der[at] = to;
+        }
+        fuzz::certificate(&der);
     }
 }
