@@ -160,6 +160,8 @@ fn of_contents() -> Vec<Row> {
             constraints(&subtree(tlv(0x87, &[10, 0, 0, 0, 255, 0, 0, 0]))),
             &[],
         ),
+        ("name constraints for all host names", constraints(&subtree(tlv(0x82, b""))), &[]),
+        ("name constraints that are no host name", constraints(&subtree(tlv(0x82, b"l\x7fn"))), DAMAGED),
         (
             "name constraints with a mask with holes",
             constraints(&subtree(tlv(0x87, &[10, 0, 0, 0, 255, 0, 255, 0]))),
@@ -191,6 +193,21 @@ fn of_contents() -> Vec<Row> {
         ("no alternative names", with("2.5.29.17", &list(&[])), DAMAGED),
         ("policies", policies(&[policy("2.5.29.32.0")]), &[]),
         ("no policies", policies(&[]), DAMAGED),
+        (
+            "policies that are no sequences",
+            with("2.5.29.32", &list(&[tlv(0x80, &oid("2.5.29.32.0"))])),
+            DAMAGED,
+        ),
+        (
+            "what is asked of policies, under another tag",
+            with("2.5.29.36", &list(&[tlv(0x12, &[1])])),
+            DAMAGED,
+        ),
+        (
+            "key usage with a bit where none may be",
+            Draft { usage: b"\x03\x02\x01\x07", ..Draft::default() },
+            DAMAGED,
+        ),
         ("a policy twice", policies(&[policy("1.2.3"), policy("1.2.3")]), DAMAGED),
         ("a policy with a qualifier of its own", policies(&[qualified("1.2.3", "1.2.4")]), &[]),
         (
@@ -238,6 +255,7 @@ struct Draft {
     unique: Vec<u8>,
     basic: Vec<u8>,
     key_id_critical: bool,
+    usage: &'static [u8],
     more: Vec<u8>,
 }
 
@@ -251,6 +269,7 @@ impl Default for Draft {
             unique: Vec::new(),
             basic: tlv(0x30, &tlv(0x01, &[0xff])),
             key_id_critical: false,
+            usage: b"\x03\x02\x01\x06",
             more: Vec::new(),
         };
         // A name of its own for each: among many of one name browsers give up.
@@ -303,7 +322,7 @@ impl Draft {
 
     fn extensions(&self) -> Vec<u8> {
         let key_id = extension("2.5.29.14", self.key_id_critical, &tlv(0x04, b"bolt"));
-        let usage = extension("2.5.29.15", true, b"\x03\x02\x01\x06");
+        let usage = extension("2.5.29.15", true, self.usage);
         [extension("2.5.29.19", true, &self.basic), usage, key_id, self.more.clone()].concat()
     }
 }

@@ -5,7 +5,7 @@
 
 use der::{
     Decode, Tag, TagNumber, Tagged,
-    asn1::{AnyRef, BitStringRef, Ia5StringRef, ObjectIdentifier, OctetStringRef, PrintableStringRef},
+    asn1::{AnyRef, Ia5StringRef, ObjectIdentifier, OctetStringRef, PrintableStringRef},
 };
 
 use crate::{
@@ -31,6 +31,8 @@ const INHIBIT_ANY_POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.2
 const INFORMATION_ACCESS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.1");
 const TLS_FEATURE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.24");
 const ANY_POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.32.0");
+/// A GeneralName that is a host name.
+const DNS_NAME: Tag = Tag::ContextSpecific { constructed: false, number: TagNumber(2) };
 /// Qualifiers of policies, the only ones that the policy for all may have.
 const QUALIFIERS: [ObjectIdentifier; 2] =
     [ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.2.1"), ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.2.2")];
@@ -150,7 +152,7 @@ impl<'a> Parts<'a> {
 
 impl<'a> Extension<'a> {
     fn of(element: Element<'a>) -> Option<Extension<'a>> {
-        let parts = all(element.value())?;
+        let parts = members(element)?;
         let (kind, critical, value) = match parts.as_slice() {
             [kind, value] => (kind, None, value),
             [kind, critical, value] => (kind, Some(critical.decode_as::<bool>().ok()?), value),
@@ -166,9 +168,8 @@ impl<'a> Extension<'a> {
 fn attributes(name: Element<'_>) -> Option<Vec<(ObjectIdentifier, Element<'_>)>> {
     let mut found = Vec::new();
     for set in all(name.value())? {
-        let members = all(set.value()).filter(|members| set.tag() == Tag::Set && !members.is_empty())?;
-        for member in members {
-            let pair = all(member.value()).filter(|_| member.tag() == Tag::Sequence)?;
+        for member in all(set.value()).filter(|all| set.tag() == Tag::Set && !all.is_empty())? {
+            let pair = members(member)?;
             let [kind, value] = pair.as_slice() else { return None };
             found.push((kind.decode_as().ok()?, *value));
         }
@@ -211,7 +212,8 @@ fn is_readable(extension: &Extension<'_>, subject: Element<'_>) -> bool {
     let value = extension.value;
     match extension.kind {
         SUBJECT_KEY_ID => <&OctetStringRef>::from_der(value).is_ok(),
-        KEY_USAGE => BitStringRef::from_der(value).is_ok_and(|bits| bits.raw_bytes().iter().any(|b| *b != 0)),
+        KEY_USAGE => AnyRef::from_der(value)
+            .is_ok_and(|bits| is_bits(bits) && bits.value().iter().skip(1).any(|byte| *byte != 0)),
         // Chromium insists on it where a certificate has no other name.
         ALT_NAME => are_names(value) && (extension.critical || !subject.value().is_empty()),
         BASIC_CONSTRAINTS => is_basic(value),
@@ -221,8 +223,13 @@ fn is_readable(extension: &Extension<'_>, subject: Element<'_>) -> bool {
             !list.is_empty() && list.iter().all(|pair| oids_of(*pair).is_some_and(|pair| pair.len() == 2))
         }),
         AUTHORITY_KEY_ID => is_authority_key_id(value),
-        POLICY_CONSTRAINTS => elements(value)
-            .is_some_and(|list| !list.is_empty() && list.iter().all(|n| small(n.value()).is_some())),
+        POLICY_CONSTRAINTS => elements(value).is_some_and(|list| {
+            let numbers =
+                [0, 1].map(|number| Tag::ContextSpecific { constructed: false, number: TagNumber(number) });
+            let in_order = list.windows(2).all(|pair| pair[0].tag() < pair[1].tag());
+            let is_number = |n: &Element<'_>| numbers.contains(&n.tag()) && small(n.value()).is_some();
+            !list.is_empty() && in_order && list.iter().all(is_number)
+        }),
         PURPOSES => oids(value).is_some_and(|purposes| !purposes.is_empty()),
         INHIBIT_ANY_POLICY => u8::from_der(value).is_ok(),
         INFORMATION_ACCESS => are_places(value),
@@ -249,8 +256,10 @@ fn are_constraints(value: &[u8]) -> bool {
     in_order
         && lists.iter().all(|list| {
             all(list.value()).filter(|subtrees| !subtrees.is_empty()).is_some_and(|subtrees| {
-                subtrees.into_iter().all(|subtree| match all(subtree.value()).as_deref() {
-                    Some([base]) => is_name(*base, is_range),
+                subtrees.into_iter().all(|subtree| match members(subtree).as_deref() {
+                    Some([base]) => {
+                        is_name(*base, is_range) && (base.tag() != DNS_NAME || is_domain(base.value()))
+                    }
                     _ => false,
                 })
             })
@@ -275,6 +284,11 @@ fn is_name(name: Element<'_>, is_address: impl Fn(&[u8]) -> bool) -> bool {
     }
 }
 
+/// Nothing for all of them, or what may stand in a host name, for Firefox.
+fn is_domain(bytes: &[u8]) -> bool {
+    bytes.iter().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(b))
+}
+
 /// An address and a mask without holes.
 fn is_range(bytes: &[u8]) -> bool {
     let mask = &bytes[bytes.len() / 2..];
@@ -286,7 +300,7 @@ fn are_policies(value: &[u8], critical: bool) -> bool {
     let Some(policies) = elements(value).filter(|policies| !policies.is_empty()) else { return false };
     let mut kinds = Vec::new();
     for policy in policies {
-        let parts = all(policy.value()).unwrap_or_default();
+        let parts = members(policy).unwrap_or_default();
         let (kind, qualifiers) = match parts.as_slice() {
             [kind] => (kind, None),
             [kind, qualifiers] => (kind, Some(qualifiers)),
@@ -305,13 +319,13 @@ fn are_policies(value: &[u8], critical: bool) -> bool {
 }
 
 fn are_qualifiers(list: Element<'_>, known_alone: bool) -> bool {
-    let is_qualifier = |qualifier: &Element<'_>| match all(qualifier.value()).as_deref() {
+    let is_qualifier = |qualifier: &Element<'_>| match members(*qualifier).as_deref() {
         Some([kind, _]) => {
             kind.decode_as::<ObjectIdentifier>().is_ok_and(|kind| !known_alone || QUALIFIERS.contains(&kind))
         }
         _ => false,
     };
-    all(list.value()).is_some_and(|list| !list.is_empty() && list.iter().all(is_qualifier))
+    members(list).is_some_and(|list| !list.is_empty() && list.iter().all(is_qualifier))
 }
 
 /// A key identifier, and issuer and serial number, which stand together or not at all.
@@ -331,7 +345,7 @@ fn is_authority_key_id(value: &[u8]) -> bool {
 }
 
 fn are_places(value: &[u8]) -> bool {
-    let is_place = |place: &Element<'_>| match all(place.value()).as_deref() {
+    let is_place = |place: &Element<'_>| match members(*place).as_deref() {
         Some([kind, at]) => {
             let uri = Tag::ContextSpecific { constructed: false, number: TagNumber(6) };
             kind.decode_as::<ObjectIdentifier>().is_ok() && (at.tag() != uri || at.value().is_ascii())
@@ -362,8 +376,12 @@ fn oids(value: &[u8]) -> Option<Vec<ObjectIdentifier>> {
 }
 
 fn oids_of(list: Element<'_>) -> Option<Vec<ObjectIdentifier>> {
-    let list = all(list.value()).filter(|_| list.tag() == Tag::Sequence)?;
-    list.iter().map(|oid| oid.decode_as().ok()).collect()
+    members(list)?.iter().map(|oid| oid.decode_as().ok()).collect()
+}
+
+/// The elements of a sequence within another.
+fn members(element: Element<'_>) -> Option<Vec<Element<'_>>> {
+    all(element.value()).filter(|_| element.tag() == Tag::Sequence)
 }
 
 /// The elements that make up all of a content.
@@ -377,7 +395,7 @@ fn context(number: u32) -> Tag {
 }
 
 fn is_bits(element: Element<'_>) -> bool {
-    element.decode_as::<BitStringRef<'_>>().is_ok()
+    element.tag() == Tag::BitString && is_bits_value(element.value())
 }
 
 /// The content of a BIT STRING whose unused bits are zero.
