@@ -1,8 +1,10 @@
 """CAs that other programs made become Camlock's authority, and OpenSSL and GnuTLS accept what it issues under them."""
 
 import base64
+import datetime
 import json
 import shutil
+import ssl
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +14,14 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import NameOID
 
+from chromium import Chromium
 from mirror import certificates
-from openssl import openssl
+from openssl import openssl, tls_server
 from processes import program, run
 
 EASY_RSA = Path("/usr/share/easy-rsa/easyrsa")
@@ -110,6 +117,14 @@ def pkcs12(folder: Path) -> Export:
 def pkcs12_old(folder: Path) -> Export:
     """PKCS#12 of old programs."""
     return _pkcs12(folder, "-legacy")
+
+
+def windows(folder: Path) -> Export:
+    """The certificate as Windows exports it (.p7b), the key as PEM."""
+    certificate, key = _root(folder, *USUAL)
+    bundle = folder / "ca.p7b"
+    openssl("crl2pkcs7", "-nocrl", "-certfile", certificate, "-outform", "DER", "-out", bundle)
+    return Export((bundle, key), certificate)
 
 
 def synology(folder: Path) -> Export:
@@ -250,6 +265,7 @@ EXPORTS: list[Callable[[Path], Export]] = [
     encrypted_key,
     pkcs12,
     pkcs12_old,
+    windows,
     synology,
     synology_unpacked,
     mkcert,
@@ -356,6 +372,44 @@ def test_what_is_issued_under_an_imported_ca_is_accepted(make: Callable[[Path], 
     site.camlock("authority", "rollover", "--confirm")
     site.camlock("trust", "export", "--out", site.home / "roots.pem")
     _judged(site.home / "roots.pem", site.issue("new.pem"), tmp_path)
+
+
+@pytest.mark.parametrize("text", ["House_CA", "House&CA", "House@CA", "House CA"])
+def test_a_ca_that_chromium_refuses_is_told_before_it_is_taken_over(text: str, tmp_path: Path) -> None:
+    """A name in a kind of text that has no place for it, as old programs write it: by what the browser then shows."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "House CA", _ASN1Type.PrintableString)])
+    now = datetime.datetime.now(datetime.UTC)
+    root = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=3650))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, private = tmp_path / "ca.crt", tmp_path / "ca.key"
+    # The library writes no such thing, so its text is exchanged and the root signed anew.
+    tbs = root.tbs_certificate_bytes.replace(b"House CA", text.encode())
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    signature = b"\0" + key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+    whole = tbs + algorithm + bytes([0x03, len(signature)]) + signature
+    der = bytes([0x30, 0x82]) + len(whole).to_bytes(2, "big") + whole
+    certificate.write_text(ssl.DER_cert_to_PEM_cert(der))
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    site = Imported(tmp_path / "site")
+    words = ("authority", "import", certificate, private, "--permit", "127.0.0.1")
+    refused = text != "House CA"
+    if refused:
+        site.camlock(*words, status=2)
+        assert not (site.home / "data").exists()
+    imported = site.camlock(*words, *(("--yes",) if refused else ()))
+    assert imported["subject"] == f"CN={text}"
+    said = [weakness["text"] for weakness in imported["weaknesses"] if "Chromium" in weakness["text"]]
+    site.camlock("issue", "--name", "Gate", "--ip", "127.0.0.1", "--key", "p256", "--out", site.home / "gate.pem")
+    with tls_server(site.home / "gate.pem", tmp_path) as port, Chromium([certificate]) as browser:
+        error = browser.errors([f"https://127.0.0.1:{port}/"])[0]
+    assert error == ("ERR_SSL_SERVER_CERT_BAD_FORMAT" if refused else None)
+    assert [error in text for text in said] == ([True] if refused else [])
 
 
 def test_several_cas_are_listed(tmp_path: Path) -> None:

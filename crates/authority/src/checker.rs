@@ -36,7 +36,10 @@ impl Flaw {
         match self {
             // It was refused to everybody, and stays in the ledger for ever.
             Flaw::IntentWithoutCertificate { .. } => Severity::Info,
-            _ => Severity::Error,
+            Flaw::DigestDiffers { .. }
+            | Flaw::IntentDiffers { .. }
+            | Flaw::SignedByAnother { .. }
+            | Flaw::StoredLint { .. } => Severity::Error,
         }
     }
 }
@@ -114,7 +117,7 @@ fn look(
         // Nobody can be helped any more by its being replaced.
         return Ok(());
     }
-    let lints = certificate.lint_as_leaf(profile, &issuer.certificate, &issuer.permitted)?;
+    let lints = certificate.lint_as_leaf(profile, &issuer.certificate, &issuer.permitted);
     flaws.extend(lints.into_iter().map(|reason| Flaw::StoredLint { serial: serial.clone(), reason }));
     Ok(())
 }

@@ -11,6 +11,8 @@ pub enum Error {
     SiteName { limit: usize },
     #[error("no name to issue for")]
     NoNames,
+    #[error("no name to issue for: {names:?} cannot be used")]
+    NoUsableNames { names: Vec<String> },
     #[error("{names:?} are outside {permitted:?}")]
     NamesOutside { names: Vec<String>, permitted: Vec<String> },
     #[error("{days} days are not between 1 and {limit}")]
@@ -47,6 +49,8 @@ pub enum Error {
     RecoveryUnsigned,
     #[error("{authority} did not sign that {recovery} is the recovery key")]
     RecoveryForged { authority: String, recovery: String },
+    #[error("browsers refuse what is issued under {certificate}: {reasons:?}")]
+    ImportRefused { certificate: String, reasons: Vec<pki::Lint> },
     #[serde(untagged)]
     #[error(transparent)]
     Pki(#[from] pki::Error),

@@ -46,6 +46,7 @@ pub enum Ailment {
     CrlMissing { issuer: String },
     Unconstrained { root: String },
     RootLint { root: String, reason: Lint },
+    BrowsersRefuse { certificate: String, reason: Lint },
     NoBackup,
     BackupOld { at: Date, file: String },
     BackupLate { at: Date, file: String, folder: String },
@@ -67,7 +68,21 @@ impl Ailment {
             Ailment::ThisClockBehind { .. }
             | Ailment::RootEnded { .. }
             | Ailment::CrlLate { .. }
+            | Ailment::BrowsersRefuse { .. }
             | Ailment::RecoveryForged { .. } => Severity::Error,
+            Ailment::ThisClockAhead { .. }
+            | Ailment::RolloverDue { .. }
+            | Ailment::NextRootDue { .. }
+            | Ailment::IssuerEndsSoon { .. }
+            | Ailment::CrlMissing { .. }
+            | Ailment::Unconstrained { .. }
+            | Ailment::RootLint { .. }
+            | Ailment::NoBackup
+            | Ailment::BackupOld { .. }
+            | Ailment::BackupLate { .. }
+            | Ailment::RecoveryUnsigned
+            | Ailment::IssuerLint { .. }
+            | Ailment::DeviceUnverified { .. } => Severity::Warning,
             Ailment::NextRoot { .. }
             | Ailment::OldRoot { .. }
             | Ailment::OldIssuer { .. }
@@ -76,7 +91,6 @@ impl Ailment {
             | Ailment::DeviceUnverifiedRevoked { .. }
             | Ailment::RecoverySigned { .. }
             | Ailment::KeyFile => Severity::Info,
-            _ => Severity::Warning,
         }
     }
 }
@@ -110,10 +124,18 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
     if !public.constrained {
         found.push(Ailment::Unconstrained { root: root.clone() });
     }
-    let lints = public.root.lint_as_root()?;
+    for (certificate, is_root) in
+        std::iter::once((&public.root, true)).chain(public.issuers.iter().map(|issuer| (issuer, false)))
+    {
+        let lints = certificate.lint_for_browsers(is_root).into_iter();
+        found.extend(
+            lints.map(|reason| Ailment::BrowsersRefuse { certificate: certificate.subject(), reason }),
+        );
+    }
+    let lints = public.root.lint_as_root();
     found.extend(lints.into_iter().map(|reason| Ailment::RootLint { root: root.clone(), reason }));
     for issuer in &public.issuers {
-        let lints = issuer.lint_as_issuer(&public.root)?.into_iter();
+        let lints = issuer.lint_as_issuer(&public.root).into_iter();
         found.extend(lints.map(|reason| Ailment::IssuerLint { issuer: issuer.subject(), reason }));
     }
     for issuer in public.issuers.iter().filter(|i| i.not_after() - now < ISSUER_LATE) {

@@ -1,11 +1,11 @@
 //! Which CA among the files of other programs becomes the site's authority, and whether it can.
 
-use pki::{Allowed, Certificate, Limits, Permitted, PrivateKey};
+use pki::{Allowed, Certificate, Limits, Lint, Permitted, PrivateKey};
 use serde::{Deserialize, Serialize};
 use time::{Date, Duration, OffsetDateTime};
 
 use crate::{
-    Adopted, Pile,
+    Adopted, Error, Pile,
     pile::{Found, MAX_IMPORT},
 };
 
@@ -20,6 +20,8 @@ pub enum ImportError {
     ImportDatabase { file: String },
     #[error("{file} is an encrypted configuration")]
     ImportEncryptedConfiguration { file: String },
+    #[error("{file} is a key store of Java's own kind")]
+    ImportJava { file: String },
     #[error("{file} is encrypted and no passphrase was given")]
     ImportPassphraseMissing { file: String },
     #[error("the passphrase of {file} is wrong")]
@@ -42,6 +44,8 @@ pub enum ImportError {
     ImportUnknownCa { wanted: String, candidates: Vec<String> },
     #[error("{certificate} is not marked as a CA")]
     ImportNotCa { certificate: String },
+    #[error("{certificate}, its own issuer, is of version {version} and not marked as a CA")]
+    ImportNoRoot { certificate: String, version: u8 },
     #[error("{certificate} may not sign certificates")]
     ImportKeyUsage { certificate: String },
     #[error("{certificate} may not vouch for web servers")]
@@ -119,11 +123,6 @@ impl Pile {
         };
         let path: Vec<&Certificate> = std::iter::once(&root).chain(&issuer).collect();
         let limits = Limits::of(&path).map_err(|e| unusable(issuer.as_ref().unwrap_or(&root), e))?;
-        // Later it is looked at by the same rules as the others.
-        root.lint_as_root().map_err(|e| unusable(&root, e))?;
-        if let Some(issuer) = &issuer {
-            issuer.lint_as_issuer(&root).map_err(|e| unusable(issuer, e))?;
-        }
         let key = self.keys.swap_remove(chosen.key).thing;
         Ok(Ca { root, issuer, key, limits })
     }
@@ -170,7 +169,8 @@ impl Pile {
 
     /// What stands most likely between these files and a CA.
     fn why_none(&self, bad: Vec<ImportError>) -> ImportError {
-        let no_ca = |e: &ImportError| matches!(e, ImportError::ImportNotCa { .. });
+        let no_ca =
+            |e: &ImportError| matches!(e, ImportError::ImportNotCa { .. } | ImportError::ImportNoRoot { .. });
         let (others, not_ca): (Vec<_>, Vec<_>) = bad.into_iter().partition(|e| !no_ca(e));
         let unread = self.unread.first().cloned();
         let known = self.locked().into_iter().chain(others).chain(unread).chain(not_ca).next();
@@ -183,10 +183,17 @@ impl Pile {
             (true, true) => ImportError::ImportNothing { limit: MAX_IMPORT },
             (false, true) => ImportError::ImportNoKey { certificates: some(certificates()) },
             (true, false) => ImportError::ImportNoCertificate { keys: some(keys()) },
-            (false, false) => {
-                ImportError::ImportNoMatch { certificates: some(certificates()), keys: some(keys()) }
-            }
+            // A key may belong to a certificate in which it is written so that it cannot be read.
+            (false, false) => self.unusable_key().unwrap_or_else(|| ImportError::ImportNoMatch {
+                certificates: some(certificates()),
+                keys: some(keys()),
+            }),
         })
+    }
+
+    fn unusable_key(&self) -> Option<ImportError> {
+        let all = self.certificates.iter().map(|found| &found.thing);
+        all.filter_map(|certificate| Some(unusable(certificate, certificate.public_key().err()?))).next()
     }
 
     /// The root above an issuer; of several with the same key, the one that ends last.
@@ -218,9 +225,33 @@ impl Ca {
         !self.limits.leave_a_kind_free()
     }
 
+    /// For what browsers refuse every page under it, which can be mended in none of its certificates: the certificate's
+    /// name, and the rule.
+    pub fn refused_by_browsers(&self) -> Vec<(String, Lint)> {
+        let above = std::iter::once((&self.root, true));
+        let path = above.chain(self.issuer.iter().map(|issuer| (issuer, false)));
+        path.flat_map(|(certificate, is_root)| {
+            let lints = certificate.lint_for_browsers(is_root).into_iter();
+            lints.map(|lint| (certificate.subject(), lint))
+        })
+        .collect()
+    }
+
     /// The authority, with what it may speak for: by its own name constraints, or where these leave a kind of name
     /// free, that of `local` with `more`; and the constraints that are left out because they cannot be kept exactly.
-    pub fn adopt(self, local: Permitted, more: &[String]) -> Result<(Adopted, Vec<String>), pki::Error> {
+    /// One that a browser refuses is adopted only for somebody who was told and wants it all the same (`refused_too`).
+    pub fn adopt(
+        self,
+        local: Permitted,
+        more: &[String],
+        refused_too: bool,
+    ) -> Result<(Adopted, Vec<String>), Error> {
+        let refused = self.refused_by_browsers();
+        if let (Some((certificate, _)), false) = (refused.first(), refused_too) {
+            let certificate = certificate.clone();
+            let reasons = refused.into_iter().map(|(_, reason)| reason).collect();
+            return Err(Error::ImportRefused { certificate, reasons });
+        }
         let Allowed { permitted, left_out } = self.limits.allowed(local, more)?;
         let constrained = self.limits.stated();
         let (root, issuer, key) = (self.root, self.issuer, self.key);
@@ -238,7 +269,9 @@ struct Pair {
 fn fitness(certificate: &Certificate, now: OffsetDateTime) -> Result<(), ImportError> {
     let name = certificate.subject();
     let (begins, ends) = (certificate.not_before(), certificate.not_after());
-    Err(if !certificate.is_ca() {
+    Err(if !certificate.is_ca() && certificate.is_self_issued() {
+        ImportError::ImportNoRoot { certificate: name, version: certificate.version() }
+    } else if !certificate.is_ca() {
         ImportError::ImportNotCa { certificate: name }
     } else if ends - now < Duration::DAY {
         ImportError::ImportEnded { certificate: name, ends: ends.date() }

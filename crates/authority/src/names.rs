@@ -1,5 +1,5 @@
 use domain::{AltName, is_invisible};
-use pki::{Permitted, Request, profile::MAX_COMMON_NAME};
+use pki::{Permitted, Request, Unusable, profile::MAX_COMMON_NAME};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, default_host_name};
@@ -39,6 +39,14 @@ pub enum Change {
     DroppedName { name: String },
     /// A kind of name that no browser matches.
     DroppedUnusableName { name: String },
+    /// A host name with letters beyond ASCII.
+    DroppedLetters { name: String },
+    /// An address as text where its bytes belong.
+    DroppedAddressAsText { name: String },
+    /// A name that cannot be read.
+    DroppedDamagedName { name: String },
+    /// The list of names breaks off.
+    NamesDamaged,
     /// A common name that looks like a host name.
     DroppedCommonName { name: String },
     /// A common name that cannot be read, is too long or has invisible characters.
@@ -85,7 +93,7 @@ pub fn effective(request: Option<&Request>, wish: &Wish) -> Result<Effective, Er
         take_request(request, &mut names, &mut changes);
     }
     if names.is_empty() {
-        return Err(Error::NoNames);
+        return Err(why_no_names(request));
     }
 
     let common_name = common_name(request, wish, &mut changes)?;
@@ -98,6 +106,19 @@ pub fn effective(request: Option<&Request>, wish: &Wish) -> Result<Effective, Er
         }
     }
     Ok(Effective { names, common_name, changes })
+}
+
+/// What is lost of a request's names is its reason where nothing is left.
+fn why_no_names(request: Option<&Request>) -> Error {
+    match request {
+        Some(request) if request.names_damaged => {
+            pki::Error::NotARequest { detail: "its subjectAltName is damaged".to_owned() }.into()
+        }
+        Some(request) if !request.unusable_names.is_empty() => Error::NoUsableNames {
+            names: request.unusable_names.iter().map(|name| name.text().to_owned()).collect(),
+        },
+        _ => Error::NoNames,
+    }
 }
 
 fn take_request(request: &Request, names: &mut Vec<AltName>, changes: &mut Vec<Change>) {
@@ -116,7 +137,13 @@ fn take_request(request: &Request, names: &mut Vec<AltName>, changes: &mut Vec<C
         let dropped = request.names.iter().filter(|n| !names.contains(n));
         changes.extend(dropped.map(|n| Change::DroppedName { name: n.to_string() }));
     }
-    changes.extend(request.unusable_names.iter().map(|n| Change::DroppedUnusableName { name: n.clone() }));
+    changes.extend(request.unusable_names.iter().cloned().map(|name| match name {
+        Unusable::Unmatched(name) => Change::DroppedUnusableName { name },
+        Unusable::Letters(name) => Change::DroppedLetters { name },
+        Unusable::AddressAsText(name) => Change::DroppedAddressAsText { name },
+        Unusable::Damaged(name) => Change::DroppedDamagedName { name },
+    }));
+    changes.extend(request.names_damaged.then_some(Change::NamesDamaged));
     if request.asks_for_ca {
         changes.push(Change::DroppedCa);
     }

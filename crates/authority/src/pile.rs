@@ -2,7 +2,7 @@
 
 use domain::visible;
 use miniz_oxide::inflate::decompress_slice_iter_to_slice;
-use pki::{Certificate, MAX_KEY_FILE, PrivateKey, package, pem};
+use pki::{Certificate, MAX_KEY_FILE, PrivateKey, package, pem, pkcs7};
 use rawzip::{CompressionMethod, ZipArchive, ZipFileHeaderRecord};
 use roxmltree::{Document, Node, ParsingOptions};
 use zeroize::Zeroizing;
@@ -55,7 +55,7 @@ impl Pile {
         }
     }
 
-    /// Adds what is in a file, which is told by its bytes: PEM, DER, PKCS#12, a ZIP archive of such files, or the
+    /// Adds what is in a file, which is told by its bytes: PEM, DER, PKCS#7, PKCS#12, a ZIP archive of such files, or the
     /// configuration of OPNsense or pfSense. Other files are passed over.
     pub fn add(&mut self, file: &str, bytes: &[u8]) -> Result<(), ImportError> {
         let file = &shown(file);
@@ -70,6 +70,10 @@ impl Pile {
         }
         if bytes.starts_with(b"SQLite format 3\0") {
             self.unread.push(ImportError::ImportDatabase { file: file.clone() });
+            return Ok(());
+        }
+        if bytes.starts_with(b"\xfe\xed\xfe\xed") || bytes.starts_with(b"\xce\xce\xce\xce") {
+            self.unread.push(ImportError::ImportJava { file: file.clone() });
             return Ok(());
         }
         if bytes.starts_with(b"---- BEGIN config.xml ----") {
@@ -127,7 +131,7 @@ impl Pile {
         Ok(())
     }
 
-    /// PEM, DER or PKCS#12.
+    /// PEM, DER, PKCS#7 or PKCS#12.
     fn take(&mut self, file: &str, name: Option<&str>, bytes: &[u8]) -> Result<(), ImportError> {
         if bytes.len() > MAX_KEY_FILE {
             let reason = pki::Error::FileTooLarge { bytes: bytes.len(), limit: MAX_KEY_FILE };
@@ -148,12 +152,29 @@ impl Pile {
                 Err(reason) => self.unread(file, reason),
             }
         }
+        for (_, der) in blocks.iter().filter(|(label, _)| pkcs7::LABELS.contains(label)) {
+            self.take_pkcs7(file, name, der.as_deref().map(Vec::as_slice).unwrap_or_default())?;
+        }
         self.take_keys(file, name, bytes, |_| false)
+    }
+
+    /// The certificates of a bundle (`.p7b`), as Windows exports them.
+    fn take_pkcs7(&mut self, file: &str, name: Option<&str>, bytes: &[u8]) -> Result<(), ImportError> {
+        match pkcs7::certificates(bytes) {
+            Ok(certificates) => certificates.into_iter().try_for_each(|c| self.found(file, name, c)),
+            Err(reason) => {
+                self.unread(file, reason);
+                Ok(())
+            }
+        }
     }
 
     fn take_der(&mut self, file: &str, name: Option<&str>, bytes: &[u8]) -> Result<(), ImportError> {
         if let Ok(certificate) = Certificate::from_der(bytes) {
             return self.found(file, name, certificate);
+        }
+        if pkcs7::is_pkcs7(bytes) {
+            return self.take_pkcs7(file, name, bytes);
         }
         // PKCS#12 is a sequence that begins with the number 3.
         if !bytes.windows(3).take(6).any(|start| start == [2, 1, 3]) {

@@ -1,7 +1,8 @@
 //! A CA that was made elsewhere: what is found in files, which CA is taken, and what is refused.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use authority::{Ca, ImportError, MAX_IMPORT, Pile};
+use authority::{Ca, Error, ImportError, MAX_IMPORT, Pile};
+use fuzz::roots;
 use pki::Permitted;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -50,7 +51,7 @@ fn taken(files: &[&str]) -> (String, Option<String>) {
 }
 
 fn names(ca: Result<Ca, ImportError>) -> (String, Option<String>) {
-    let (adopted, left_out) = ca.unwrap().adopt(Permitted::local(None), &[]).unwrap();
+    let (adopted, left_out) = ca.unwrap().adopt(Permitted::local(None), &[], false).unwrap();
     assert!(left_out.is_empty());
     let chain = adopted.issuer.as_ref().unwrap_or(&adopted.root);
     assert_eq!(adopted.key.public_key(), chain.public_key());
@@ -109,8 +110,10 @@ fn an_issuer_needs_its_root_and_no_more() {
 #[test]
 fn what_cannot_be_an_authority_is_refused_with_the_reason() {
     let changed = |change: fn(&mut CertificateParams)| refused(&[&pair(&root("X", change))]);
-    assert_eq!(changed(|p| p.is_ca = IsCa::NoCa), "import-not-ca");
-    assert_eq!(changed(|p| p.is_ca = IsCa::ExplicitNoCa), "import-not-ca");
+    assert_eq!(changed(|p| p.is_ca = IsCa::NoCa), "import-no-root");
+    assert_eq!(changed(|p| p.is_ca = IsCa::ExplicitNoCa), "import-no-root");
+    let leaf = below(&root("One", |_| {}), "Leaf", |p| p.is_ca = IsCa::NoCa);
+    assert_eq!(refused(&[&pair(&leaf)]), "import-not-ca");
     assert_eq!(changed(|p| p.key_usages = vec![KeyUsagePurpose::CrlSign]), "import-key-usage");
     assert_eq!(
         changed(|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning]),
@@ -140,6 +143,80 @@ fn a_forged_or_odd_certificate_is_refused() {
     let last = der.len() - 1;
     der[last] ^= 1;
     assert_eq!(code(choose(&[&der, key(&one).as_bytes()], None, None)), "import-signature");
+}
+
+/// DER: tag, length, content.
+fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+    [&[tag, 0x82], &(content.len() as u16).to_be_bytes()[..], content].concat()
+}
+
+/// What Windows exports as `.p7b`: signed data without content or signers.
+fn p7b(certificates: &[u8]) -> Vec<u8> {
+    let kind = |last| [b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07", &[last][..]].concat();
+    let signed = [b"\x02\x01\x01\x31\x00\x30\x0b", &kind(1)[..], &tlv(0xa0, certificates), b"\x31\x00"];
+    tlv(0x30, &[kind(2), tlv(0xa0, &tlv(0x30, &signed.concat()))].concat())
+}
+
+#[test]
+fn a_bundle_of_windows_is_opened() {
+    let one = root("One", |_| {});
+    let issuer = below(&one, "Issuer", |_| {});
+    let both = p7b(&[issuer.der().as_ref(), one.der()].concat());
+    let names = |files: &[&[u8]]| names(choose(files, None, None));
+    assert_eq!(names(&[&both, key(&issuer).as_bytes()]), ("One".into(), Some("Issuer".into())));
+    for label in ["PKCS7", "CMS"] {
+        let pem = pki::pem::block(label, &both);
+        assert_eq!(names(&[(pem.to_string() + &key(&issuer)).as_bytes()]).0, "One");
+        assert_eq!(pki::Certificate::read_all(pem.as_bytes()).unwrap().len(), 2);
+    }
+    assert_eq!(pki::Certificate::read_all(&both).unwrap().len(), 2);
+    for broken in [p7b(&[]), p7b(b"\x30\x00"), both[..both.len() - 1].to_vec()] {
+        assert_eq!(code(choose(&[&broken, key(&one).as_bytes()], None, None)), "import-unread");
+        assert!(pki::Certificate::read_all(&broken).is_err());
+    }
+}
+
+#[test]
+fn what_it_is_and_what_helps_is_said() {
+    for start in [b"\xfe\xed\xfe\xed\0\0\0\x02", b"\xce\xce\xce\xce\0\0\0\x02"] {
+        assert_eq!(code(choose(&[start], None, None)), "import-java");
+    }
+    let old = roots::version_1();
+    let Err(ImportError::ImportNoRoot { version, .. }) = choose(&[&old.root, &old.key], None, None) else {
+        panic!()
+    };
+    assert_eq!(version, 1);
+    // The key does belong to the certificate.
+    let odd = roots::curve_in_numbers();
+    let Err(ImportError::ImportUnusable { reason, .. }) = choose(&[&odd.root, &odd.key], None, None) else {
+        panic!()
+    };
+    assert_eq!(reason, pki::Error::CurveNotNamed);
+}
+
+#[test]
+fn a_ca_that_browsers_refuse_is_taken_only_by_who_knows() {
+    let mut taken = 0;
+    for case in roots::cases() {
+        // What our own rules refuse is not asked for.
+        let ca = || choose(&[&case.root, &case.key], None, None);
+        let Ok(adopted) = ca().map(|ca| ca.adopt(Permitted::local(None), &[], false)) else {
+            assert!(!case.refused.is_empty(), "{}", case.name);
+            continue;
+        };
+        match (adopted, case.refused) {
+            (Ok(_), []) => taken += 1,
+            (Err(Error::ImportRefused { reasons, .. }), refused) => {
+                assert_eq!(reasons.iter().map(|r| &*r.code).collect::<Vec<_>>(), refused, "{}", case.name);
+                let knowing = ca().unwrap().adopt(Permitted::local(None), &[], true);
+                assert!(knowing.is_ok() || case.name.starts_with("name constraints"), "{}", case.name);
+            }
+            (other, _) => {
+                assert!(case.name.starts_with("name constraints"), "{}: {}", case.name, other.is_ok())
+            }
+        }
+    }
+    assert!(taken > 20, "{taken}");
 }
 
 #[test]

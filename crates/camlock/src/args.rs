@@ -153,6 +153,9 @@ pub struct Init {
     /// A further range, address or domain that the authority may speak for
     #[arg(long, value_name = "CIDR-or-NAME")]
     pub permit: Vec<String>,
+    /// Leaves out this machine's own host name, which the authority may speak for otherwise
+    #[arg(long)]
+    pub no_host_name: bool,
     /// Whether the root itself says what it may speak for
     #[arg(long, value_enum, default_value_t = Constraints::Default)]
     pub constraints: Constraints,

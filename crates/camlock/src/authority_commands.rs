@@ -6,7 +6,7 @@ use std::{
 };
 
 use authority::{Authority, Founding, New, Public};
-use domain::slug;
+use domain::{AltName, slug};
 use pki::{Certificate, KeyKind, Permitted};
 use serde_json::json;
 use store::{Proofs, Store};
@@ -21,7 +21,7 @@ use crate::{
     page_certificate::{self, Kind, PageCertificate},
     restore,
     setting::{self, Setting},
-    talk::{grouped, print, print_json, warn},
+    talk::{grouped, print, print_json, say, warn},
     vault_commands,
 };
 
@@ -29,11 +29,16 @@ use crate::{
 const SHOWN: usize = 20;
 
 pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
-    let mut permitted = Permitted::local(host::name().as_deref());
+    // A name that a container or a network gave for the moment would stay in the root for ten years.
+    let host = host::name().filter(|name| !init.no_host_name && AltName::dns(name).is_ok());
+    let mut permitted = Permitted::local(host.as_deref());
     for text in &init.permit {
         permitted.permit(text)?;
     }
     let directory = vacant_directory(setting).await?;
+    if let Some(name) = &host {
+        say(&json!({"code": "host-name-permitted", "name": name}));
+    }
     if init.permit.is_empty() && !setting.yes && std::io::stdin().is_terminal() {
         // Now, because constraints cannot be widened later.
         let question = format!("{} ", Words::english().say(&json!({"code": "ask-permit"})).text);
@@ -74,12 +79,16 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
         shown["recovery_key"] = json!(recovery.text());
         shown["recovery_recipient"] = json!(recovery.recipient());
         shown["recovery_short"] = json!(vault::escrow::short_form(recovery.recipient()));
+        shown["host_name"] = json!(host);
         shown["root_key_file"] = json!(root_key.map(|f| f.display().to_string()));
         print_json(&shown);
         return Ok(true);
     }
     print(&format!("Made the authority in {}", directory.display()));
     describe(&public);
+    if let Some(name) = host {
+        print(&format!("  host name    {name}, this machine's own, is among them"));
+    }
     if let Some(file) = root_key {
         print("");
         print(&said("root-key-written", &file));

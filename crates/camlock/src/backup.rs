@@ -181,7 +181,10 @@ recovery key (AGE-SECRET-KEY-1...) alone into a file, here RECOVERY-KEY-FILE:
                  age --decrypt -i RECOVERY-KEY-FILE {KEYS}NAME{KEY} > NAME.pem    (PKCS#8, PEM)
 {LEDGER}     the ledger: every certificate and device, an SQLite database
 {PAGE}       key and certificate of Camlock's own page
+{PROOF}      key and certificate of the trust page's test
 {POLICY}    the policy, if there is one
+{RECIPES}/       the operator's own recipes, if there are any
+{MAKER_ROOTS}/   the roots of makers, if there are any
 "
     )
 }
@@ -391,6 +394,14 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         assert!(schedule.look(now).await.unwrap().is_some());
         assert!(schedule.look(now).await.unwrap().is_none());
+    }
+
+    #[test]
+    fn its_readme_names_all_that_it_holds() {
+        let readme = readme("Shop", OffsetDateTime::now_utc());
+        for name in [ROOT, KEYS, LEDGER, PAGE, PROOF, POLICY, RECIPES, MAKER_ROOTS] {
+            assert!(readme.lines().any(|line| line.starts_with(name)), "{name}: {readme}");
+        }
     }
 
     /// Somebody names another recovery key while the service runs, between two backups.

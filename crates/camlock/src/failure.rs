@@ -9,7 +9,7 @@ pub struct Failure {
 }
 
 /// Codes of wrong use: the command line itself must change.
-const WRONG_USE: [&str; 22] = [
+const WRONG_USE: [&str; 24] = [
     "directory-in-use",
     "invalid-target",
     "invalid-scheme",
@@ -20,6 +20,7 @@ const WRONG_USE: [&str; 22] = [
     "passphrase-empty",
     "passphrase-is-key",
     "no-names",
+    "no-usable-names",
     "not-a-certificate",
     "not-a-private-key",
     "not-a-package",
@@ -29,6 +30,7 @@ const WRONG_USE: [&str; 22] = [
     "import-nothing",
     "import-passphrase-missing",
     "import-passphrase-wrong",
+    "import-refused",
     "import-several",
     "import-too-much",
     "import-unknown-ca",

@@ -24,7 +24,7 @@ use crate::{
     talk::{print, print_json},
 };
 
-/// So many of a folder's files are looked at.
+/// So many files of one kind a folder of the operator's may hold.
 const IN_FOLDER_MAX: usize = 100;
 
 pub async fn sign(sign: &Sign, setting: &Setting) -> Result<bool, Failure> {
@@ -281,9 +281,8 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A new name in a folder outlives a power cut only once the folder itself is on the disk. Some file systems cannot
-/// do that, and Windows does not; what was written is there all the same.
-/// The files of a folder whose names have this ending, by name; none if there is no folder.
+/// The files of a folder whose names have this ending, by name; none if there is no folder. More of them than are read
+/// are an error: which ones would be left out is the file system's whim.
 pub fn in_folder(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |e: &io::Error| Failure::file("file-unreadable", folder, e);
     let entries = match std::fs::read_dir(folder) {
@@ -291,17 +290,25 @@ pub fn in_folder(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
         other => other.map_err(|e| unreadable(&e))?,
     };
     let mut files = Vec::new();
-    for entry in entries.take(IN_FOLDER_MAX) {
+    for entry in entries {
         let path = entry.map_err(|e| unreadable(&e))?.path();
         let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !is_hidden && path.is_file() && path.extension().is_some_and(|e| e == ending) {
-            files.push(path);
+        if is_hidden || path.extension().is_none_or(|e| e != ending) || !path.is_file() {
+            continue;
         }
+        if files.len() == IN_FOLDER_MAX {
+            let folder = folder.display().to_string();
+            let said = json!({"code": "folder-too-full", "folder": folder, "limit": IN_FOLDER_MAX});
+            return Err(Failure { said, exit: 3 });
+        }
+        files.push(path);
     }
     files.sort();
     Ok(files)
 }
 
+/// A new name in a folder outlives a power cut only once the folder itself is on the disk. Some file systems cannot
+/// do that, and Windows does not; what was written is there all the same.
 pub fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
@@ -327,6 +334,23 @@ fn written_beside(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_s_files_are_all_there_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str| std::fs::write(folder.path().join(name), name).unwrap();
+        // What else lies there, before and after by name.
+        (0..300).for_each(|n| write(&format!("{n}.txt")));
+        write(".hidden.pem");
+        (0..IN_FOLDER_MAX).for_each(|n| write(&format!("root{n:03}.pem")));
+        std::fs::create_dir(folder.path().join("folder.pem")).unwrap();
+        let files = in_folder(folder.path(), "pem").unwrap();
+        assert_eq!(files.len(), IN_FOLDER_MAX);
+        assert!(files.is_sorted() && files[0].ends_with("root000.pem"));
+        write("root.pem");
+        assert_eq!(in_folder(folder.path(), "pem").unwrap_err().said["code"], "folder-too-full");
+        assert!(in_folder(&folder.path().join("none"), "pem").unwrap().is_empty());
+    }
 
     #[test]
     fn all_files_are_written_or_none() {

@@ -20,6 +20,7 @@ use crate::{
     authority_commands::{describe, description, found, vacant_directory},
     failure::Failure,
     host,
+    secure::agrees,
     setting::{self, Setting},
     talk::{self, print, print_json, warn},
 };
@@ -48,7 +49,8 @@ pub async fn run(import: &Import, setting: &Setting) -> Result<bool, Failure> {
     let ca = choose(&files, import)?;
     let says_all = ca.says_all();
     let local = Permitted::local(host::name().as_deref());
-    let (adopted, left_out) = ca.adopt(local, &import.permit)?;
+    let refused_too = wants_refused(&ca, setting)?;
+    let (adopted, left_out) = ca.adopt(local, &import.permit, refused_too)?;
 
     let passphrase = setting.first_passphrase()?;
     let new = New::adopt(adopted, &import.site, &passphrase).await?;
@@ -82,6 +84,22 @@ pub async fn run(import: &Import, setting: &Setting) -> Result<bool, Failure> {
     }
     talk::say(&json!({"code": "import-old-key"}));
     Ok(true)
+}
+
+/// Says for what browsers refuse a CA, and asks whether it is wanted all the same; without a terminal, nothing is asked.
+fn wants_refused(ca: &Ca, setting: &Setting) -> Result<bool, Failure> {
+    let refused = ca.refused_by_browsers();
+    let can_ask = std::io::stdin().is_terminal();
+    if refused.is_empty() || !(setting.yes || can_ask) {
+        return Ok(false);
+    }
+    for (certificate, reason) in &refused {
+        warn(&json!({"code": "browsers-refuse", "certificate": certificate, "reason": reason}));
+    }
+    match setting.yes || agrees(&json!({"code": "ask-import-refused"}))? {
+        true => Ok(true),
+        false => Err(Failure::usage("nothing-done")),
+    }
 }
 
 /// The CA; on a terminal the passphrase is asked for if that is what is missing.
@@ -131,6 +149,7 @@ async fn weaknesses(directory: &Path) -> Result<Vec<Weakness>, Failure> {
     };
     let weakness = |ailment: Ailment| match &ailment {
         Ailment::RootLint { root: certificate, reason }
+        | Ailment::BrowsersRefuse { certificate, reason }
         | Ailment::IssuerLint { issuer: certificate, reason } => {
             rule(ailment.severity(), certificate.clone(), reason)
         }

@@ -173,7 +173,8 @@ async fn with_consent(
     Ok(outcomes)
 }
 
-fn agrees(question: &serde_json::Value) -> Result<bool, Failure> {
+/// Asks for a yes on the terminal.
+pub fn agrees(question: &serde_json::Value) -> Result<bool, Failure> {
     let question = Words::english().say(question).text;
     Ok(setting::ask_openly(&format!("{question} "), "nothing-done")?.eq_ignore_ascii_case("y"))
 }

@@ -142,6 +142,8 @@ fn every_code_has_a_sentence() {
             "http-still-open",
             "site-name",
             "no-names",
+            "no-usable-names",
+            "import-refused",
             "names-outside",
             "days",
             "common-name",

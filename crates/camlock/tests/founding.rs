@@ -48,6 +48,26 @@ fn init_asks_once_for_more_names_unless_told_not_to() {
     }
 }
 
+/// It stays in the root for as long as that lives.
+#[test]
+fn this_machine_s_name_is_shown_and_can_be_left_out() {
+    let with = Site::new();
+    let output = with.run(&["init", "--key", "p256", "--json"]);
+    let made = common::document(&output);
+    let permitted = |made: &serde_json::Value, name: &str| {
+        made["permitted"].as_array().unwrap().iter().any(|entry| entry == name)
+    };
+    let said = text(&output).contains("--no-host-name leaves it out");
+    let name = made["host_name"].as_str().map(str::to_lowercase);
+    // A machine may have no name.
+    assert!(said == name.is_some() && name.as_ref().is_none_or(|name| permitted(&made, name)), "{made}");
+
+    let without = Site::new().run(&["init", "--key", "p256", "--no-host-name", "--json"]);
+    let made = common::document(&without);
+    assert!(made["host_name"].is_null() && !text(&without).contains("host name"), "{without:?}");
+    assert!(name.is_none_or(|name| !permitted(&made, &name)), "{made}");
+}
+
 #[cfg(unix)]
 #[test]
 fn somebody_elses_folder_is_left_as_it_is() {

@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Site, text};
+use fuzz::roots;
 use pki::{Certificate, PrivateKey, chain, package};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, DnValue, GeneralSubtree, IsCa, KeyPair,
@@ -250,6 +251,75 @@ fn what_cannot_be_taken_over_is_refused() {
     }
     let imported = import(&site, &["two.pem", "ca.crt", "ca.key", "--ca", "Second"], 0);
     assert!(imported["subject"].as_str().unwrap().contains("CN=Second"));
+}
+
+/// A root with its key, as `ca.crt` and `ca.key`.
+fn site_of(case: &roots::Case) -> Site {
+    let site = Site::new();
+    std::fs::write(site.path("ca.crt"), &case.root).unwrap();
+    std::fs::write(site.path("ca.key"), &case.key).unwrap();
+    site
+}
+
+#[test]
+fn a_ca_that_a_browser_refuses_is_told_before_it_is_taken() {
+    let named = |name: &str| roots::cases().into_iter().find(|case| case.name == name).unwrap();
+    let site = site_of(&named("PrintableString with an underscore"));
+    let (exit, said) = refusal(&site, &["ca.crt", "ca.key"]);
+    assert!(exit == 2 && said.contains("CN=Bolt_CA"), "{said}");
+    assert!(said.contains("ERR_SSL_SERVER_CERT_BAD_FORMAT") && said.contains("--yes"), "{said}");
+
+    let output = site.run(&["authority", "import", "ca.crt", "ca.key", "--yes", "--json"]);
+    assert!(text(&output).contains("ERR_SSL_SERVER_CERT_BAD_FORMAT"), "{output:?}");
+    let imported = common::document(&output);
+    assert_eq!(imported["subject"], "CN=Bolt_CA");
+    let codes = codes(&imported);
+    assert!(codes.contains(&"lint-name-characters") && !codes.contains(&"lint-no-common-name"), "{codes:?}");
+    // And it goes on being said.
+    let doctor = site.json(&["doctor"], 1);
+    let findings = doctor["findings"].as_array().unwrap();
+    let refused = findings.iter().find(|f| f["code"] == "browsers-refuse").unwrap();
+    assert_eq!(refused["severity"], "error");
+
+    let site = site_of(&named("TLS feature"));
+    assert!(
+        refusal(&site, &["ca.crt", "ca.key"]).1.contains("MOZILLA_PKIX_ERROR_REQUIRED_TLS_FEATURE_MISSING")
+    );
+    let site = site_of(&named("an ordinary root"));
+    let output = site.run(&["authority", "import", "ca.crt", "ca.key"]);
+    assert!(output.status.success() && !text(&output).contains("browser"), "{output:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_person_is_asked_whether_it_is_wanted_all_the_same() {
+    use std::{io::Write, process::Stdio};
+
+    let case = roots::cases().into_iter().find(|c| c.name == "PrintableString with an ampersand").unwrap();
+    for (answer, exit) in [("n\n", 2), ("\n", 2), ("y\n", 0)] {
+        let site = site_of(&case);
+        let (mut person, program) = common::terminal();
+        person.write_all(answer.as_bytes()).unwrap();
+        let mut command = site.command(&["authority", "import", "ca.crt", "ca.key"]);
+        let output = command.stdin(Stdio::from(program)).output().unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{output:?}");
+        assert!(text(&output).contains("ERR_SSL_SERVER_CERT_BAD_FORMAT"), "{output:?}");
+        assert_eq!(site.path("data").exists(), exit == 0, "{output:?}");
+    }
+}
+
+#[test]
+fn what_is_no_use_is_called_what_it_is() {
+    let site = site_of(&roots::version_1());
+    let (exit, said) = refusal(&site, &["ca.crt", "ca.key"]);
+    assert!(exit == 1 && said.contains("version 1 cannot be") && said.contains("camlock init"), "{said}");
+    assert!(!said.contains("that issued it"), "{said}");
+    let site = site_of(&roots::curve_in_numbers());
+    let (exit, said) = refusal(&site, &["ca.crt", "ca.key"]);
+    assert!(exit == 1 && said.contains("curve is not named") && !said.contains("belongs"), "{said}");
+    std::fs::write(site.path("ca.jks"), b"\xfe\xed\xfe\xed\0\0\0\x02").unwrap();
+    let (exit, said) = refusal(&site, &["ca.jks"]);
+    assert!(exit == 1 && said.contains("Java") && said.contains("keytool"), "{said}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use hyper::{
 use md5::{Digest as _, Md5};
 use zeroize::Zeroizing;
 
-use crate::{Credentials, xsd};
+use crate::{Credentials, Error, random::random, xsd};
 
 /// A nonce of the server and how often it was used.
 pub(crate) struct Digest {
@@ -97,14 +97,18 @@ impl Digest {
     }
 
     /// The Authorization header for one request; each call counts the nonce up. `None` if the user name
-    /// cannot stand in a header, or no random number can be had.
-    pub(crate) fn authorization(&mut self, by: &Credentials, method: &str, uri: &str) -> Option<HeaderValue> {
-        let mut random = [0; 16];
-        aws_lc_rs::rand::fill(&mut random).ok()?;
+    /// cannot stand in a header.
+    pub(crate) fn authorization(
+        &mut self,
+        by: &Credentials,
+        method: &str,
+        uri: &str,
+    ) -> Result<Option<HeaderValue>, Error> {
+        let cnonce = hex(&random::<16>()?);
         self.count = self.count.wrapping_add(1);
-        let mut value = HeaderValue::from_bytes(&self.answer(by, method, uri, &hex(&random))).ok()?;
-        value.set_sensitive(true);
-        Some(value)
+        let mut value = HeaderValue::from_bytes(&self.answer(by, method, uri, &cnonce)).ok();
+        value.iter_mut().for_each(|value| value.set_sensitive(true));
+        Ok(value)
     }
 
     fn answer(&self, by: &Credentials, method: &str, uri: &str, cnonce: &str) -> Vec<u8> {
@@ -414,7 +418,7 @@ mod tests {
         let mut digest =
             Digest::choose(&headers(&[r#"Digest realm="a\"b", nonce="n", qop="auth""#]), None).ok().unwrap();
         let by = Credentials::new(r#"o"x\y"#, Zeroizing::new("p".into()));
-        let first = digest.authorization(&by, "POST", "/x?y=1").unwrap();
+        let first = digest.authorization(&by, "POST", "/x?y=1").unwrap().unwrap();
         assert!(first.is_sensitive());
         let text = String::from_utf8(first.as_bytes().to_vec()).unwrap();
         assert!(
@@ -422,10 +426,10 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("nc=00000001"));
-        let second = digest.authorization(&by, "POST", "/x").unwrap();
+        let second = digest.authorization(&by, "POST", "/x").unwrap().unwrap();
         assert!(String::from_utf8_lossy(second.as_bytes()).contains("nc=00000002"));
         let evil = Credentials::new("a\r\nX: y", Zeroizing::new("p".into()));
-        assert!(digest.authorization(&evil, "GET", "/").is_none());
+        assert!(digest.authorization(&evil, "GET", "/").unwrap().is_none());
     }
 
     #[test]

@@ -96,6 +96,9 @@ pub enum Error {
     /// The connection broke before the answer was there: whether the device did it is not known.
     #[error("connection lost during {operation}")]
     ConnectionLost { operation: String },
+    /// This computer's random source fails; nothing was sent.
+    #[error("the system gives no random numbers")]
+    NoRandomNumbers,
     /// The device still makes its key.
     #[error("the key is not ready after {seconds} s")]
     KeyNotReady { seconds: u64 },

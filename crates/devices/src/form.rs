@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use crate::{
     Error,
     http::{Place, Request},
+    random::random,
 };
 
 /// One file input of a form, and what is put into it.
@@ -31,10 +32,7 @@ pub(crate) fn upload_all(
     files: &[File<'_>],
 ) -> Result<Request, Error> {
     let operation = place.path.clone();
-    let Some(boundary) = boundary() else {
-        let detail = "no random numbers for the form".into();
-        return Err(Error::UnexpectedAnswer { operation, detail });
-    };
+    let boundary = boundary()?;
     let body = multipart(&boundary, fields, files);
     Ok(Request {
         operation,
@@ -47,10 +45,9 @@ pub(crate) fn upload_all(
 }
 
 /// RFC 2046, section 5.1.1: random, so that it stands in no PEM.
-fn boundary() -> Option<String> {
-    let mut random = [0_u8; 16];
-    aws_lc_rs::rand::fill(&mut random).ok()?;
-    Some(random.iter().fold("camlock-".to_owned(), |text, byte| text + &format!("{byte:02x}")))
+pub(crate) fn boundary() -> Result<String, Error> {
+    let random = random::<16>()?;
+    Ok(random.iter().fold("camlock-".to_owned(), |text, byte| text + &format!("{byte:02x}")))
 }
 
 /// In one piece, so that no copy of a private key is left behind.

@@ -31,6 +31,7 @@ mod onvif_device;
 mod onvif_pkcs12;
 mod onvif_security;
 mod page;
+mod random;
 mod recipe;
 mod recipe_file;
 mod recognise;

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     Before, Credentials, DeviceInfo, Error,
     http::{Answer, Place, Request},
+    random::random,
     session::Session,
     soap::{self, Element, Fault, Said, Service, TT},
     xsd,
@@ -453,12 +454,10 @@ fn read(answer: &Answer, service: Service, operation: &str) -> Result<Result<Ele
 
 /// The SOAP header that proves who sends it without showing the password: Web Services Security, Username Token
 /// Profile 1.0, section 3.1. Dated by the device's clock, because it takes no old ones.
-fn username_token(by: &Credentials, clock_offset: Duration) -> Result<Zeroizing<String>, Error> {
-    let mut nonce = [0; 16];
-    let made = aws_lc_rs::rand::fill(&mut nonce).ok().and_then(|()| {
-        let now = (OffsetDateTime::now_utc() + clock_offset).replace_nanosecond(0).ok()?;
-        now.format(&Rfc3339).ok()
-    });
+pub(crate) fn username_token(by: &Credentials, clock_offset: Duration) -> Result<Zeroizing<String>, Error> {
+    let nonce = random::<16>()?;
+    let now = (OffsetDateTime::now_utc() + clock_offset).replace_nanosecond(0);
+    let made = now.ok().and_then(|now| now.format(&Rfc3339).ok());
     let unusable = || Error::NoDigest { offered: "UsernameToken".into() };
     Ok(token(&by.user, &by.password, &nonce, &made.ok_or_else(unusable)?))
 }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::{
     Driver, Error, Package,
     onvif_security::{OnvifSecurity, TAS, id},
+    random::random,
     soap::{Service, element},
     xsd,
 };
@@ -26,11 +27,10 @@ impl OnvifSecurity {
         const OPERATION: &str = "UploadCertificateWithPrivateKeyInPKCS12";
         self.tidy(&[mark.to_owned()]).await?;
         // 32 characters: the specification promises room for 40.
-        let mut passphrase = Zeroizing::new([0; 16]);
-        aws_lc_rs::rand::fill(&mut *passphrase).map_err(|_| Error::KeyBroken)?;
+        let passphrase = Zeroizing::new(random::<16>()?);
         let passphrase: Zeroizing<String> =
             Zeroizing::new(passphrase.iter().map(|byte| format!("{byte:02x}")).collect());
-        let file = pkcs12(package, key, protection, &passphrase).ok_or(Error::KeyBroken)?;
+        let file = pkcs12(package, key, protection, &passphrase)?;
         let kept =
             if keeps_passphrases { Some(self.upload_passphrase(mark, &passphrase).await?) } else { None };
         let under = match &kept {
@@ -76,11 +76,17 @@ fn pkcs12(
     key: &[u8],
     protection: Protection,
     passphrase: &str,
-) -> Option<Zeroizing<Vec<u8>>> {
-    let key = PrivateKey::from_pkcs8(key).ok()?;
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let failed = |error| match error {
+        // The key is whole and the package is ours: what can fail is to draw salts for it.
+        pki::Error::Crypto { .. } => Error::NoRandomNumbers,
+        _ => Error::KeyBroken,
+    };
+    let key = PrivateKey::from_pkcs8(key).map_err(|_| Error::KeyBroken)?;
     let chain = std::iter::once(package.certificate).chain(package.issuers.iter().map(Vec::as_slice));
-    let chain: Vec<Certificate> = chain.map(Certificate::from_der).collect::<Result<_, _>>().ok()?;
+    let chain: Vec<Certificate> =
+        chain.map(Certificate::from_der).collect::<Result<_, _>>().map_err(failed)?;
     let form = package::Form::Pkcs12 { protection, passphrase };
-    let parts = package::write(&key, &chain.iter().collect::<Vec<_>>(), &form).ok()?;
-    parts.into_iter().next().map(|part| part.bytes)
+    let parts = package::write(&key, &chain.iter().collect::<Vec<_>>(), &form).map_err(failed)?;
+    parts.into_iter().next().map(|part| part.bytes).ok_or(Error::KeyBroken)
 }

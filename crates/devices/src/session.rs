@@ -209,7 +209,7 @@ impl Session {
         let header = match &mut self.way {
             Some(Way::Digest(digest, used)) => {
                 *used = Instant::now();
-                digest.authorization(&self.credentials, request.method.as_str(), &request.place.path)
+                digest.authorization(&self.credentials, request.method.as_str(), &request.place.path)?
             }
             Some(Way::Basic) => digest::basic(&self.credentials),
             None => None,

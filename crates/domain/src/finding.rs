@@ -178,7 +178,31 @@ impl Finding {
             | Finding::PasswordSet
             | Finding::TlsFloor { .. }
             | Finding::Restarts => Severity::Info,
-            _ => Severity::Error,
+            Finding::PlainHttp { .. }
+            | Finding::ConnectionRefused { .. }
+            | Finding::TimedOut { .. }
+            | Finding::NoConnection { .. }
+            | Finding::NameNotFound { .. }
+            | Finding::NotAWebServer { .. }
+            | Finding::NotTls { .. }
+            | Finding::TlsTooOld { .. }
+            | Finding::NoCommonCipher { .. }
+            | Finding::HandshakeFailed { .. }
+            | Finding::UnknownIssuer { .. }
+            | Finding::SelfSigned { .. }
+            | Finding::Expired { .. }
+            | Finding::NotYetValid { .. }
+            | Finding::ComputerClock { .. }
+            | Finding::IssuerNotValid { .. }
+            | Finding::WrongName { .. }
+            | Finding::NoAltName { .. }
+            | Finding::OutsideConstraints { .. }
+            | Finding::NotForServers
+            | Finding::IssuerNotForServers { .. }
+            | Finding::MissingIntermediate { .. }
+            | Finding::InvalidCertificate { .. }
+            | Finding::GivenAway { .. }
+            | Finding::NotPutBack { .. } => Severity::Error,
         }
     }
 }

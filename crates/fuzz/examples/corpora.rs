@@ -32,6 +32,11 @@ fn main() {
     for (name, der) in &certificates {
         write("certificate", name, der);
     }
+    for case in fuzz::roots::cases() {
+        let pair = [pem::block("CERTIFICATE", &case.root), pem::block("EC PRIVATE KEY", &case.key)];
+        write("certificate", case.name, &case.root);
+        write("import", case.name, pair.map(|block| block.to_string()).concat().as_bytes());
+    }
     for (name, text) in pem_files(&certificates[0].1) {
         write("pem", name, text.as_bytes());
     }

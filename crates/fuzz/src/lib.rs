@@ -6,6 +6,7 @@
 
 mod dice;
 pub mod requests;
+pub mod roots;
 
 pub use dice::Dice;
 
@@ -14,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use authority::{Pile, Policy};
 use devices::discovery::{self, Sighting};
 use domain::{AltName, Finding, Severity};
-use pki::{Certificate, Limits, Permitted, PrivateKey, Request, package, pem};
+use pki::{Certificate, Limits, Permitted, PrivateKey, Request, Unusable, package, pem};
 use time::macros::datetime;
 
 /// Takes any bytes, and panics when what is made of them is not as it should be.
@@ -79,6 +80,9 @@ pub fn certificate(bytes: &[u8]) {
         assert_eq!(Permitted::try_from(allowed.permitted.entries()), Ok(allowed.permitted));
     }
     let _ = (certificate.lint_as_root(), certificate.is_signed_by(&certificate));
+    // A root is asked no more than what is below one.
+    let (root, issuer) = (certificate.lint_for_browsers(true), certificate.lint_for_browsers(false));
+    assert!(root.iter().all(|lint| issuer.contains(lint)));
     let _ = (certificate.is_self_issued(), summary.not_before <= summary.not_after);
     assert_eq!(Certificate::read_all(certificate.to_pem().as_bytes()), Ok(vec![certificate]));
 }
@@ -111,7 +115,7 @@ pub fn import(bytes: &[u8]) {
         return;
     }
     let Ok(ca) = pile.choose(None, datetime!(2026-12-01 0:00 UTC)) else { return };
-    let Ok((adopted, _)) = ca.adopt(Permitted::local(None), &[]) else { return };
+    let Ok((adopted, _)) = ca.adopt(Permitted::local(None), &[], true) else { return };
     let signs = adopted.issuer.as_ref().unwrap_or(&adopted.root);
     assert_eq!(adopted.key.public_key(), signs.public_key());
     assert!(adopted.root.is_ca() && signs.is_ca() && adopted.root.is_self_issued());
@@ -187,7 +191,8 @@ pub fn request(bytes: &[u8]) {
     assert!(request.misplaced_names.iter().all(|name| request.names.contains(name)));
     assert!(request.extensions.len() <= 100);
     let shown = [&request.common_name, &request.unusable_common_name].into_iter().flatten();
-    for text in shown.chain(&request.unusable_names).chain(&request.extensions) {
+    let unusable = request.unusable_names.iter().map(Unusable::text);
+    for text in shown.chain(&request.extensions).map(String::as_str).chain(unusable) {
         assert!(text.len() <= 80 * 10 && !text.contains(domain::is_invisible), "{text:?}");
     }
 }

@@ -75,6 +75,11 @@ fn in_files(signers: &Signers) -> Vec<Row> {
             pem.replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST").into(),
             AS_IT_IS,
         ),
+        (
+            "PEM out of JSON: line ends as the two characters `\\n`, a slash as `\\/`",
+            pem.replace('\n', "\\n").replace('/', "\\/").into(),
+            AS_IT_IS,
+        ),
         ("PEM that does not end", pem.split("-----END").next().unwrap().into(), Refused("not-a-request")),
         ("two requests in one PEM file", pem.repeat(2).into(), Refused("several-requests")),
         (
@@ -124,8 +129,21 @@ fn in_asn1(signers: &Signers) -> Vec<Row> {
             AS_IT_IS,
         ),
         ("indefinite length (BER)", indefinite, Refused("not-a-request")),
-        ("version 1", Draft { version: 1, ..draft() }.signed(signers), Refused("not-a-request")),
+        ("version 1", Draft { version: 1, ..draft() }.signed(signers), AS_IT_IS),
+        ("version 2", Draft { version: 2, ..draft() }.signed(signers), AS_IT_IS),
         ("version -1", Draft { version: 0xff, ..draft() }.signed(signers), Refused("not-a-request")),
+        (
+            "no attributes",
+            Draft { no_attributes: true, ..draft().subject_address() }.signed(signers),
+            Signed(&["added-from-common-name", "dropped-common-name", "added-host-name"], None),
+        ),
+        (
+            "empty attributes",
+            Draft { attributes: Vec::new(), ..draft().subject_address() }.signed(signers),
+            Signed(&["added-from-common-name", "dropped-common-name", "added-host-name"], None),
+        ),
+        ("an attribute that cannot be read", draft().with(tlv(0x0c, b"x")).signed(signers), AS_IT_IS),
+        ("attributes that break off", draft().with(vec![0x7f]).signed(signers), Refused("not-a-request")),
         (
             "attributes not in DER's order",
             Draft { attributes: unordered, ..draft() }.signed(signers),
@@ -150,9 +168,15 @@ fn of_keys(signers: &Signers) -> Vec<Row> {
     let e = [1, 0, 1];
     let odd = |bytes: usize| vec![0xff; bytes];
     let key = |modulus: &[u8], exponent: &[u8]| with(rsa_key(modulus, exponent)).signed(signers);
+    let unpadded = |modulus: &[u8], exponent: &[u8]| {
+        let key = tlv(0x30, &[tlv(0x02, modulus), tlv(0x02, exponent)].concat());
+        with(spki(&[oid(RSA), tlv(0x05, b"")].concat(), &key)).signed(signers)
+    };
+    let explicit = tlv(0x30, &[tlv(0x02, &[1]), tlv(0x30, b"")].concat());
+    let explicit = spki(&[oid(EC), explicit].concat(), signers.ec.public_key().as_ref());
     let good = number(include_str!("../../pki/tests/moduli/close.hex"));
     let rsa = |signature: &str| with(signers.rsa_key()).signed_as(signers, signature, &tlv(0x05, b""));
-    let bare = spki(&oid("1.2.840.113549.1.1.1"), signers.rsa.public_key().as_ref());
+    let bare = spki(&oid(RSA), signers.rsa.public_key().as_ref());
     let mut compressed = signers.ec.public_key().as_ref()[..33].to_vec();
     compressed[0] = 2;
     let beside = [&[4][..], &[1; 64]].concat();
@@ -162,6 +186,13 @@ fn of_keys(signers: &Signers) -> Vec<Row> {
         ("RSA, signed with MD5", rsa("1.2.840.113549.1.1.4"), Refused("unsupported-signature")),
         ("RSA, signed with PSS", rsa("1.2.840.113549.1.1.10"), Refused("unsupported-signature")),
         ("RSA, no NULL beside the key's algorithm", with(bare).signed_rsa(signers), AS_IT_IS),
+        ("RSA, modulus without its leading zero", unpadded(&odd(256), &e), Refused("key-negative")),
+        ("RSA, exponent without its leading zero", unpadded(&[0, 0xff], &[0xff]), Refused("key-negative")),
+        (
+            "RSA, modulus with a zero too many",
+            unpadded(&[&[0, 0], &odd(256)[..]].concat(), &e),
+            Refused("key-damaged"),
+        ),
         ("RSA of 1024 bits", key(&odd(128), &e), Refused("key-too-weak")),
         ("RSA of 16384 bits", key(&odd(2048), &e), Refused("unsupported-key")),
         ("RSA of 480,000 bits", key(&odd(60_000), &e), Refused("unsupported-key")),
@@ -182,6 +213,7 @@ fn of_keys(signers: &Signers) -> Vec<Row> {
             Refused("key-roca"),
         ),
         ("Ed25519", with(spki(&oid("1.3.101.112"), &[7; 32])).signed(signers), Refused("unsupported-key")),
+        ("EC, a curve written out in numbers", with(explicit).signed(signers), Refused("curve-not-named")),
         ("P-521", with(ec_key("1.3.132.0.35", &[4; 133])).signed(signers), Refused("unsupported-key")),
         (
             "P-256, compressed point",
@@ -209,8 +241,7 @@ fn of_names(signers: &Signers) -> Vec<Row> {
     let many: Vec<u8> = (0..10_000_u32).flat_map(|i| tlv(DNS, format!("{i:04}").as_bytes())).collect();
     let some: Vec<u8> = (0..101_u32).flat_map(|i| tlv(DNS, format!("c{i}").as_bytes())).collect();
     let bmp: Vec<u8> = "Kapu ő".encode_utf16().flat_map(u16::to_be_bytes).collect();
-    let by_common_name =
-        Draft { subject: common_name(0x13, b"192.168.1.64"), ..Draft::default() }.naming(b"").signed(signers);
+    let by_common_name = Draft::default().subject_address().naming(b"").signed(signers);
     vec![
         (
             "address written as a host name",
@@ -223,6 +254,38 @@ fn of_names(signers: &Signers) -> Vec<Row> {
         ("mail address among the names", named(0x81, b"a@b.lan"), unusable),
         ("address of 3 bytes", named(IP, &[10, 0, 0]), unusable),
         ("address with a mask", named(IP, &[10, 0, 0, 0, 255, 0, 0, 0]), unusable),
+        (
+            "host name with letters beyond ASCII",
+            named(DNS, "kapu-\u{151}r.lan".as_bytes()),
+            Signed(&["dropped-letters"], Some("Gate")),
+        ),
+        ("host name in Latin-1", named(DNS, b"kapu-\xf6r.lan"), Signed(&["dropped-letters"], Some("Gate"))),
+        ("address as text", named(IP, b"192.168.1.64"), Signed(&["dropped-address-as-text"], Some("Gate"))),
+        (
+            "address as text, 16 characters",
+            named(IP, b"192.168.100.100\0"),
+            Signed(&["dropped-address-as-text"], Some("Gate")),
+        ),
+        (
+            "mail address with letters beyond ASCII",
+            named(0x81, b"\xf6r@b.lan"),
+            Signed(&["dropped-damaged-name"], Some("Gate")),
+        ),
+        (
+            "directory name that is damaged",
+            named(0xa4, b"x"),
+            Signed(&["dropped-damaged-name"], Some("Gate")),
+        ),
+        (
+            "kind of name that there is not",
+            named(0x8f, b"x"),
+            Signed(&["dropped-damaged-name"], Some("Gate")),
+        ),
+        (
+            "names that break off",
+            Draft::default().naming(&[host(), vec![DNS, 0x7f]].concat()).signed(signers),
+            Signed(&["names-damaged"], Some("Gate")),
+        ),
         ("address of the internet", named(IP, &[8, 8, 8, 8]), Refused("names-outside")),
         (
             "empty subjectAltName, address in the common name",
@@ -231,6 +294,12 @@ fn of_names(signers: &Signers) -> Vec<Row> {
         ),
         ("address and no host name", only(&tlv(IP, &[192, 168, 1, 64])), Signed(&["added-host-name"], None)),
         ("no name at all", only(b""), Refused("no-names")),
+        (
+            "no name but one with letters beyond ASCII",
+            only(&tlv(DNS, "kapu-\u{151}r.lan".as_bytes())),
+            Refused("no-usable-names"),
+        ),
+        ("no name but one that breaks off", only(&[DNS, 0x7f]), Refused("not-a-request")),
         ("101 names", Draft::default().naming(&some).signed(signers), Refused("too-many-names")),
         ("10,000 names", Draft::default().naming(&many).signed(signers), Refused("too-many-names")),
         (
@@ -248,6 +317,12 @@ fn of_names(signers: &Signers) -> Vec<Row> {
         ("common name, BMPString", called(0x1e, &bmp), Signed(&[], Some("Kapu ő"))),
         ("common name, IA5String", called(0x16, b"Gate"), AS_IT_IS),
         ("common name, invalid UTF-8", called(0x0c, b"Gate \xff"), uncalled),
+        ("common name, UniversalString", called(0x1c, b"\0\0\0G"), uncalled),
+        (
+            "subject that is no sequence",
+            Draft { subject: tlv(0x31, b""), ..Draft::default() }.signed(signers),
+            Refused("not-a-request"),
+        ),
         ("NUL in the common name", called(0x0c, b"gate\0.lan"), uncalled),
         ("common name that turns the line around", called(0x0c, "Gate \u{202e}lan".as_bytes()), uncalled),
         ("common name of 65 characters", called(0x0c, &[b'x'; 65]), uncalled),
@@ -289,7 +364,9 @@ fn of_extensions(signers: &Signers) -> Vec<Row> {
 
 const SAN: &str = "2.5.29.17";
 const EXTENSIONS: &str = "1.2.840.113549.1.9.14";
-const P256: &str = "1.2.840.10045.3.1.7";
+const RSA: &str = "1.2.840.113549.1.1.1";
+pub(crate) const EC: &str = "1.2.840.10045.2.1";
+pub(crate) const P256: &str = "1.2.840.10045.3.1.7";
 /// Kinds of GeneralName.
 const DNS: u8 = 0x82;
 const IP: u8 = 0x87;
@@ -308,7 +385,7 @@ impl Signers {
     }
 
     fn rsa_key(&self) -> Vec<u8> {
-        let algorithm = [oid("1.2.840.113549.1.1.1"), tlv(0x05, b"")].concat();
+        let algorithm = [oid(RSA), tlv(0x05, b"")].concat();
         spki(&algorithm, self.rsa.public_key().as_ref())
     }
 }
@@ -320,12 +397,18 @@ struct Draft {
     /// The SubjectPublicKeyInfo; that of the EC signer if there is none.
     key: Option<Vec<u8>>,
     attributes: Vec<u8>,
+    no_attributes: bool,
 }
 
 impl Default for Draft {
     fn default() -> Draft {
-        let draft =
-            Draft { version: 0, subject: common_name(0x0c, b"Gate"), key: None, attributes: Vec::new() };
+        let draft = Draft {
+            version: 0,
+            subject: common_name(0x0c, b"Gate"),
+            key: None,
+            attributes: Vec::new(),
+            no_attributes: false,
+        };
         draft.naming(&[host(), tlv(IP, &[192, 168, 1, 64])].concat())
     }
 }
@@ -333,6 +416,10 @@ impl Default for Draft {
 impl Draft {
     fn naming(self, names: &[u8]) -> Draft {
         self.wishing(&[extension(SAN, false, &tlv(0x30, names))])
+    }
+
+    fn subject_address(self) -> Draft {
+        Draft { subject: common_name(0x13, b"192.168.1.64"), ..self }
     }
 
     fn wishing(self, extensions: &[Vec<u8>]) -> Draft {
@@ -358,7 +445,8 @@ impl Draft {
     fn signed_as(self, signers: &Signers, algorithm: &str, parameters: &[u8]) -> Vec<u8> {
         let key = self.key.unwrap_or_else(|| ec_key(P256, signers.ec.public_key().as_ref()));
         let version = tlv(0x02, &[self.version]);
-        let info = tlv(0x30, &[version, self.subject, key, tlv(0xa0, &self.attributes)].concat());
+        let attributes = if self.no_attributes { Vec::new() } else { tlv(0xa0, &self.attributes) };
+        let info = tlv(0x30, &[version, self.subject, key, attributes].concat());
         let random = SystemRandom::new();
         let signature = if algorithm.starts_with("1.2.840.113549") {
             let mut signature = vec![0; signers.rsa.public_modulus_len()];
@@ -384,42 +472,42 @@ fn attribute(kind: &str, value: &[u8]) -> Vec<u8> {
     tlv(0x30, &[oid(kind), tlv(0x31, value)].concat())
 }
 
-fn extension(kind: &str, critical: bool, value: &[u8]) -> Vec<u8> {
+pub(crate) fn extension(kind: &str, critical: bool, value: &[u8]) -> Vec<u8> {
     let critical = if critical { tlv(0x01, &[0xff]) } else { Vec::new() };
     tlv(0x30, &[oid(kind), critical, tlv(0x04, value)].concat())
 }
 
-fn spki(algorithm: &[u8], bits: &[u8]) -> Vec<u8> {
+pub(crate) fn spki(algorithm: &[u8], bits: &[u8]) -> Vec<u8> {
     tlv(0x30, &[tlv(0x30, algorithm), bit_string(bits)].concat())
 }
 
-fn ec_key(curve: &str, point: &[u8]) -> Vec<u8> {
-    spki(&[oid("1.2.840.10045.2.1"), oid(curve)].concat(), point)
+pub(crate) fn ec_key(curve: &str, point: &[u8]) -> Vec<u8> {
+    spki(&[oid(EC), oid(curve)].concat(), point)
 }
 
 fn rsa_key(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     let positive = |n: &[u8]| tlv(0x02, &if n[0] > 0x7f { [&[0], n].concat() } else { n.to_vec() });
     let key = tlv(0x30, &[positive(modulus), positive(exponent)].concat());
-    spki(&[oid("1.2.840.113549.1.1.1"), tlv(0x05, b"")].concat(), &key)
+    spki(&[oid(RSA), tlv(0x05, b"")].concat(), &key)
 }
 
-fn number(hex: &str) -> Vec<u8> {
+pub(crate) fn number(hex: &str) -> Vec<u8> {
     let digits: Vec<char> = hex.chars().filter(char::is_ascii_hexdigit).collect();
     let padded = [vec!['0'; digits.len() % 2], digits].concat();
     let (pairs, _) = padded.as_chunks::<2>();
     pairs.iter().map(|pair| u8::from_str_radix(&String::from_iter(pair), 16).unwrap()).collect()
 }
 
-fn oid(text: &str) -> Vec<u8> {
+pub(crate) fn oid(text: &str) -> Vec<u8> {
     ObjectIdentifier::new(text).unwrap().to_der().unwrap()
 }
 
-fn bit_string(bits: &[u8]) -> Vec<u8> {
+pub(crate) fn bit_string(bits: &[u8]) -> Vec<u8> {
     tlv(0x03, &[&[0], bits].concat())
 }
 
 /// DER (X.690): tag, length, value.
-fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
+pub(crate) fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
     let length = value.len().to_be_bytes();
     let significant = &length[length.iter().take_while(|b| **b == 0).count()..];
     let length = match value.len() {

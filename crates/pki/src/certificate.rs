@@ -1,10 +1,11 @@
 use std::net::IpAddr;
 
 use aws_lc_rs::digest;
-use der::{Decode, Encode};
+use der::{Decode, Encode, Tag, asn1::Any};
 use domain::{AltName, CertificateSummary};
 use time::OffsetDateTime;
 use x509_cert::{
+    attr::AttributeTypeAndValue,
     certificate::TbsCertificate,
     ext::pkix::{NameConstraints, SubjectAltName, SubjectKeyIdentifier, name::GeneralName},
     name::Name,
@@ -14,7 +15,8 @@ use crate::{
     Error, PublicKey,
     key::{self},
     key_file::elements,
-    pem,
+    pem, pkcs7,
+    request::text,
 };
 
 /// A certificate, read and kept with its exact bytes.
@@ -32,19 +34,25 @@ impl Certificate {
         Ok(Certificate { der: der.to_vec(), parsed })
     }
 
-    /// Reads every certificate of a file: PEM with one or more, or one in DER.
+    /// Reads every certificate of a file: PEM with one or more, one in DER, or PKCS#7.
     pub fn read_all(bytes: &[u8]) -> Result<Vec<Certificate>, Error> {
         let text = pem::text(bytes);
         let blocks = pem::blocks(&text);
+        if pkcs7::is_pkcs7(bytes) {
+            return pkcs7::certificates(bytes);
+        }
         if blocks.is_empty() {
             return Ok(vec![Certificate::from_der(bytes)?]);
         }
         let broken = || Error::NotACertificate { detail: "a PEM block is damaged".into() };
-        let certificates = blocks
-            .into_iter()
-            .filter(|(label, _)| matches!(*label, "CERTIFICATE" | "X509 CERTIFICATE"))
-            .map(|(_, der)| Certificate::from_der(&der.ok_or_else(broken)?))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut certificates = Vec::new();
+        for (label, der) in blocks {
+            if pkcs7::LABELS.contains(&label) {
+                certificates.extend(pkcs7::certificates(&der.ok_or_else(broken)?)?);
+            } else if matches!(label, "CERTIFICATE" | "X509 CERTIFICATE") {
+                certificates.push(Certificate::from_der(&der.ok_or_else(broken)?)?);
+            }
+        }
         if certificates.is_empty() {
             return Err(Error::NotACertificate { detail: "no CERTIFICATE block in the file".into() });
         }
@@ -101,12 +109,12 @@ impl Certificate {
 
     /// The subject, RFC 4514.
     pub fn subject(&self) -> String {
-        self.tbs().subject().to_string()
+        readable(self.tbs().subject())
     }
 
     /// The issuer, RFC 4514.
     pub fn issuer(&self) -> String {
-        self.tbs().issuer().to_string()
+        readable(self.tbs().issuer())
     }
 
     /// Whether issuer and subject are the same name.
@@ -188,6 +196,22 @@ impl Certificate {
     }
 }
 
+/// A name by RFC 4514, with the text that stands in it also where its kind of text has no place for it, which would be
+/// shown as numbers otherwise.
+pub(crate) fn readable(name: &Name) -> String {
+    let as_text = |attribute: &AttributeTypeAndValue| {
+        let text = text(&attribute.value).and_then(|text| Any::new(Tag::Utf8String, text.into_bytes()).ok());
+        AttributeTypeAndValue { value: text.unwrap_or_else(|| attribute.value.clone()), ..attribute.clone() }
+    };
+    // In the order in which they stand: that of a set may be another one in DER's own order.
+    let sets = name
+        .iter_rdn()
+        .map(|set| set.iter().map(|attribute| as_text(attribute).to_string()).collect::<Vec<_>>().join("+"));
+    let mut sets: Vec<String> = sets.collect();
+    sets.reverse();
+    sets.join(",")
+}
+
 pub(crate) fn alt_name(name: &GeneralName) -> Option<AltName> {
     match name {
         GeneralName::DnsName(dns) => AltName::dns(dns.as_ref()).ok(),
@@ -206,7 +230,7 @@ pub fn general_name_text(name: &GeneralName) -> String {
         },
         GeneralName::Rfc822Name(mail) => format!("email:{}", AsRef::<str>::as_ref(mail)),
         GeneralName::UniformResourceIdentifier(uri) => format!("URI:{}", AsRef::<str>::as_ref(uri)),
-        GeneralName::DirectoryName(name) => format!("dirName:{name}"),
+        GeneralName::DirectoryName(name) => format!("dirName:{}", readable(name)),
         GeneralName::RegisteredId(oid) => format!("RID:{oid}"),
         GeneralName::OtherName(_) | GeneralName::EdiPartyName(_) => "otherName".into(),
     }

@@ -35,6 +35,12 @@ pub enum Error {
     KeyClosePrimes { key: String },
     #[error("{key} was made by the defective generator of CVE-2017-15361")]
     KeyRoca { key: String },
+    #[error("the numbers of {key} are written as negative ones")]
+    KeyNegative { key: String },
+    #[error("the numbers of {key} cannot be read")]
+    KeyDamaged { key: String },
+    #[error("the key's curve is written out in numbers")]
+    CurveNotNamed,
     #[error("unsupported key: {key}")]
     UnsupportedKey { key: String },
     #[error("not a certificate: {detail}")]

@@ -10,14 +10,14 @@ use aws_lc_rs::{
     },
 };
 use der::{
-    Decode, Encode, Sequence,
+    Decode, Encode, Sequence, Tag, Tagged,
     asn1::{AnyRef, ObjectIdentifier, UintRef},
 };
 use serde::{Deserialize, Serialize};
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use zeroize::Zeroizing;
 
-use crate::{Error, pem, weak};
+use crate::{Error, key_file::elements, pem, weak};
 
 pub(crate) const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -222,6 +222,11 @@ impl PublicKey {
 
     pub(crate) fn new(mut spki: SubjectPublicKeyInfoOwned) -> Result<PublicKey, Error> {
         let name = describe(&spki);
+        match name.as_str() {
+            "rsa" => return Err(why_unreadable(&spki)),
+            "ec" => return Err(Error::CurveNotNamed),
+            _ => {}
+        }
         if let Some(bits) = name.strip_prefix("rsa-").and_then(|b| b.parse::<usize>().ok()) {
             if bits < 2048 {
                 return Err(Error::KeyTooWeak { key: name });
@@ -341,6 +346,24 @@ pub(crate) fn is_sha2(algorithm: &AlgorithmIdentifierOwned) -> bool {
 
 fn rsa_parts(spki: &SubjectPublicKeyInfoOwned) -> Option<RsaPublicKey<'_>> {
     RsaPublicKey::from_der(spki.subject_public_key.as_bytes()?).ok()
+}
+
+/// Why the numbers of an RSA key cannot be read. Some firmware leaves away the zero byte that keeps a number whose first
+/// bit is set from being a negative one (X.690, section 8.3.3).
+fn why_unreadable(spki: &SubjectPublicKeyInfoOwned) -> Error {
+    let parts = spki.subject_public_key.as_bytes().and_then(elements).unwrap_or_default();
+    let is_number = |part: &AnyRef<'_>| part.tag() == Tag::Integer;
+    let is_negative = |part: &AnyRef<'_>| part.value().first().is_some_and(|b| *b > 0x7f);
+    match parts.as_slice() {
+        [modulus, exponent] if is_number(modulus) && is_number(exponent) => {
+            let key = format!("rsa-{}", modulus.value().len() * 8);
+            match is_negative(modulus) || is_negative(exponent) {
+                true => Error::KeyNegative { key },
+                false => Error::KeyDamaged { key },
+            }
+        }
+        _ => Error::KeyDamaged { key: "rsa".into() },
+    }
 }
 
 /// Refuses exponents and moduli with which RSA does not hold.

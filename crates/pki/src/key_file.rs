@@ -128,7 +128,8 @@ fn from_pem(body: &str, passphrase: Option<&str>) -> Result<Option<PrivateKey>, 
     let parts = cipher.split_once(',').and_then(|(name, iv)| Some((name.trim(), unhex(iv.trim())?)));
     let (Some((cipher, iv)), Some(data)) = (parts, data) else { return Ok(None) };
     let passphrase = passphrase.ok_or(Error::FilePassphraseMissing)?;
-    PrivateKey::from_plain(&pbe::decrypt_traditional(cipher, &iv, passphrase, &data)?).map(Some)
+    let password = Password::new(passphrase);
+    PrivateKey::from_plain(&pbe::decrypt_traditional(cipher, &iv, &password, &data)?).map(Some)
 }
 
 fn from_der(der: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, Error> {
@@ -183,6 +184,7 @@ fn why_not(der: &[u8]) -> Error {
         Some(2048..=8192) => {
             Error::NotAPrivateKey { detail: format!("its parts ({key}) do not fit together") }
         }
+        None if key == "ec" => Error::CurveNotNamed,
         _ => Error::UnsupportedKey { key },
     };
     kind.map_or_else(|| Error::NotAPrivateKey { detail: "of no form that is known".into() }, unusable)
@@ -207,7 +209,7 @@ fn curve(parameters: AnyRef<'_>) -> Option<String> {
     match parameters.decode_as::<ObjectIdentifier>() {
         Ok(P256 | P384) => None,
         Ok(other) => Some(known(other)),
-        Err(_) => Some("EC with explicit parameters".into()),
+        Err(_) => Some("ec".into()),
     }
 }
 
@@ -219,12 +221,21 @@ fn known(oid: ObjectIdentifier) -> String {
 /// The elements of a sequence.
 pub(crate) fn elements(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let whole = AnyRef::from_der(der).ok().filter(|whole| whole.tag() == Tag::Sequence)?;
-    let mut reader = SliceReader::new(whole.value()).ok()?;
+    let (found, is_whole) = elements_of(whole.value());
+    is_whole.then_some(found)
+}
+
+/// The elements that stand one behind another, up to what is none; whether that is all.
+pub(crate) fn elements_of(content: &[u8]) -> (Vec<AnyRef<'_>>, bool) {
     let mut found = Vec::new();
+    let Ok(mut reader) = SliceReader::new(content) else { return (found, false) };
     while !reader.is_finished() {
-        found.push(AnyRef::decode(&mut reader).ok()?);
+        match AnyRef::decode(&mut reader) {
+            Ok(element) => found.push(element),
+            Err(_) => return (found, false),
+        }
     }
-    Some(found)
+    (found, true)
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -9,6 +9,7 @@
 //! can be signed.
 
 mod ber;
+mod browsers;
 mod certificate;
 pub mod chain;
 mod constraints;
@@ -18,10 +19,12 @@ mod key;
 mod key_file;
 mod limits;
 mod lint;
+mod long_salt;
 pub mod package;
 mod pbe;
 pub mod pem;
 mod pkcs12;
+pub mod pkcs7;
 pub mod profile;
 mod request;
 mod role;
@@ -37,5 +40,5 @@ pub use key_file::MAX_KEY_FILE;
 pub use limits::{Allowed, Limits};
 pub use lint::{Lint, Linted};
 pub use profile::Profile;
-pub use request::{MAX_REQUEST, Request};
+pub use request::{MAX_REQUEST, Request, Unusable};
 pub use tbs::{Serial, Unsigned};

@@ -1,6 +1,9 @@
 use std::borrow::Cow;
 
-use der::{Decode, Encode, oid::AssociatedOid};
+use der::{
+    Decode,
+    oid::{AssociatedOid, db::rfc4519::COMMON_NAME},
+};
 use domain::{AltName, is_invisible};
 use serde::{Deserialize, Serialize};
 use x509_cert::{
@@ -18,7 +21,7 @@ use crate::{
     key,
     profile::{CLIENT_AUTH, MAX_COMMON_NAME, MAX_LEAF_DAYS, SERVER_AUTH},
     request::text,
-    tbs::{self, Tbs},
+    tbs::{self, Tbs, Validity},
 };
 
 const SECONDS_A_DAY: i64 = 86_400;
@@ -85,36 +88,44 @@ impl Unsigned {
 
 impl Certificate {
     /// What the lints say of a root that is there already.
-    pub fn lint_as_root(&self) -> Result<Vec<Lint>, Error> {
-        Ok(root_lints(&self.as_tbs()?))
+    pub fn lint_as_root(&self) -> Vec<Lint> {
+        root_lints(&self.as_tbs())
     }
 
     /// What the lints say of an issuer below `root` that is there already.
-    pub fn lint_as_issuer(&self, root: &Certificate) -> Result<Vec<Lint>, Error> {
-        Ok(issuer_lints(&self.as_tbs()?, root))
+    pub fn lint_as_issuer(&self, root: &Certificate) -> Vec<Lint> {
+        issuer_lints(&self.as_tbs(), root)
     }
 
     /// What the lints say of a leaf that is there already.
-    pub fn lint_as_leaf(
-        &self,
-        profile: Profile,
-        issuer: &Certificate,
-        permitted: &Permitted,
-    ) -> Result<Vec<Lint>, Error> {
-        Ok(leaf_lints(&self.as_tbs()?, profile, issuer, permitted))
+    pub fn lint_as_leaf(&self, profile: Profile, issuer: &Certificate, permitted: &Permitted) -> Vec<Lint> {
+        leaf_lints(&self.as_tbs(), profile, issuer, permitted)
     }
 
-    fn as_tbs(&self) -> Result<Tbs, Error> {
-        Ok(Tbs::from_der(&self.tbs().to_der()?)?)
+    /// Without the identifiers that version 2 had beside the keys, which say nothing to anybody.
+    fn as_tbs(&self) -> Tbs {
+        let (tbs, validity) = (self.tbs(), self.tbs().validity());
+        Tbs {
+            version: tbs.version(),
+            serial_number: tbs.serial_number().clone(),
+            signature: tbs.signature().clone(),
+            issuer: tbs.issuer().clone(),
+            validity: Validity { not_before: validity.not_before, not_after: validity.not_after },
+            subject: tbs.subject().clone(),
+            subject_public_key_info: tbs.subject_public_key_info().clone(),
+            extensions: tbs.extensions().cloned(),
+        }
     }
 }
 
 /// Adds a finding for each rule that does not hold.
 macro_rules! rules {
     ($findings:ident: $($holds:expr => $code:literal, $source:literal;)+) => {
-        $(if !$holds { $findings.push(Lint { code: $code.into(), source: $source.into() }); })+
+        $(if !$holds { $findings.push($crate::Lint { code: $code.into(), source: $source.into() }); })+
     };
 }
+
+pub(crate) use rules;
 
 fn root_lints(tbs: &Tbs) -> Vec<Lint> {
     let mut findings = common(tbs);
@@ -259,7 +270,7 @@ fn get<T: AssociatedOid + for<'a> Decode<'a>>(tbs: &Tbs) -> Option<(bool, T)> {
 }
 
 fn common_name(tbs: &Tbs) -> Option<String> {
-    Some(tbs.subject.common_name().ok()??.value().into_owned())
+    text(&tbs.subject.iter().find(|a| a.oid == COMMON_NAME)?.value)
 }
 
 fn unix(time: x509_cert::time::Time) -> i64 {

@@ -14,12 +14,14 @@ use der::{
 };
 use des::{Des, TdesEde3};
 use md5::{Digest, Md5};
-use pkcs5::pbes2::{DES_EDE3_CBC_OID, Kdf, PBES2_OID, Parameters};
+use pkcs5::pbes2::{
+    AES_128_CBC_OID, AES_192_CBC_OID, AES_256_CBC_OID, DES_EDE3_CBC_OID, Kdf, PBES2_OID, Parameters,
+};
 use rc2::Rc2;
 use x509_cert::spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef};
 use zeroize::Zeroizing;
 
-use crate::{Error, ber};
+use crate::{Error, ber, long_salt};
 
 const MD5_DES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.3");
 const SHA1_DES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.10");
@@ -57,24 +59,79 @@ impl Protection {
     }
 }
 
-/// A passphrase in the two ways in which it becomes bytes.
+/// A passphrase in the ways in which it may have become bytes, the likeliest first. Of ASCII there is one of each.
 pub(crate) struct Password {
-    utf8: Zeroizing<String>,
-    /// UTF-16, big end first, with a zero behind it (RFC 7292, appendix B.1).
-    bmp: Zeroizing<Vec<u8>>,
+    /// As it was typed: in UTF-8, or where the system of that time did it so, in Latin-1.
+    typed: Vec<Zeroizing<Vec<u8>>>,
+    /// UTF-16, big end first, with a zero behind it (RFC 7292, appendix B.1), of the characters; or of the bytes of
+    /// UTF-8, as OpenSSL wrote it before 1.1 and its `pkcs12` still reads it.
+    bmp: Vec<Zeroizing<Vec<u8>>>,
 }
 
 impl Password {
     pub(crate) fn new(text: &str) -> Password {
-        let mut bmp = Zeroizing::new(Vec::with_capacity(2 * text.len() + 2));
-        bmp.extend(text.encode_utf16().chain([0]).flat_map(u16::to_be_bytes));
-        Password { utf8: Zeroizing::new(text.to_owned()), bmp }
+        let bmp = |units: &mut dyn Iterator<Item = u16>| {
+            let mut bmp = Zeroizing::new(Vec::with_capacity(2 * text.len() + 2));
+            bmp.extend(units.chain([0]).flat_map(u16::to_be_bytes));
+            bmp
+        };
+        let mut password = Password {
+            typed: vec![Zeroizing::new(text.as_bytes().to_vec())],
+            bmp: vec![bmp(&mut text.encode_utf16())],
+        };
+        if !text.is_ascii() {
+            password.bmp.push(bmp(&mut text.bytes().map(u16::from)));
+            let mut latin1 = Zeroizing::new(Vec::with_capacity(text.len()));
+            latin1.extend(text.chars().map_while(|c| u8::try_from(c).ok()));
+            if latin1.len() == text.chars().count() {
+                password.typed.push(latin1);
+            }
+        }
+        password
     }
 
     /// No passphrase, which to some programs differs from an empty one.
     pub(crate) fn none() -> Password {
-        Password { utf8: Zeroizing::default(), bmp: Zeroizing::default() }
+        Password { typed: vec![Zeroizing::default()], bmp: vec![Zeroizing::default()] }
     }
+
+    /// The same with only that way of the second kind that `fits`, if one does.
+    pub(crate) fn whose_bmp(
+        mut self,
+        mut fits: impl FnMut(&[u8]) -> Result<bool, Error>,
+    ) -> Result<Option<Password>, Error> {
+        for bmp in std::mem::take(&mut self.bmp) {
+            if fits(&bmp)? {
+                self.bmp.push(bmp);
+                return Ok(Some(self));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What packages are written with.
+    pub(crate) fn first_bmp(&self) -> &[u8] {
+        self.bmp.first().map_or(&[], |bmp| bmp.as_slice())
+    }
+
+    fn first_typed(&self) -> &[u8] {
+        self.typed.first().map_or(&[], |typed| typed.as_slice())
+    }
+}
+
+/// What the first of the ways opens. That another than the first one costs too much changes nothing about the first.
+fn by_any<T>(
+    ways: &[Zeroizing<Vec<u8>>],
+    mut open: impl FnMut(&[u8]) -> Result<T, Error>,
+) -> Result<T, Error> {
+    for (number, way) in ways.iter().enumerate() {
+        match open(way) {
+            Err(Error::FilePassphraseWrong) => {}
+            Err(_) if number > 0 => break,
+            opened => return opened,
+        }
+    }
+    Err(Error::FilePassphraseWrong)
 }
 
 /// What may still be spent on deriving keys for one file, iterations.
@@ -125,33 +182,45 @@ pub(crate) fn decrypt(
     budget: &mut Budget,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
     let parameters = algorithm.parameters.ok_or(Error::EncryptionDamaged)?;
-    let plain = match algorithm.oid {
-        PBES2_OID => decrypt_pbes2(parameters, password, data, budget)?,
-        MD5_DES | SHA1_DES | SHA1_3DES | SHA1_RC2_40 | SHA1_RC2_128 => {
-            let parameters: SaltAndIterations<'_> =
-                parameters.decode_as().map_err(|_| Error::EncryptionDamaged)?;
-            let (salt, iterations) = (parameters.salt.as_bytes(), parameters.iterations);
-            budget.spend(iterations.into())?;
-            let sha1 = &digest::SHA1_FOR_LEGACY_USE_ONLY;
-            let derived = |purpose, length| derive(sha1, password, salt, iterations, purpose, length);
-            let pkcs12 = |length| (derived(Purpose::Key, length), derived(Purpose::Iv, 8));
-            match algorithm.oid {
-                SHA1_3DES => decrypt_cbc::<TdesEde3>(pkcs12(24), data),
-                SHA1_RC2_128 => decrypt_cbc::<Rc2>(pkcs12(16), data),
-                SHA1_RC2_40 => decrypt_cbc::<Rc2>(pkcs12(5), data),
-                MD5_DES => {
-                    decrypt_cbc::<Des>(pbkdf1(|b| Md5::digest(b).to_vec(), password, salt, iterations), data)
-                }
-                _ => {
-                    let hash = |b: &[u8]| digest::digest(sha1, b).as_ref().to_vec();
-                    decrypt_cbc::<Des>(pbkdf1(hash, password, salt, iterations), data)
-                }
-            }
-            .ok_or(Error::FilePassphraseWrong)?
-        }
-        other => return Err(Error::UnsupportedEncryption { algorithm: other.to_string() }),
+    let ways = match algorithm.oid {
+        SHA1_3DES | SHA1_RC2_40 | SHA1_RC2_128 => &password.bmp,
+        _ => &password.typed,
     };
-    whole(&plain)
+    by_any(ways, |password| {
+        let plain = match algorithm.oid {
+            PBES2_OID => decrypt_pbes2(parameters, password, data, budget)?,
+            MD5_DES | SHA1_DES | SHA1_3DES | SHA1_RC2_40 | SHA1_RC2_128 => {
+                let parameters: SaltAndIterations<'_> =
+                    parameters.decode_as().map_err(|_| Error::EncryptionDamaged)?;
+                budget.spend(parameters.iterations.into())?;
+                decrypt_old(algorithm.oid, &parameters, password, data).ok_or(Error::FilePassphraseWrong)?
+            }
+            other => return Err(Error::UnsupportedEncryption { algorithm: other.to_string() }),
+        };
+        whole(&plain)
+    })
+}
+
+fn decrypt_old(
+    algorithm: ObjectIdentifier,
+    parameters: &SaltAndIterations<'_>,
+    password: &[u8],
+    data: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
+    let (salt, iterations) = (parameters.salt.as_bytes(), parameters.iterations);
+    let sha1 = &digest::SHA1_FOR_LEGACY_USE_ONLY;
+    let derived = |purpose, length| derive(sha1, password, salt, iterations, purpose, length);
+    let pkcs12 = |length| (derived(Purpose::Key, length), derived(Purpose::Iv, 8));
+    match algorithm {
+        SHA1_3DES => decrypt_cbc::<TdesEde3>(pkcs12(24), data),
+        SHA1_RC2_128 => decrypt_cbc::<Rc2>(pkcs12(16), data),
+        SHA1_RC2_40 => decrypt_cbc::<Rc2>(pkcs12(5), data),
+        MD5_DES => decrypt_cbc::<Des>(pbkdf1(|b| Md5::digest(b).to_vec(), password, salt, iterations), data),
+        _ => {
+            let hash = |b: &[u8]| digest::digest(sha1, b).as_ref().to_vec();
+            decrypt_cbc::<Des>(pbkdf1(hash, password, salt, iterations), data)
+        }
+    }
 }
 
 /// Padding alone comes out right once in 256 times, so the plain text must also be one element.
@@ -162,16 +231,15 @@ fn whole(plain: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
 
 fn decrypt_pbes2(
     parameters: AnyRef<'_>,
-    password: &Password,
+    password: &[u8],
     data: &[u8],
     budget: &mut Budget,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
     // Asked here, since pkcs5 cuts the first eight bytes of an IV that may be shorter.
-    let encryption = parameters.sequence(|reader| {
-        AlgorithmIdentifierRef::decode(reader)?;
-        AlgorithmIdentifierRef::decode(reader)
+    let parts = parameters.sequence(|reader| {
+        Ok((AlgorithmIdentifierRef::decode(reader)?, AlgorithmIdentifierRef::decode(reader)?))
     });
-    let encryption = encryption.map_err(|_: der::Error| Error::EncryptionDamaged)?;
+    let (derivation, encryption) = parts.map_err(|_: der::Error| Error::EncryptionDamaged)?;
     let iv = encryption
         .parameters
         .and_then(|p| p.decode_as::<&OctetStringRef>().ok())
@@ -179,13 +247,31 @@ fn decrypt_pbes2(
     if encryption.oid == DES_EDE3_CBC_OID && iv.as_bytes().len() != 8 {
         return Err(Error::EncryptionDamaged);
     }
+    if let Some((kdf, salt)) = long_salt::of(&derivation)? {
+        budget.spend_on(&kdf)?;
+        let length = match encryption.oid {
+            AES_128_CBC_OID => 16,
+            AES_192_CBC_OID | DES_EDE3_CBC_OID => 24,
+            AES_256_CBC_OID => 32,
+            other => return Err(Error::UnsupportedEncryption { algorithm: other.to_string() }),
+        };
+        let key = long_salt::derive(&kdf, password, salt, length)?;
+        let with_iv = (key, Zeroizing::new(iv.as_bytes().to_vec()));
+        let plain = match encryption.oid {
+            AES_128_CBC_OID => decrypt_cbc::<Aes128>(with_iv, data),
+            AES_192_CBC_OID => decrypt_cbc::<Aes192>(with_iv, data),
+            DES_EDE3_CBC_OID => decrypt_cbc::<TdesEde3>(with_iv, data),
+            _ => decrypt_cbc::<Aes256>(with_iv, data),
+        };
+        return plain.ok_or(Error::FilePassphraseWrong);
+    }
     let parameters = Parameters::try_from(parameters).map_err(|e| match e.kind() {
         der::ErrorKind::OidUnknown { oid } => Error::UnsupportedEncryption { algorithm: oid.to_string() },
         _ => Error::EncryptionDamaged,
     })?;
     budget.spend_on(&parameters.kdf)?;
     let mut buffer = Zeroizing::new(data.to_vec());
-    let length = match parameters.decrypt_in_place(password.utf8.as_bytes(), &mut buffer) {
+    let length = match parameters.decrypt_in_place(password, &mut buffer) {
         Ok(plain) => plain.len(),
         Err(pkcs5::Error::DecryptFailed) => return Err(Error::FilePassphraseWrong),
         Err(_) => return Err(Error::EncryptionDamaged),
@@ -215,7 +301,7 @@ pub(crate) fn encrypt(
             };
             let parameters = parameters.map_err(|_| failed())?;
             let length = parameters
-                .encrypt_in_place(password.utf8.as_bytes(), &mut buffer, plain.len())
+                .encrypt_in_place(password.first_typed(), &mut buffer, plain.len())
                 .map_err(|_| failed())?
                 .len();
             (PBES2_OID, Any::encode_from(&parameters)?, length)
@@ -223,8 +309,8 @@ pub(crate) fn encrypt(
         Protection::Legacy => {
             let salt = random::<8>()?;
             let sha1 = &digest::SHA1_FOR_LEGACY_USE_ONLY;
-            let key = derive(sha1, password, &salt, iterations, Purpose::Key, 24);
-            let iv = derive(sha1, password, &salt, iterations, Purpose::Iv, 8);
+            let key = derive(sha1, password.first_bmp(), &salt, iterations, Purpose::Key, 24);
+            let iv = derive(sha1, password.first_bmp(), &salt, iterations, Purpose::Iv, 8);
             let length = encrypt_cbc::<TdesEde3>(&key, &iv, &mut buffer, plain.len()).ok_or_else(failed)?;
             let parameters = SaltAndIterations { salt: OctetStringRef::new(&salt)?, iterations };
             (SHA1_3DES, Any::encode_from(&parameters)?, length)
@@ -239,7 +325,7 @@ pub(crate) fn encrypt(
 pub(crate) fn decrypt_traditional(
     cipher: &str,
     iv: &[u8],
-    passphrase: &str,
+    password: &Password,
     data: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
     let (key_length, block) = match cipher {
@@ -253,22 +339,24 @@ pub(crate) fn decrypt_traditional(
     if iv.len() != block {
         return Err(Error::EncryptionDamaged);
     }
-    let mut key = Zeroizing::new(Vec::with_capacity(48));
-    while key.len() < key_length {
-        let last = key.len().saturating_sub(16)..key.len();
-        let digest = Md5::new().chain_update(&key[last]).chain_update(passphrase).chain_update(&iv[..8]);
-        key.extend_from_slice(&digest.finalize());
-    }
-    key.truncate(key_length);
-    let with_iv = (key, Zeroizing::new(iv.to_vec()));
-    let plain = match cipher {
-        "DES-CBC" => decrypt_cbc::<Des>(with_iv, data),
-        "DES-EDE3-CBC" => decrypt_cbc::<TdesEde3>(with_iv, data),
-        "AES-128-CBC" => decrypt_cbc::<Aes128>(with_iv, data),
-        "AES-192-CBC" => decrypt_cbc::<Aes192>(with_iv, data),
-        _ => decrypt_cbc::<Aes256>(with_iv, data),
-    };
-    whole(&plain.ok_or(Error::FilePassphraseWrong)?)
+    by_any(&password.typed, |password| {
+        let mut key = Zeroizing::new(Vec::with_capacity(48));
+        while key.len() < key_length {
+            let last = key.len().saturating_sub(16)..key.len();
+            let digest = Md5::new().chain_update(&key[last]).chain_update(password).chain_update(&iv[..8]);
+            key.extend_from_slice(&digest.finalize());
+        }
+        key.truncate(key_length);
+        let with_iv = (key, Zeroizing::new(iv.to_vec()));
+        let plain = match cipher {
+            "DES-CBC" => decrypt_cbc::<Des>(with_iv, data),
+            "DES-EDE3-CBC" => decrypt_cbc::<TdesEde3>(with_iv, data),
+            "AES-128-CBC" => decrypt_cbc::<Aes128>(with_iv, data),
+            "AES-192-CBC" => decrypt_cbc::<Aes192>(with_iv, data),
+            _ => decrypt_cbc::<Aes256>(with_iv, data),
+        };
+        whole(&plain.ok_or(Error::FilePassphraseWrong)?)
+    })
 }
 
 /// What a derived key is for (RFC 7292, appendix B.3).
@@ -282,7 +370,7 @@ pub(crate) enum Purpose {
 /// PKCS#12's own key derivation (RFC 7292, appendix B.2).
 pub(crate) fn derive(
     hash: &'static digest::Algorithm,
-    password: &Password,
+    bmp: &[u8],
     salt: &[u8],
     iterations: u32,
     purpose: Purpose,
@@ -293,9 +381,9 @@ pub(crate) fn derive(
         bytes.iter().copied().cycle().take(bytes.len().div_ceil(block) * block).collect()
     };
     let salted = whole_blocks(salt);
-    let mut input = Zeroizing::new(Vec::with_capacity(salted.len() + password.bmp.len() + block));
+    let mut input = Zeroizing::new(Vec::with_capacity(salted.len() + bmp.len() + block));
     input.extend_from_slice(&salted);
-    input.extend_from_slice(&Zeroizing::new(whole_blocks(&password.bmp)));
+    input.extend_from_slice(&Zeroizing::new(whole_blocks(bmp)));
     let mut derived = Zeroizing::new(Vec::with_capacity(length + hash.output_len()));
     while derived.len() < length {
         let mut context = digest::Context::new(hash);
@@ -323,11 +411,11 @@ pub(crate) fn derive(
 /// PBKDF1 (RFC 8018, section 5.1) for DES: key and IV.
 fn pbkdf1(
     hash: impl Fn(&[u8]) -> Vec<u8>,
-    password: &Password,
+    password: &[u8],
     salt: &[u8],
     iterations: u32,
 ) -> (Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>) {
-    let mut derived = Zeroizing::new(hash(&Zeroizing::new([password.utf8.as_bytes(), salt].concat())));
+    let mut derived = Zeroizing::new(hash(&Zeroizing::new([password, salt].concat())));
     for _ in 1..iterations {
         derived = Zeroizing::new(hash(&derived));
     }
@@ -396,7 +484,7 @@ mod tests {
             let error = decrypt(&algorithm, &Password::none(), &[0; 16], &mut Budget::new()).unwrap_err();
             assert_eq!(error, Error::EncryptionDamaged);
         }
-        let error = decrypt_traditional("AES-256-CBC", &[0; 8], "secret", &[0; 16]).unwrap_err();
+        let error = decrypt_traditional("AES-256-CBC", &[0; 8], &Password::none(), &[0; 16]).unwrap_err();
         assert_eq!(error, Error::EncryptionDamaged);
     }
 

@@ -37,10 +37,15 @@ pub(crate) fn raw_blocks(text: &str) -> Vec<(&str, Option<&str>)> {
     found
 }
 
-/// Base64 with any white space in it.
+/// Base64 with any white space in it, also as a string of JSON has it: line ends as the two characters `\n`, a slash
+/// behind a backslash. Base64 has no backslash of its own.
 pub fn decode(body: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut base64 = Zeroizing::new(Vec::with_capacity(body.len()));
-    base64.extend(body.bytes().filter(|b| !b.is_ascii_whitespace()));
+    for (number, piece) in body.split('\\').enumerate() {
+        let escaped = number > 0 && piece.starts_with(['n', 'r', 't']);
+        let piece = if escaped { &piece[1..] } else { piece };
+        base64.extend(piece.bytes().filter(|b| !b.is_ascii_whitespace()));
+    }
     STANDARD.decode(&base64).ok().map(Zeroizing::new)
 }
 
@@ -72,6 +77,8 @@ mod tests {
             format!("some text\r\n{}\n{}", pem.replace('\n', " \r\n"), block("OTHER", b"x").as_str());
         let found = [("THING", Some(der.into())), ("OTHER", Some(b"x".to_vec().into()))];
         assert_eq!(blocks(&crooked), found);
+        let in_json = crooked.replace("\r\n", "\\r\\n").replace('\n', "\\n").replace('/', "\\/");
+        assert_eq!(blocks(&in_json), found);
         let utf16: Vec<u8> =
             format!("\u{feff}é\n{crooked}").encode_utf16().flat_map(u16::to_le_bytes).collect();
         let latin1: Vec<u8> = format!("é\n{crooked}").chars().map(|c| c as u8).collect();

@@ -156,13 +156,16 @@ impl Reading {
         let empty = passphrase.is_none_or(str::is_empty);
         let first = Password::new(passphrase.unwrap_or_default());
         let Some(mac) = mac else { return Ok(first) };
+        let (hash, algorithm) = mac_algorithm(mac.mac.algorithm.oid)?;
+        let salt = mac.salt.as_bytes();
         for password in [Some(first), empty.then(Password::none)].into_iter().flatten() {
-            self.budget.spend(mac.iterations.into())?;
-            let (hash, algorithm) = mac_algorithm(mac.mac.algorithm.oid)?;
-            let salt = mac.salt.as_bytes();
-            let key = pbe::derive(hash, &password, salt, mac.iterations, Purpose::Mac, hash.output_len());
-            let key = hmac::Key::new(algorithm, &key);
-            if hmac::verify(&key, safes, mac.mac.digest.as_bytes()).is_ok() {
+            let fits = |bmp: &[u8]| {
+                self.budget.spend(mac.iterations.into())?;
+                let key = pbe::derive(hash, bmp, salt, mac.iterations, Purpose::Mac, hash.output_len());
+                let key = hmac::Key::new(algorithm, &key);
+                Ok(hmac::verify(&key, safes, mac.mac.digest.as_bytes()).is_ok())
+            };
+            if let Some(password) = password.whose_bmp(fits)? {
                 return Ok(password);
             }
         }
@@ -276,7 +279,7 @@ fn with_mac(safes: &[u8], protection: Protection, password: &Password) -> Result
     let oid = if protection == Protection::Legacy { SHA1 } else { SHA256 };
     let (hash, algorithm) = mac_algorithm(oid)?;
     let (salt, iterations) = (pbe::random::<8>()?, protection.iterations());
-    let key = pbe::derive(hash, password, &salt, iterations, Purpose::Mac, hash.output_len());
+    let key = pbe::derive(hash, password.first_bmp(), &salt, iterations, Purpose::Mac, hash.output_len());
     let mac = hmac::sign(&hmac::Key::new(algorithm, &key), safes);
     let content = plain_content(safes)?;
     let pfx = Pfx {

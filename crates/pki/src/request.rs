@@ -1,19 +1,22 @@
+use std::net::IpAddr;
+
 use der::{
-    Decode, Encode, Sequence, Tag, Tagged,
-    asn1::{Any, AnyRef, ObjectIdentifier},
+    Decode, Encode, Sequence, Tag, TagNumber, Tagged,
+    asn1::{Any, AnyRef, ObjectIdentifier, OctetStringRef},
     oid::{AssociatedOid, db::rfc4519::COMMON_NAME},
 };
 use domain::{AltName, is_invisible, visible};
 use x509_cert::{
     ext::pkix::{BasicConstraints, SubjectAltName, name::GeneralName},
     name::Name,
-    request::{CertReqInfo, ExtensionReq},
-    spki::AlgorithmIdentifierOwned,
+    request::ExtensionReq,
+    spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned},
 };
 
 use crate::{
     Error, PublicKey,
     certificate::{alt_name, general_name_text},
+    key_file::elements_of,
     pem,
     profile::MAX_COMMON_NAME,
 };
@@ -41,14 +44,40 @@ pub struct Request {
     pub names: Vec<AltName>,
     /// Those of the names that were written as host names and are addresses.
     pub misplaced_names: Vec<AltName>,
-    /// Names of other kinds or that no browser would match, as text.
-    pub unusable_names: Vec<String>,
+    /// Names that no certificate for a web server can hold.
+    pub unusable_names: Vec<Unusable>,
+    /// Whether the list of names ends in something that is no name, so that others may be lost.
+    pub names_damaged: bool,
     /// Whether it asks to become an authority.
     pub asks_for_ca: bool,
     /// OIDs of the other extensions that it asks for.
     pub extensions: Vec<String>,
     /// Whether the file has a private key beside the request. It was not read.
     pub beside_private_key: bool,
+}
+
+/// A name of a request that is left out, as far as it can be shown, and why.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Unusable {
+    /// Of another kind, or one that no browser would match.
+    Unmatched(String),
+    /// A host name with letters beyond ASCII, which certificates hold in their form with `xn--` alone.
+    Letters(String),
+    /// An address written as text, where its 4 or 16 bytes belong.
+    AddressAsText(String),
+    /// Not written as its kind demands.
+    Damaged(String),
+}
+
+impl Unusable {
+    /// The name.
+    pub fn text(&self) -> &str {
+        let (Unusable::Unmatched(text)
+        | Unusable::Letters(text)
+        | Unusable::AddressAsText(text)
+        | Unusable::Damaged(text)) = self;
+        text
+    }
 }
 
 /// RFC 2986, section 4.2, with what is signed as it was sent: a SET that is not in DER's order, as some devices
@@ -58,6 +87,16 @@ struct Signed<'a> {
     info: AnyRef<'a>,
     algorithm: AlgorithmIdentifierOwned,
     signature: der::asn1::BitString,
+}
+
+/// RFC 2986, section 4.1, as wide as devices write it: 1 and 2 for the version, which says nothing that is used here,
+/// and no attributes at all. Their firmware cannot be mended, and key and proof are good.
+#[derive(Sequence)]
+struct Info<'a> {
+    version: u8,
+    subject: AnyRef<'a>,
+    public_key: SubjectPublicKeyInfoOwned,
+    attributes: Option<AnyRef<'a>>,
 }
 
 impl Request {
@@ -87,14 +126,15 @@ impl Request {
 
     fn from_der(der: &[u8]) -> Result<Request, Error> {
         let request = Signed::from_der(der).map_err(not_a_request)?;
-        let info: CertReqInfo = request.info.decode_as().map_err(not_a_request)?;
+        let info: Info<'_> = request.info.decode_as().map_err(not_a_request)?;
+        let attributes = attributes(info.attributes)?;
         let key = PublicKey::new(info.public_key)?;
         let signature = request.signature.as_bytes().ok_or(Error::BadRequestSignature)?;
         if !key.verify(&request.algorithm, &request.info.to_der()?, signature)? {
             return Err(Error::BadRequestSignature);
         }
 
-        let (common_name, unusable_common_name) = common_name(&info.subject);
+        let (common_name, unusable_common_name) = common_name(info.subject)?;
         let mut wishes = Request {
             key,
             common_name,
@@ -102,28 +142,29 @@ impl Request {
             names: Vec::new(),
             misplaced_names: Vec::new(),
             unusable_names: Vec::new(),
+            names_damaged: false,
             asks_for_ca: false,
             extensions: Vec::new(),
             beside_private_key: false,
         };
-        // Any other attribute, a challengePassword for one, is neither wanted nor shown.
-        let lists =
-            info.attributes.iter().filter(|a| a.oid == ExtensionReq::OID).flat_map(|a| a.values.iter());
         let mut seen = Vec::new();
-        for list in lists {
-            let list: ExtensionReq =
-                list.decode_as().map_err(|_| not_a_request("its extensions are damaged"))?;
-            let count = seen.len() + list.0.len();
+        for list in extension_lists(&attributes)? {
+            let (extensions, whole) = elements_of(list.value());
+            if list.tag() != Tag::Sequence || !whole {
+                return Err(damaged_extensions());
+            }
+            let count = seen.len() + extensions.len();
             if count > MAX_WISHES {
                 return Err(Error::TooManyExtensions { count, limit: MAX_WISHES });
             }
-            for extension in list.0 {
+            for extension in extensions {
+                let (oid, value) = extension_parts(extension).ok_or_else(damaged_extensions)?;
                 // Which of the two would be meant, readers do not agree on.
-                if seen.contains(&extension.extn_id) {
-                    return Err(Error::RepeatedExtension { extension: extension.extn_id.to_string() });
+                if seen.contains(&oid) {
+                    return Err(Error::RepeatedExtension { extension: oid.to_string() });
                 }
-                seen.push(extension.extn_id);
-                wishes.take(extension.extn_id, extension.extn_value.as_bytes())?;
+                seen.push(oid);
+                wishes.take(oid, value)?;
             }
         }
         Ok(wishes)
@@ -131,13 +172,13 @@ impl Request {
 
     fn take(&mut self, oid: ObjectIdentifier, value: &[u8]) -> Result<(), Error> {
         if oid == SubjectAltName::OID {
-            let names = SubjectAltName::from_der(value)
-                .map_err(|_| not_a_request("its subjectAltName is damaged"))?
-                .0;
+            let list = AnyRef::from_der(value).ok().filter(|list| list.tag() == Tag::Sequence);
+            let (names, whole) = list.map_or((Vec::new(), false), |list| elements_of(list.value()));
             if names.len() > MAX_WISHES {
                 return Err(Error::TooManyNames { count: names.len(), limit: MAX_WISHES });
             }
-            names.iter().for_each(|name| self.take_name(name));
+            self.names_damaged = !whole;
+            names.into_iter().for_each(|name| self.take_name(name));
         } else if oid == BasicConstraints::OID {
             self.asks_for_ca = BasicConstraints::from_der(value).is_ok_and(|b| b.ca);
         } else {
@@ -146,21 +187,97 @@ impl Request {
         Ok(())
     }
 
-    fn take_name(&mut self, name: &GeneralName) {
+    fn take_name(&mut self, element: AnyRef<'_>) {
+        let name = match read_name(element) {
+            Ok(name) => name,
+            Err(unusable) => return self.unusable_names.push(unusable),
+        };
         // Some firmware writes its address as a host name, which browsers do not accept.
-        let misplaced = match name {
+        let misplaced = match &name {
             GeneralName::DnsName(dns) => AsRef::<str>::as_ref(dns).parse().ok().map(AltName::Ip),
             _ => None,
         };
-        match misplaced.clone().or_else(|| alt_name(name)) {
+        match misplaced.clone().or_else(|| alt_name(&name)) {
             Some(name) if !self.names.contains(&name) => {
                 self.misplaced_names.extend(misplaced);
                 self.names.push(name);
             }
             Some(_) => {}
-            None => self.unusable_names.push(shown(&general_name_text(name))),
+            None => self.unusable_names.push(Unusable::Unmatched(shown(&general_name_text(&name)))),
         }
     }
+}
+
+/// The elements of the attributes, of which there may be none.
+fn attributes(list: Option<AnyRef<'_>>) -> Result<Vec<AnyRef<'_>>, Error> {
+    let Some(list) = list else { return Ok(Vec::new()) };
+    match (list.tag(), elements_of(list.value())) {
+        (Tag::ContextSpecific { constructed: true, number: TagNumber(0) }, (attributes, true)) => {
+            Ok(attributes)
+        }
+        _ => Err(not_a_request("its attributes are damaged")),
+    }
+}
+
+/// The lists of extensions among the attributes. Any other attribute, a challengePassword for one, is neither wanted
+/// nor shown.
+fn extension_lists<'a>(attributes: &[AnyRef<'a>]) -> Result<Vec<AnyRef<'a>>, Error> {
+    let mut lists = Vec::new();
+    for attribute in attributes {
+        let (parts, _) = elements_of(attribute.value());
+        match parts.as_slice() {
+            [kind, values] if kind.decode_as() == Ok(ExtensionReq::OID) => {
+                let (values, whole) = elements_of(values.value());
+                whole.then(|| lists.extend(values)).ok_or_else(damaged_extensions)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(lists)
+}
+
+/// Kind and value. Whether it is critical, and how that is written, changes nothing.
+fn extension_parts(extension: AnyRef<'_>) -> Option<(ObjectIdentifier, &[u8])> {
+    let (parts, _) = elements_of(extension.value());
+    let (kind, value) = match parts.as_slice() {
+        [kind, value] => (kind, value),
+        [kind, critical, value] if critical.tag() == Tag::Boolean => (kind, value),
+        _ => return None,
+    };
+    let value: &OctetStringRef = value.decode_as().ok()?;
+    Some((kind.decode_as().ok()?, value.as_bytes()))
+}
+
+/// One name, or why it cannot be used, so that it does not end the others.
+fn read_name(element: AnyRef<'_>) -> Result<GeneralName, Unusable> {
+    let (number, bytes) = match element.tag() {
+        Tag::ContextSpecific { number, .. } => (number.value(), element.value()),
+        _ => (u32::MAX, element.value()),
+    };
+    let text = shown(String::from_utf8_lossy(bytes).trim_matches(['\0', ' ']));
+    let printable = !bytes.is_empty() && bytes.iter().all(|b| matches!(b, 0 | b' '..=b'~'));
+    match number {
+        // 16 bytes may be either; those of an address that can be read as one are no address.
+        7 if printable && (text.parse::<IpAddr>().is_ok() || ![4, 16].contains(&bytes.len())) => {
+            return Err(Unusable::AddressAsText(text));
+        }
+        2 if !bytes.is_ascii() => return Err(Unusable::Letters(text)),
+        _ => {}
+    }
+    let name = element.to_der().and_then(|der| GeneralName::from_der(&der));
+    name.map_err(|_| {
+        let kinds =
+            ["otherName", "email:", "DNS:", "x400Address", "dirName", "ediPartyName", "URI:", "IP:", "RID"];
+        match kinds.get(number as usize) {
+            Some(kind) if kind.ends_with(':') => Unusable::Damaged(format!("{kind}{text}")),
+            Some(kind) => Unusable::Damaged((*kind).to_owned()),
+            None => Unusable::Damaged("?".to_owned()),
+        }
+    })
+}
+
+fn damaged_extensions() -> Error {
+    not_a_request("its extensions are damaged")
 }
 
 fn not_a_request(detail: impl ToString) -> Error {
@@ -168,18 +285,24 @@ fn not_a_request(detail: impl ToString) -> Error {
 }
 
 /// The first common name: as it is, or, if it cannot be used, as it can be shown.
-fn common_name(subject: &Name) -> (Option<String>, Option<String>) {
-    let Some(value) = subject.iter().find(|a| a.oid == COMMON_NAME).map(|a| &a.value) else {
-        return (None, None);
+fn common_name(subject: AnyRef<'_>) -> Result<(Option<String>, Option<String>), Error> {
+    let subject = match subject.decode_as::<Name>() {
+        Ok(subject) => subject,
+        // A kind of text that nobody reads any more; the name is for people alone.
+        Err(_) if subject.tag() == Tag::Sequence => return Ok((None, Some("?".to_owned()))),
+        Err(e) => return Err(not_a_request(e)),
     };
-    match text(value) {
+    let Some(value) = subject.iter().find(|a| a.oid == COMMON_NAME).map(|a| &a.value) else {
+        return Ok((None, None));
+    };
+    Ok(match text(value) {
         Some(text) if text.trim().is_empty() => (None, None),
         Some(text) if text.chars().count() > MAX_COMMON_NAME || text.chars().any(is_invisible) => {
             (None, Some(shown(&text)))
         }
         Some(text) => (Some(text), None),
         None => (None, Some(shown(&String::from_utf8_lossy(value.value())))),
-    }
+    })
 }
 
 /// The kinds of text that a DirectoryString may be (RFC 5280, section 4.1.2.4), and IA5String, which some write.

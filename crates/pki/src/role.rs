@@ -1,17 +1,23 @@
 //! What a certificate that was made elsewhere may do as an authority.
 
-use der::Encode;
+use der::{Encode, oid::db::rfc4519::COMMON_NAME};
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, NameConstraints};
 
 use crate::{
     Certificate, Error,
     profile::{ANY_PURPOSE, SERVER_AUTH},
+    request::text,
 };
 
 impl Certificate {
     /// Whether it is marked as an authority (RFC 5280, section 4.2.1.9). One of version 1 or 2 cannot be.
     pub fn is_ca(&self) -> bool {
         self.basic_constraints().is_some_and(|basic| basic.ca)
+    }
+
+    /// Its version, 1 to 3.
+    pub fn version(&self) -> u8 {
+        self.tbs().version() as u8 + 1
     }
 
     /// Whether an issuer may stand between it and a leaf.
@@ -45,8 +51,8 @@ impl Certificate {
 
     /// The common name, or else the whole subject (RFC 4514).
     pub fn common_name(&self) -> String {
-        let common_name = self.subject_name().common_name().ok().flatten();
-        common_name.map_or_else(|| self.subject(), |name| name.value().into_owned())
+        let common_name = self.subject_name().iter().find(|a| a.oid == COMMON_NAME);
+        common_name.and_then(|name| text(&name.value)).unwrap_or_else(|| self.subject())
     }
 
     /// Whether the subject is written in what is issued byte for byte as it stands here: some programs have sorted a

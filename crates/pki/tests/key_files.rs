@@ -62,6 +62,9 @@ fn an_encrypted_key_needs_its_passphrase() {
         "pkcs8-pbe-sha1-des.pem",
         "pkcs8-pbe-md5-des.pem",
         "pkcs8-encrypted.der",
+        "pkcs8-long-salt.pem",
+        "pkcs8-long-salt-sha1.pem",
+        "pkcs8-long-salt-scrypt.pem",
         "sec1-aes128.pem",
         "sec1-aes192.pem",
         "sec1-aes256.pem",
@@ -71,12 +74,16 @@ fn an_encrypted_key_needs_its_passphrase() {
     let names = forms.map(|form| (format!("ec-{form}"), "secret", &ec)).into_iter().chain([
         ("rsa-pkcs1-aes256.pem".into(), "secret", &rsa),
         ("rsa-pkcs1-des3-accent.pem".into(), "titkós", &rsa),
+        ("ec-pkcs8-accent-3des-utf8.pem".into(), "titkós", &ec),
+        ("ec-pkcs8-accent-3des-latin1.pem".into(), "titkós", &ec),
+        ("ec-pkcs8-accent-aes256-utf8.pem".into(), "titkós", &ec),
+        ("ec-pkcs8-accent-aes256-latin1.pem".into(), "titkós", &ec),
     ]);
     for (name, passphrase, leaf) in names {
         let key = |passphrase| key(&name, passphrase);
         assert_fits(&key(Some(passphrase)).unwrap_or_else(|e| panic!("{name}: {e}")), leaf);
         assert_eq!(key(None).unwrap_err(), Error::FilePassphraseMissing, "{name}");
-        for wrong in ["Secret", "", "titkos"] {
+        for wrong in ["Secret", "", "titkos", "titkős", "titkòs"] {
             assert_eq!(key(Some(wrong)).unwrap_err(), Error::FilePassphraseWrong, "{name}");
         }
     }
@@ -128,6 +135,7 @@ fn what_is_no_usable_key_is_named() {
     for name in ["no-rsa1024.pem", "no-rsa1024-pkcs1.pem"] {
         assert_eq!(key(name, None).unwrap_err(), Error::KeyTooWeak { key: "rsa-1024".into() });
     }
+    assert_eq!(key("no-named-curve.pem", None).unwrap_err(), Error::CurveNotNamed);
     let openssh = b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
     assert_eq!(PrivateKey::read(openssh, None).unwrap_err(), Error::UnsupportedKey { key: "OpenSSH".into() });
     let too_large = vec![b' '; MAX_KEY_FILE + 1];
@@ -163,6 +171,7 @@ fn a_package_is_read_in_every_protection() {
         ("modern-no-mac.p12", Some("secret")),
         ("legacy.p12", Some("secret")),
         ("legacy-3des.p12", Some("secret")),
+        ("legacy-accent.p12", Some("titkós")),
         ("plain.p12", Some("secret")),
         ("java.p12", Some("secret")),
         ("nss.p12", Some("secret")),
@@ -213,6 +222,31 @@ fn an_absurd_cost_is_refused() {
     // N = 0, and nothing between it and r to keep the length.
     let zero = b"\x02\x01\x00\x02\x02\x00\x80\x02\x01\x01";
     assert!(matches!(scrypt(zero), Err(Error::EncryptionDamaged)));
+}
+
+/// A long salt is no way around the limits.
+#[test]
+fn a_long_salt_costs_no_more_than_a_short_one() {
+    let der = pem_content("ec-pkcs8-long-salt.pem");
+    let read = |from: &[u8], to: &[u8]| PrivateKey::read(&replaced(&der, from, to), Some("secret"));
+    let scrypt = pem_content("ec-pkcs8-long-salt-scrypt.pem");
+    let usual = b"\x02\x02\x40\x00\x02\x01\x08\x02\x01\x01";
+    for cost in [b"\x02\x02\x40\x00\x02\x01\x7f\x02\x01\x01", b"\x02\x02\x40\x00\x02\x01\x08\x02\x01\x7f"] {
+        let costly = PrivateKey::read(&replaced(&scrypt, usual, cost), Some("secret"));
+        assert!(matches!(costly, Err(Error::TooCostly { .. })), "{costly:?}");
+    }
+    for (from, to) in [
+        // No iterations; another hash than is known; a hash that is left to the other reader.
+        (&b"\x02\x02\x27\x10"[..], &b"\x02\x02\x00\x00"[..]),
+        (b"\x02\x02\x27\x10", b"\x04\x02\x27\x10"),
+    ] {
+        assert!(matches!(read(from, to), Err(Error::EncryptionDamaged)));
+    }
+    let hash = b"\x2a\x86\x48\x86\xf7\x0d\x02";
+    for other in [8, 77] {
+        let read = read(&[&hash[..], &[9]].concat(), &[&hash[..], &[other]].concat());
+        assert!(matches!(read, Err(Error::UnsupportedEncryption { .. })), "{read:?}");
+    }
 }
 
 fn pem_content(name: &str) -> Vec<u8> {

@@ -10,7 +10,7 @@ use roxmltree::Node;
 use url::{Host, Url};
 
 use super::{By, Sighting};
-use crate::xml;
+use crate::{random::random, xml};
 
 pub(super) const PORT: u16 = 3702;
 /// Fixed by WS-Discovery, section 2.4.
@@ -42,8 +42,7 @@ pub(super) fn probes() -> Vec<String> {
 
 /// A random UUID (RFC 9562, version 4).
 fn uuid() -> Option<String> {
-    let mut bytes = [0_u8; 16];
-    aws_lc_rs::rand::fill(&mut bytes).ok()?;
+    let mut bytes = random::<16>().ok()?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = |part: &[u8]| part.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
