@@ -11,7 +11,7 @@ use camera_sim::{Camera, Model, Options};
 use comfy_table::{Cell, Table, presets::UTF8_FULL_CONDENSED};
 use devices::Credentials;
 use domain::{AltName, Finding, KeyTransport, Verdict};
-use fleet::{Fleet, Limits, Order, Outcome};
+use fleet::{Fleet, Limits, Order, Outcome, Way};
 use pki::{KeyKind, Permitted, Serial};
 use serde_json::json;
 use store::Store;
@@ -23,8 +23,7 @@ use crate::{
     args,
     failure::Failure,
     page_certificate::{Kind, PageCertificate},
-    secure::{self, Way},
-    serve,
+    secure, serve,
     talk::{self, grouped, print, print_json, tell},
 };
 

@@ -5,18 +5,21 @@ use std::{
     io::IsTerminal,
     net::IpAddr,
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use devices::{Credentials, Recipes};
 use domain::{AltName, Scheme, Step, StepState, Target};
-use fleet::{Consents, Consequence, Error, Fleet, HandOrder, Limits, Order, Outcome, StepOutcome};
+use fleet::{
+    Consents, Consequence, Error, Event, Fleet, HandOrder, Limits, Order, Outcome, StepOutcome, Stop, Way,
+};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use pki::Certificate;
 use serde_json::json;
 use store::{DeviceRow, Store};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 use words::Words;
 use zeroize::Zeroizing;
 
@@ -30,10 +33,6 @@ use crate::{
     targets::{self, Named},
 };
 
-/// So many devices at once. A device mostly keeps us waiting: for its key, for its web server to start again. 200 whose
-/// keys take 5 seconds took 38 s, and 130 s with eight at once. Each needs two or three file descriptors, of the 256 that
-/// some systems allow.
-const AT_ONCE: usize = 32;
 /// So many lines of progress have room on a terminal; of more devices only their number is shown.
 const FEW: usize = 16;
 
@@ -221,49 +220,25 @@ fn maker_roots(directory: &Path) -> Result<Vec<Certificate>, Failure> {
     Ok(roots)
 }
 
-/// How a device is to be secured.
-pub enum Way {
-    /// By its driver.
-    Driver(Order),
-    /// By a person, who gets this file (if it is named), and so much time.
-    Hand { target: Target, new_device: bool, out: Option<PathBuf>, wait: Duration },
-}
-
-impl Way {
-    fn target(&self) -> &Target {
-        match self {
-            Way::Driver(order) => &order.target,
-            Way::Hand { target, .. } => target,
-        }
-    }
-
-    async fn walk(self, fleet: &Fleet, progress: fleet::Progress<'_>) -> Outcome {
-        match self {
-            Way::Driver(order) => fleet.secure(&order, progress).await,
-            Way::Hand { target, new_device, out, wait } => {
-                let hand = HandOrder {
-                    file: &|serial| out.clone().unwrap_or_else(|| package_file(&target, serial)),
-                    write: &|file, pem| {
-                        write_new(file, pem.as_bytes(), 0o600).map_err(|failure| failure.said)
-                    },
-                    target: target.clone(),
-                    new_device,
-                    wait,
-                };
-                fleet.secure_by_hand(&hand, progress).await
-            }
-        }
-    }
-}
-
 fn by_hand(secure: &Secure, targets: Vec<Target>) -> Result<Vec<(String, Way)>, Failure> {
     if secure.out.is_some() && targets.len() > 1 {
         return Err(Failure::usage("one-file-each"));
     }
     let wait = Duration::from_secs(secure.wait.saturating_mul(60));
     let (new_device, out) = (secure.new_device, &secure.out);
-    let way =
-        |target: Target| (target.text.clone(), Way::Hand { target, new_device, out: out.clone(), wait });
+    let way = |target: Target| {
+        let (named, out) = (target.clone(), out.clone());
+        let hand = HandOrder {
+            file: Box::new(move |serial| out.clone().unwrap_or_else(|| package_file(&named, serial))),
+            write: Box::new(|file, pem| {
+                write_new(file, pem.as_bytes(), 0o600).map_err(|failure| failure.said)
+            }),
+            target,
+            new_device,
+            wait,
+        };
+        (hand.target.text.clone(), Way::Hand(hand))
+    };
     Ok(targets.into_iter().map(way).collect())
 }
 
@@ -321,57 +296,31 @@ fn show_all(outcomes: &[Outcome], setting: &Setting) -> Result<bool, Failure> {
     Ok(outcomes.iter().all(Outcome::is_done))
 }
 
-/// Walks the steps for all devices, some at once, and shows them live; outcomes in the order of the orders.
-///
-/// Targets that may be one device come one after the other, and after a refused password no more of them. Ctrl-C ends
-/// the beginning of devices, a second one everything; the steps of what it cut off are in the ledger like those of a
-/// process that died.
+/// Secures all devices, under the names that they have for people, and shows it live; outcomes in the order of the orders.
+/// The first Ctrl-C finishes the devices under way and begins no other, the second one ends everything.
 pub async fn all(fleet: &Arc<Fleet>, orders: Vec<(String, Way)>) -> Result<Vec<Outcome>, Failure> {
-    let places = places(&fleet.store, orders.iter().map(|(_, way)| way.target())).await?;
-    let progress = Arc::new(Progress::new(orders.iter().map(|(name, _)| name.as_str())));
-    let mut outcomes: Vec<Outcome> =
-        orders.iter().map(|(_, way)| Outcome::not_begun(way.target(), Some(Error::Interrupted))).collect();
-    let mut crowd = Crowd {
-        running: JoinSet::new(),
-        ended: vec![false; orders.len()],
-        stopping: false,
-        interrupts: interrupts()?,
-    };
-    for (index, (_, way)) in orders.into_iter().enumerate() {
-        let same: Vec<usize> = (0..index).filter(|i| places[*i].may_be(&places[index])).collect();
-        while !crowd.stopping && (crowd.running.len() >= AT_ONCE || same.iter().any(|i| !crowd.ended[*i])) {
-            crowd.wait(&mut outcomes).await;
+    let mut interrupts = interrupts()?;
+    let (names, ways): (Vec<String>, Vec<Way>) = orders.into_iter().unzip();
+    let progress = Arc::new(Progress::new(names));
+    let (stop, stopped) = watch::channel(Stop::Never);
+    let shown = progress.clone();
+    let securing = fleet.secure_many(ways, move |index, event| shown.show(index, event), stopped);
+    let mut securing = pin!(securing);
+    loop {
+        tokio::select! {
+            outcomes = &mut securing => {
+                progress.close();
+                return Ok(outcomes?);
+            }
+            Some(()) = interrupts.recv() => {
+                if stop.send_replace(Stop::AfterThese) == Stop::Never {
+                    say(&json!({"code": "stopping-devices"}));
+                } else {
+                    stop.send_replace(Stop::Now);
+                }
+            }
         }
-        if crowd.stopping {
-            break;
-        }
-        if let Some(refused) = same.iter().find(|i| outcomes[**i].was_refused()) {
-            let error = Error::RefusedBefore { target: outcomes[*refused].target.clone() };
-            outcomes[index] = Outcome::not_begun(way.target(), Some(error));
-            crowd.ended[index] = true;
-            progress.end(index, &outcomes[index]);
-            continue;
-        }
-        let (fleet, progress) = (fleet.clone(), progress.clone());
-        crowd.running.spawn(async move {
-            let outcome = way.walk(&fleet, &|step, ended| progress.step(index, step, ended)).await;
-            progress.end(index, &outcome);
-            (index, outcome)
-        });
     }
-    while !crowd.running.is_empty() {
-        crowd.wait(&mut outcomes).await;
-    }
-    progress.close();
-    Ok(outcomes)
-}
-
-/// The enrolments that are under way.
-struct Crowd {
-    running: JoinSet<(usize, Outcome)>,
-    ended: Vec<bool>,
-    stopping: bool,
-    interrupts: Interrupts,
 }
 
 /// Every Ctrl-C from its making on.
@@ -389,91 +338,6 @@ pub fn interrupts() -> Result<Interrupts, Failure> {
     interrupts.map_err(|e| Failure::broken("cannot-start", "reason", &e.to_string()))
 }
 
-impl Crowd {
-    /// Until one ends, or the operator stops it all.
-    async fn wait(&mut self, outcomes: &mut [Outcome]) {
-        tokio::select! {
-            Some(ended) = self.running.join_next() => match ended {
-                Ok((index, outcome)) => {
-                    outcomes[index] = outcome;
-                    self.ended[index] = true;
-                }
-                Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
-                // Cut off by the operator.
-                Err(_) => {}
-            },
-            Some(()) = self.interrupts.recv() => {
-                if std::mem::replace(&mut self.stopping, true) {
-                    self.running.abort_all();
-                } else {
-                    say(&json!({"code": "stopping-devices"}));
-                }
-            }
-        }
-    }
-}
-
-/// Where a target meets its device, as far as can be known before a word with it.
-struct Place {
-    /// Its number in the ledger, if it is there.
-    device: Option<i64>,
-    addresses: Vec<AltName>,
-    ports: Vec<u16>,
-    https: bool,
-}
-
-impl Place {
-    /// Whether two targets may be one device. Two other ports of one host may be two cameras behind a router, but of
-    /// one's HTTP and HTTPS the one is named by an https URL.
-    fn may_be(&self, other: &Place) -> bool {
-        let is_same = self.device.is_some() && self.device == other.device;
-        let is_near = self.addresses.iter().any(|a| other.addresses.contains(a));
-        is_same
-            || is_near && (self.https != other.https || self.ports.iter().any(|p| other.ports.contains(p)))
-    }
-}
-
-/// The places of all targets, in their order.
-async fn places(store: &Store, targets: impl Iterator<Item = &Target>) -> Result<Vec<Place>, Failure> {
-    let mut places = Vec::new();
-    let mut names = JoinSet::new();
-    for target in targets {
-        let usual = [Scheme::Http.default_port(), Scheme::Https.default_port()];
-        let port = target.port.unwrap_or(usual[0]);
-        let mut ports = vec![port];
-        let known = store.device_at(&target.host, port).await?;
-        let device = known.as_ref().map(|known| known.id);
-        if let Some(known) = known {
-            ports.extend([Some(known.port), known.https_port].into_iter().flatten());
-        }
-        if ports.iter().any(|port| usual.contains(port)) {
-            ports.extend(usual);
-        }
-        if let AltName::Dns(_) = &target.host {
-            let (index, host) = (places.len(), target.dial_host());
-            names.spawn(async move { (index, resolved(host).await) });
-        }
-        places.push(Place {
-            device,
-            addresses: vec![target.host.clone()],
-            ports,
-            https: target.scheme == Some(Scheme::Https),
-        });
-    }
-    while let Some(resolved) = names.join_next().await {
-        if let Ok((index, addresses)) = resolved {
-            places[index].addresses.extend(addresses.into_iter().map(AltName::Ip));
-        }
-    }
-    Ok(places)
-}
-
-/// The addresses of a host name; none if that takes long: whoever connects to it will find out why.
-async fn resolved(host: String) -> Vec<IpAddr> {
-    let found = tokio::time::timeout(Duration::from_secs(5), tokio::net::lookup_host((host, 0))).await;
-    found.into_iter().flatten().flatten().map(|address| address.ip().to_canonical()).collect()
-}
-
 /// What is shown while it goes on: a line for each of a few devices with its steps, or one line for many.
 struct Progress {
     lines: Vec<Line>,
@@ -483,8 +347,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn new<'a>(names: impl Iterator<Item = &'a str>) -> Progress {
-        let names: Vec<String> = names.map(str::to_owned).collect();
+    fn new(names: Vec<String>) -> Progress {
         let few = names.len() <= FEW;
         let lines = MultiProgress::new();
         let bar = if few { ProgressBar::hidden() } else { ProgressBar::new(names.len() as u64) };
@@ -502,9 +365,12 @@ impl Progress {
         }
     }
 
-    fn step(&self, index: usize, step: Step, ended: Option<&StepOutcome>) {
-        if let Some(line) = self.lines.get(index) {
-            line.show(step, ended);
+    fn show(&self, index: usize, event: Event<'_>) {
+        let line = self.lines.get(index);
+        match event {
+            Event::Begun(step) => line.into_iter().for_each(|line| line.show(step, None)),
+            Event::Stepped(step) => line.into_iter().for_each(|line| line.show(step.step, Some(step))),
+            Event::Ended(outcome) => self.end(index, outcome),
         }
     }
 

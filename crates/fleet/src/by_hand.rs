@@ -22,8 +22,11 @@ use crate::{
 /// What the ledger has for the driver of such a device.
 pub const BY_HAND: &str = "by-hand";
 
+/// Writes a package to a file; an error is a code with arguments.
+pub type WritePackage = Box<dyn Fn(&Path, &str) -> Result<(), serde_json::Value> + Send + Sync>;
+
 /// What is to be done for one device by hand.
-pub struct HandOrder<'a> {
+pub struct HandOrder {
     /// The device.
     pub target: Target,
     /// At the address of a device of the ledger stands a new one, or the same after a reset.
@@ -31,15 +34,15 @@ pub struct HandOrder<'a> {
     /// How long to watch for the certificate. Whatever comes later is seen by the next run.
     pub wait: Duration,
     /// Where the package of the certificate with this serial number goes, or is since an earlier run.
-    pub file: &'a (dyn Fn(&str) -> PathBuf + Send + Sync),
-    /// Writes the package there, never over a file, for its owner's eyes alone. An error is a code with arguments.
-    pub write: &'a (dyn Fn(&Path, &str) -> Result<(), serde_json::Value> + Send + Sync),
+    pub file: Box<dyn Fn(&str) -> PathBuf + Send + Sync>,
+    /// Writes the package there, never over a file, readable by its owner only.
+    pub write: WritePackage,
 }
 
 impl Fleet {
     /// Walks the eight steps for a device to which a person carries the package. As long as the device does not serve
     /// it, the step *install* is waiting; the next run goes on with the same package while its file is there.
-    pub async fn secure_by_hand(&self, hand: &HandOrder<'_>, progress: Progress<'_>) -> Outcome {
+    pub async fn secure_by_hand(&self, hand: &HandOrder, progress: Progress<'_>) -> Outcome {
         // Nobody signs in.
         let nobody = Credentials::new(String::new(), Zeroizing::default());
         let order = Order { new_device: hand.new_device, ..Order::new(hand.target.clone(), nobody) };
@@ -50,7 +53,7 @@ impl Fleet {
 }
 
 impl Run<'_> {
-    async fn by_hand(&mut self, hand: &HandOrder<'_>) -> Result<(), Error> {
+    async fn by_hand(&mut self, hand: &HandOrder) -> Result<(), Error> {
         self.journal.begin(Step::Find);
         let contact = contact::meet(self.fleet, self.order, None).await?;
         self.meets(&contact);
@@ -153,7 +156,7 @@ impl Run<'_> {
     /// Request, sign, package: everything that Camlock can do. The serial number and where the package is.
     async fn package_for_hand(
         &mut self,
-        hand: &HandOrder<'_>,
+        hand: &HandOrder,
         device_id: i64,
         contact: &Contact,
     ) -> Result<(String, PathBuf), Error> {

@@ -8,6 +8,7 @@ mod afterwards;
 mod back;
 mod by_hand;
 mod contact;
+mod crowd;
 mod enrolment;
 mod error;
 mod identity;
@@ -27,8 +28,9 @@ use store::{DeviceRow, Store};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-pub use by_hand::{BY_HAND, HandOrder};
+pub use by_hand::{BY_HAND, HandOrder, WritePackage};
 pub use contact::{old_cipher, tls_unusable};
+pub use crowd::{Event, Stop, Way};
 pub use error::{Consequence, Error, Said};
 pub use visit::{Stranger, who_is};
 

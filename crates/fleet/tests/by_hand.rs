@@ -27,8 +27,9 @@ impl Site {
         Site { folder, fleet }
     }
 
-    fn file(&self, serial: &str) -> PathBuf {
-        self.folder.path().join(format!("{serial}.pem"))
+    fn file(&self) -> Box<dyn Fn(&str) -> PathBuf + Send + Sync> {
+        let folder = self.folder.path().to_owned();
+        Box::new(move |serial| folder.join(format!("{serial}.pem")))
     }
 
     fn packages(&self) -> Vec<PathBuf> {
@@ -41,8 +42,8 @@ impl Site {
             target: camera.https_url().parse().unwrap(),
             new_device: false,
             wait: Duration::from_secs(seconds),
-            file: &|serial| self.file(serial),
-            write: &|path, pem| std::fs::write(path, pem).map_err(|e| e.to_string().into()),
+            file: self.file(),
+            write: Box::new(|path, pem| std::fs::write(path, pem).map_err(|e| e.to_string().into())),
         };
         self.fleet.secure_by_hand(&hand, &|_, _| ()).await
     }
@@ -120,7 +121,7 @@ async fn what_waits_is_gone_on_with_while_the_file_is_there() {
     assert_eq!((second.serial, site.packages().len()), (first.serial.clone(), 1));
 
     // A file that was lost is of no use to anyone.
-    std::fs::remove_file(site.file(first.serial.as_deref().unwrap())).unwrap();
+    std::fs::remove_file(site.file()(first.serial.as_deref().unwrap())).unwrap();
     let third = site.by_hand(&camera, 0).await;
     assert!(third.serial != first.serial && site.packages().len() == 1, "{third:?}");
     upload(&camera, &site.packages()[0]).await;
@@ -147,8 +148,8 @@ async fn a_package_that_cannot_be_written_leaves_nothing_open() {
         target: camera.https_url().parse().unwrap(),
         new_device: false,
         wait: Duration::ZERO,
-        file: &|serial| site.file(serial),
-        write: &|_, _| Err("no room".into()),
+        file: site.file(),
+        write: Box::new(|_, _| Err("no room".into())),
     };
     let outcome = site.fleet.secure_by_hand(&hand, &|_, _| ()).await;
     assert!(matches!(outcome.error, Some(Error::PackageNotWritten { .. })), "{outcome:?}");
