@@ -1,3 +1,4 @@
+use domain::ErrorKind;
 use serde::{Deserialize, Serialize};
 
 use crate::Mistake;
@@ -60,4 +61,37 @@ pub enum Error {
     #[serde(untagged)]
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+impl Error {
+    /// What it asks of whoever meets it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::SiteName { .. }
+            | Error::NoNames
+            | Error::NoUsableNames { .. }
+            | Error::ImportRefused { .. } => ErrorKind::WrongUse,
+            Error::NamesOutside { .. }
+            | Error::Days { .. }
+            | Error::CommonName { .. }
+            | Error::PolicyDenies { .. }
+            | Error::PolicyPermits { .. }
+            | Error::PolicyKey { .. }
+            | Error::PolicyDays { .. }
+            | Error::OutlivesIssuer { .. }
+            | Error::IssuerEnds { .. }
+            | Error::KeyElsewhere { .. }
+            | Error::OneTier
+            | Error::OtherRootKey { .. } => ErrorKind::Refused,
+            Error::UnknownSerial { .. } => ErrorKind::NotFound,
+            Error::PolicyFile { .. }
+            | Error::PolicyUnreadable { .. }
+            | Error::PolicyTooLarge { .. }
+            | Error::RecoveryUnsigned
+            | Error::RecoveryForged { .. } => ErrorKind::Broken,
+            Error::Pki(e) => e.kind(),
+            Error::Vault(e) => e.kind(),
+            Error::Store(e) => e.kind(),
+        }
+    }
 }

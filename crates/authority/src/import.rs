@@ -1,5 +1,6 @@
 //! Which CA among the files of other programs becomes the site's authority, and whether it can.
 
+use domain::ErrorKind;
 use pki::{Allowed, Certificate, Limits, Lint, Permitted, PrivateKey};
 use serde::{Deserialize, Serialize};
 use time::{Date, Duration, OffsetDateTime};
@@ -68,6 +69,41 @@ pub enum ImportError {
     ImportSignature { certificate: String, issuer: String },
     #[error("{issuer} signed {certificate} with {algorithm}")]
     ImportOldSignature { certificate: String, issuer: String, algorithm: String },
+}
+
+impl ImportError {
+    /// What it asks of whoever meets it: other files or options, or another CA.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            ImportError::ImportPassphraseMissing { .. }
+            | ImportError::ImportPassphraseWrong { .. }
+            | ImportError::ImportTooMuch { .. }
+            | ImportError::ImportNothing { .. }
+            | ImportError::ImportSeveral { .. }
+            | ImportError::ImportUnknownCa { .. } => ErrorKind::WrongUse,
+            ImportError::ImportArchive { .. }
+            | ImportError::ImportDatabase { .. }
+            | ImportError::ImportEncryptedConfiguration { .. }
+            | ImportError::ImportJava { .. }
+            | ImportError::ImportUnread { .. }
+            | ImportError::ImportNoKey { .. }
+            | ImportError::ImportNoCertificate { .. }
+            | ImportError::ImportNoMatch { .. }
+            | ImportError::ImportNotCa { .. }
+            | ImportError::ImportNoRoot { .. }
+            | ImportError::ImportKeyUsage { .. }
+            | ImportError::ImportPurposes { .. }
+            | ImportError::ImportEnded { .. }
+            | ImportError::ImportNotBegun { .. }
+            | ImportError::ImportUnusable { .. }
+            | ImportError::ImportSubject { .. }
+            | ImportError::ImportRootMissing { .. }
+            | ImportError::ImportTooManyTiers { .. }
+            | ImportError::ImportPathLength { .. }
+            | ImportError::ImportSignature { .. }
+            | ImportError::ImportOldSignature { .. } => ErrorKind::Refused,
+        }
+    }
 }
 
 /// A CA that can become the site's authority.

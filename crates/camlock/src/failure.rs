@@ -1,3 +1,4 @@
+use domain::ErrorKind;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -7,64 +8,6 @@ pub struct Failure {
     pub said: Value,
     pub exit: u8,
 }
-
-/// Codes of wrong use: the command line itself must change.
-const WRONG_USE: [&str; 24] = [
-    "directory-in-use",
-    "invalid-target",
-    "invalid-scheme",
-    "credentials-in-url",
-    "invalid-name",
-    "invalid-constraint",
-    "site-name",
-    "passphrase-empty",
-    "passphrase-is-key",
-    "no-names",
-    "no-usable-names",
-    "not-a-certificate",
-    "not-a-private-key",
-    "not-a-package",
-    "file-passphrase-missing",
-    "file-passphrase-wrong",
-    "permit-outside",
-    "import-nothing",
-    "import-passphrase-missing",
-    "import-passphrase-wrong",
-    "import-refused",
-    "import-several",
-    "import-too-much",
-    "import-unknown-ca",
-];
-
-/// Codes of a machine or data that is not in order.
-const BROKEN: [&str; 26] = [
-    "no-data-directory",
-    "data-directory",
-    "other-version",
-    "older-version",
-    "database",
-    "stored-data",
-    "no-authority",
-    "wrong-passphrase",
-    "wrong-recovery-key",
-    "wrong-key-file",
-    "vault-damaged",
-    "vault-crypto",
-    "escrow-damaged",
-    "escrow-header",
-    "recovery-unsigned",
-    "recovery-forged",
-    "foreign-schema",
-    "crypto",
-    "policy-file",
-    "policy-unreadable",
-    "policy-too-large",
-    "recipe-file",
-    "recipe-unreadable",
-    "recipe-too-large",
-    "too-many-recipes",
-    "recipe-twice",
-];
 
 impl Failure {
     /// What was asked does not hold.
@@ -96,21 +39,21 @@ impl Failure {
         Failure { said: json!({"code": code, name: value}), exit: 3 }
     }
 
-    fn of(error: &impl Serialize) -> Failure {
-        let said = serde_json::to_value(error).unwrap_or_default();
-        let code = said.get("code").and_then(Value::as_str).unwrap_or_default();
-        let exit = match code {
-            code if WRONG_USE.contains(&code) => 2,
-            code if BROKEN.contains(&code) => 3,
-            _ => 1,
+    fn of(error: &impl Serialize, kind: ErrorKind) -> Failure {
+        let exit = match kind {
+            ErrorKind::Refused | ErrorKind::NotFound | ErrorKind::Busy => 1,
+            ErrorKind::WrongUse => 2,
+            ErrorKind::Locked | ErrorKind::Broken => 3,
         };
-        Failure { said, exit }
+        Failure { said: serde_json::to_value(error).unwrap_or_default(), exit }
     }
 }
 
 macro_rules! from_errors {
     ($($error:ty),+) => { $(impl From<$error> for Failure {
-        fn from(e: $error) -> Failure { Failure::of(&e) }
+        fn from(e: $error) -> Failure { let kind = e.kind();
+            Failure::of(&e, kind)
+        }
     })+ };
 }
 
@@ -125,3 +68,25 @@ from_errors!(
     store::Error,
     vault::Error
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_follows_from_the_kind_of_error() {
+        let refused = authority::Error::UnknownSerial { serial: "1".into() };
+        for (failure, exit) in [
+            (Failure::from(refused), 1),
+            (Failure::from(pki::Error::CurveNotNamed), 1),
+            (Failure::from(pki::Error::FileTooLarge { bytes: 2, limit: 1 }), 2),
+            (Failure::from(pki::Error::SeveralPrivateKeys { count: 2 }), 2),
+            (Failure::from(authority::Error::from(pki::Error::EncryptionDamaged)), 2),
+            (Failure::from(vault::Error::WrongPassphrase), 3),
+            (Failure::from(fleet::Error::from(store::Error::NoAuthority)), 3),
+            (Failure::from(fleet::Error::from(devices::Error::NoRandomNumbers)), 3),
+        ] {
+            assert_eq!(failure.exit, exit, "{failure:?}");
+        }
+    }
+}

@@ -3,11 +3,11 @@
 
 use std::{
     fs::{self, File},
-    io::{ErrorKind, Read},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use domain::Told;
+use domain::{ErrorKind, Told};
 use serde::{Deserialize, Serialize};
 
 use crate::{http::Answer, recipe::Recipe};
@@ -36,6 +36,19 @@ pub enum RecipeError {
     TooManyRecipes { folder: String, limit: usize },
     #[error("{file} and another file both hold a recipe {name}")]
     RecipeTwice { file: String, name: String },
+}
+
+impl RecipeError {
+    /// What it asks of whoever meets it: the operator's own files are not in order.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            RecipeError::RecipeFile { .. }
+            | RecipeError::RecipeUnreadable { .. }
+            | RecipeError::RecipeTooLarge { .. }
+            | RecipeError::TooManyRecipes { .. }
+            | RecipeError::RecipeTwice { .. } => ErrorKind::Broken,
+        }
+    }
 }
 
 /// What is wrong in a recipe.
@@ -111,7 +124,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, RecipeError> {
         reason: e.to_string(),
     };
     let entries = match fs::read_dir(folder) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(failed)?,
     };
     let mut files = Vec::new();

@@ -6,6 +6,7 @@
 
 mod enrolment;
 mod finding;
+mod kind;
 mod name;
 mod report;
 mod revocation;
@@ -16,6 +17,7 @@ mod told;
 
 pub use enrolment::{EnrolmentState, KeyTransport, Step, StepState};
 pub use finding::{Finding, Severity};
+pub use kind::ErrorKind;
 pub use name::{AltName, InvalidName, slug};
 pub use report::{CertificateSummary, Report, Verdict};
 pub use revocation::RevocationReason;

@@ -2,6 +2,8 @@ use std::{fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::ErrorKind;
+
 /// A name that a certificate is valid for: one subjectAltName (RFC 5280, section 4.2.1.6).
 ///
 /// A `Dns` holds lower-case letters, digits, `-`, `_` and dots, no wildcard and no trailing dot; it is never
@@ -34,6 +36,13 @@ impl fmt::Display for InvalidName {
 }
 
 impl std::error::Error for InvalidName {}
+
+impl InvalidName {
+    /// What it asks of whoever meets it.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::WrongUse
+    }
+}
 
 impl AltName {
     /// A host name in the form that certificates hold.

@@ -3,7 +3,7 @@ use std::{fmt, net::IpAddr, str::FromStr};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use crate::AltName;
+use crate::{AltName, ErrorKind};
 
 /// HTTP without or with TLS.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -75,6 +75,13 @@ impl fmt::Display for InvalidTarget {
 }
 
 impl std::error::Error for InvalidTarget {}
+
+impl InvalidTarget {
+    /// What it asks of whoever meets it.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::WrongUse
+    }
+}
 
 impl Target {
     /// The host as it stands in a URL: IPv6 in brackets.

@@ -1,3 +1,4 @@
+use domain::ErrorKind;
 use serde::{Deserialize, Serialize};
 use time::Date;
 
@@ -62,6 +63,33 @@ pub enum Consequence {
 }
 
 impl Error {
+    /// What it asks of whoever meets it. Whatever a device does or does not do, this machine is in order.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Authority(e) => e.kind(),
+            Error::Busy { .. } => ErrorKind::Busy,
+            Error::Device(devices::Error::NoRandomNumbers) => ErrorKind::Broken,
+            Error::Device(_)
+            | Error::TlsUnusable { .. }
+            | Error::WouldOverwrite
+            | Error::OutsideTheSite { .. }
+            | Error::OtherDeviceThere { .. }
+            | Error::OtherFingerprint { .. }
+            | Error::ServesLeafAlone
+            | Error::OtherCertificateServed { .. }
+            | Error::StillNotSecure { .. }
+            | Error::HttpsDoesNotAnswer { .. }
+            | Error::HttpStillOpen { .. }
+            | Error::PasswordUnsure { .. }
+            | Error::PasswordNotAsked
+            | Error::NoSuchTls { .. }
+            | Error::TlsStillSpoken { .. }
+            | Error::PackageNotWritten { .. }
+            | Error::RefusedBefore { .. }
+            | Error::Interrupted => ErrorKind::Refused,
+        }
+    }
+
     /// What the operator would have to agree to, if it is only that.
     pub fn wants_consent(&self) -> Option<Consequence> {
         match self {

@@ -1,3 +1,4 @@
+use domain::ErrorKind;
 use serde::{Deserialize, Serialize};
 
 use crate::Lint;
@@ -77,6 +78,50 @@ pub enum Error {
     Crypto { operation: String },
     #[error("encoding failed: {detail}")]
     Encoding { detail: String },
+}
+
+impl Error {
+    /// What it asks of whoever meets it: another file, or another request.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::NotACertificate { .. }
+            | Error::FileTooLarge { .. }
+            | Error::NotAPrivateKey { .. }
+            | Error::SeveralPrivateKeys { .. }
+            | Error::NotAPackage { .. }
+            | Error::FilePassphraseMissing
+            | Error::FilePassphraseWrong
+            | Error::UnsupportedEncryption { .. }
+            | Error::EncryptionDamaged
+            | Error::TooCostly { .. }
+            | Error::InvalidConstraint { .. }
+            | Error::PermitOutside { .. } => ErrorKind::WrongUse,
+            Error::NotARequest { .. }
+            | Error::RequestTooLarge { .. }
+            | Error::SeveralRequests { .. }
+            | Error::TooManyNames { .. }
+            | Error::TooManyExtensions { .. }
+            | Error::RepeatedExtension { .. }
+            | Error::PrivateKeyAlone
+            | Error::BadRequestSignature
+            | Error::UnsupportedSignature { .. }
+            | Error::KeyTooWeak { .. }
+            | Error::KeyExponent { .. }
+            | Error::KeySmallFactor { .. }
+            | Error::KeyClosePrimes { .. }
+            | Error::KeyRoca { .. }
+            | Error::KeyNegative { .. }
+            | Error::KeyDamaged { .. }
+            | Error::CurveNotNamed
+            | Error::UnsupportedKey { .. }
+            | Error::UnsupportedConstraint { .. }
+            | Error::NoHostNameLeft
+            | Error::LintFailed { .. }
+            // What came from outside may not be encodable.
+            | Error::Encoding { .. } => ErrorKind::Refused,
+            Error::Crypto { .. } => ErrorKind::Broken,
+        }
+    }
 }
 
 impl From<der::Error> for Error {

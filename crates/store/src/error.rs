@@ -1,3 +1,4 @@
+use domain::ErrorKind;
 use serde::{Deserialize, Serialize};
 
 /// What can go wrong with the ledger.
@@ -33,6 +34,28 @@ pub enum Error {
     NotTheIssuer,
     #[error("another command changed the secrets at the same moment")]
     SecretsChanged,
+}
+
+impl Error {
+    /// What it asks of whoever meets it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::DirectoryInUse { .. } => ErrorKind::WrongUse,
+            Error::NoDataDirectory { .. }
+            | Error::DataDirectory { .. }
+            | Error::OlderVersion { .. }
+            | Error::OtherVersion { .. }
+            | Error::ForeignSchema { .. }
+            | Error::Database { .. }
+            | Error::StoredData { .. }
+            | Error::NoAuthority => ErrorKind::Broken,
+            Error::AuthorityExists { .. }
+            | Error::RolloverUnderWay
+            | Error::NoRollover
+            | Error::NotTheIssuer => ErrorKind::Refused,
+            Error::SecretsChanged => ErrorKind::Busy,
+        }
+    }
 }
 
 impl From<sqlx::Error> for Error {

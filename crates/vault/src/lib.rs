@@ -11,6 +11,7 @@ mod wrapping;
 
 use std::fmt;
 
+use domain::ErrorKind;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -45,6 +46,20 @@ pub enum Error {
     EscrowHeader { limit: u64 },
     #[error("the system's cryptography failed: {operation}")]
     VaultCrypto { operation: String },
+}
+
+impl Error {
+    /// What it asks of whoever meets it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::PassphraseEmpty | Error::PassphraseIsKey => ErrorKind::WrongUse,
+            Error::WrongPassphrase | Error::WrongRecoveryKey | Error::WrongKeyFile => ErrorKind::Locked,
+            Error::VaultDamaged { .. }
+            | Error::EscrowDamaged { .. }
+            | Error::EscrowHeader { .. }
+            | Error::VaultCrypto { .. } => ErrorKind::Broken,
+        }
+    }
 }
 
 /// The open vault: the master key in memory, erased when dropped.
