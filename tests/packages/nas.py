@@ -97,7 +97,9 @@ class Nas:
     def _unpack(self, spk: Path) -> Path:
         new = self.root / "new"
         with tarfile.open(spk, "r:") as archive:
-            archive.extractall(new, filter="data")
+            # Python 3.11.2, as in Debian 12, knows no filters yet.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            archive.extractall(new)
         privilege = json.loads((new / "conf/privilege").read_text())
         assert privilege["defaults"]["run-as"] == "package" and "ctrl-script" not in privilege
         return new
@@ -106,7 +108,8 @@ class Nas:
         """package.tgz into target, which is replaced; var is made or left as it is."""
         shutil.rmtree(self.target, ignore_errors=True)
         with tarfile.open(new / "package.tgz", "r:gz") as archive:
-            archive.extractall(self.target, filter="tar")
+            archive.extraction_filter = getattr(tarfile, "tar_filter", None)
+            archive.extractall(self.target)
         self.var.mkdir(exist_ok=True)
         for path in [self.target, *self.target.rglob("*"), self.var]:
             os.chown(path, UID, UID)
