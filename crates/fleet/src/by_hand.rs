@@ -15,8 +15,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     Error, Fleet, Order, Outcome, Progress, Said,
-    contact::{self, Contact, Ours},
+    contact::{Contact, Ours},
     enrolment::{Run, make, new_mark, pack},
+    meeting::meet,
 };
 
 /// What the ledger has for the driver of such a device.
@@ -55,7 +56,7 @@ impl Fleet {
 impl Run<'_> {
     async fn by_hand(&mut self, hand: &HandOrder) -> Result<(), Error> {
         self.journal.begin(Step::Find);
-        let contact = contact::meet(self.fleet, self.order, None).await?;
+        let contact = meet(self.fleet, self.order, None).await?;
         self.meets(&contact);
         self.outcome.driver = Some(BY_HAND.to_owned());
         if let Some(ours) = self.stays(&contact) {

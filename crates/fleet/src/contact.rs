@@ -7,16 +7,9 @@ use inspect::Options;
 use pki::{Certificate, KeyKind, Permitted};
 use store::{CertificateRow, DeviceRow, Lease};
 use time::OffsetDateTime;
-use tokio::{
-    net::lookup_host,
-    time::{Duration, Instant, sleep},
-};
+use tokio::net::lookup_host;
 
-use crate::{
-    Error, Fleet, Order,
-    enrolment::reason,
-    identity::{Arrival, arrives, expected, https_page, seen, served},
-};
+use crate::{Error, Fleet, Order, enrolment::reason, identity::https_page, meeting};
 
 /// The way to a device, who it is, and what its HTTPS shows if that is ours.
 pub(crate) struct Contact {
@@ -40,9 +33,9 @@ pub(crate) struct Contact {
     /// What a browser says of the target today.
     pub(crate) report: Report,
     /// What was seen where its HTTPS is or would be.
-    shown: Option<Report>,
+    pub(crate) shown: Option<Report>,
     /// Taken before the first word to the device: what is seen from here on, no other run changes.
-    _leases: Vec<Lease>,
+    pub(crate) _leases: Vec<Lease>,
 }
 
 /// A certificate of ours that a device serves.
@@ -52,12 +45,9 @@ pub(crate) struct Ours {
     pub(crate) row: CertificateRow,
 }
 
-/// How long a run waits for another one that has the same device under another address. An enrolment takes seconds.
-const PATIENCE: Duration = Duration::from_secs(90);
-
 /// Looks at the target, and decides how to speak to it; `told`: where it says that its HTTPS is.
 pub(crate) async fn find(fleet: &Fleet, order: &Order, told: Option<u16>) -> Result<Contact, Error> {
-    let contact = meet(fleet, order, told).await?;
+    let contact = meeting::meet(fleet, order, told).await?;
     if let Some(shown) = &contact.shown
         && contact.endpoint.pin.is_some()
         && old_cipher(shown).is_some()
@@ -85,156 +75,6 @@ pub(crate) async fn find(fleet: &Fleet, order: &Order, told: Option<u16>) -> Res
         }
     }
     Ok(contact)
-}
-
-/// Looks at the target, whether anything answers or not.
-pub(crate) async fn meet(fleet: &Fleet, order: &Order, told: Option<u16>) -> Result<Contact, Error> {
-    let (store, target) = (&fleet.store, &order.target);
-    let named = target.port.unwrap_or(Scheme::Http.default_port());
-    let known = store.device_at(&target.host, named).await?;
-    // A port that is named as that of plain HTTP is no device's port of HTTPS.
-    let mut known = known.filter(|d| d.port == named || target.scheme != Some(Scheme::Http));
-    let mut port = known.as_ref().map_or(named, |d| d.port);
-    let busy = || Error::Busy { target: target.text.clone() };
-    let mut leases = vec![store.lease_device(&target.host, port)?.ok_or_else(busy)?];
-
-    let mut report = inspect::check(target, &options(fleet, OffsetDateTime::now_utc())).await;
-    // Where that look met HTTPS, if it did.
-    let looked = match target.scheme {
-        Some(Scheme::Http) => None,
-        _ => Some(target.port.unwrap_or(Scheme::Https.default_port())),
-    };
-    let mut https_port = match (&known, target.scheme) {
-        _ if told.is_some() => told,
-        (Some(DeviceRow { https_port: Some(port), .. }), _) => Some(*port),
-        (_, Some(Scheme::Https)) => looked,
-        // A bare host stands for both of its usual ports; a port that was named, for no other.
-        _ => target.port.is_none().then_some(Scheme::Https.default_port()),
-    };
-    // What a browser finds at a bare host may be the plain page, which says nothing of why there was no HTTPS. For a
-    // device that is known by its keys, that matters: it may be off, or behind a wall.
-    let is_past = matches!(report.findings.first(), Some(Finding::PlainHttp { .. }))
-        && known.as_ref().is_some_and(|device| device.serial.is_some());
-    let mut shown = match https_port {
-        // Seen already.
-        Some(_) if https_port == looked && !is_past => Some(report.clone()),
-        Some(port) => Some(look(fleet, target, port).await),
-        None => None,
-    };
-    // Another device may be there by now, on the usual port.
-    if shown.as_ref().is_some_and(|shown| shown.leaf.is_none()) && report.leaf.is_some() {
-        (https_port, shown) = (looked, Some(report.clone()));
-    }
-    let mut row = match &shown {
-        Some(shown) => served(store, &target.host, shown).await?,
-        None => None,
-    };
-    // Made for this place by hand: it says nothing of a device that is known.
-    row = row.filter(|row| row.device_id.is_some() || known.is_none());
-    if let (Some(https_port), Some(id)) = (https_port, row.as_ref().and_then(|row| row.device_id))
-        && let Some(device) = store.device(id).await?
-        && known.as_ref().is_some_and(|known| known.id != id && known.accepted)
-        && device.places().any(|p| p.host == target.host && p.https_port == Some(https_port))
-    {
-        // It is at home on that port: what the ledger says of the port of this one is past.
-        (row, shown) = (None, None);
-    }
-    let mut moved = None;
-    if let (Some(https_port), Some(id)) = (https_port, row.as_ref().and_then(|row| row.device_id)) {
-        let (lease, waited) = lease_of(fleet, id).await?;
-        leases.push(lease.ok_or_else(busy)?);
-        if waited {
-            // Another run worked on it under another address: what was seen before is past.
-            let again = look(fleet, target, https_port).await;
-            if https_port == looked.unwrap_or_default() {
-                report = again.clone();
-            }
-            row = served(store, &target.host, &again).await?.filter(|row| row.device_id == Some(id));
-            shown = Some(again);
-        }
-        if row.is_some()
-            && let Some(device) = store.device(id).await?
-        {
-            let is_here = |host_port: u16| host_port == named || https_port == named;
-            match device.places().find(|place| place.host == target.host && is_here(place.port)) {
-                // The same device under its other port.
-                Some(place) if place.port != port => {
-                    port = place.port;
-                    leases.push(store.lease_device(&target.host, port)?.ok_or_else(busy)?);
-                }
-                Some(_) => {}
-                None => {
-                    let options = options(fleet, OffsetDateTime::now_utc());
-                    let arrival =
-                        arrives(store, &options, order.named, &device, &target.host, port, https_port);
-                    match arrival.await? {
-                        Arrival::Here(finding) => moved = finding,
-                        Arrival::Elsewhere => row = None,
-                    }
-                }
-            }
-            if row.is_some() {
-                known = store.device(id).await?;
-            }
-        }
-    } else if let Some(known) = &known {
-        let (lease, _) = lease_of(fleet, known.id).await?;
-        leases.push(lease.ok_or_else(busy)?);
-    }
-
-    // Over its own TLS, from the factory, say, whoever listens hears nothing.
-    let key = shown.as_ref().and_then(|shown| PublicKeyPin::of_certificate(shown.leaf.as_deref()?));
-    let endpoint = Endpoint {
-        host: target.host.clone(),
-        port: https_port.filter(|_| key.is_some()).unwrap_or(port),
-        pin: key,
-    };
-    let by_ours = row.is_some();
-    let expected = match &known {
-        Some(device) => Some(expected(store, device).await?),
-        None => None,
-    };
-    let is_secure = shown.as_ref().is_some_and(|shown| shown.verdict == Verdict::Secure);
-    let ours = match (https_port, row) {
-        (Some(port), Some(row)) if is_secure => Some(Ours { port, row }),
-        _ => None,
-    };
-    let mut seen = seen(store, &target.host, &target.text, key, known.as_ref()).await?;
-    seen.confirmed = match (&order.fingerprint, shown.as_ref().and_then(|shown| shown.certificate.as_ref())) {
-        (Some(told), Some(certificate)) => *told == certificate.sha256,
-        _ => false,
-    };
-    if !by_ours && let (Some(port), Some(key)) = (https_port, key) {
-        let identity = factory_identity(fleet, target, port, &[key]).await;
-        seen.maker_subject = identity.map(|certificate| certificate.subject());
-    }
-    Ok(Contact {
-        endpoint,
-        port,
-        https_port,
-        known,
-        ours,
-        by_ours,
-        seen,
-        expected,
-        moved,
-        report,
-        shown,
-        _leases: leases,
-    })
-}
-
-/// The lease of a device of the ledger, `None` if another run keeps it for long; and whether it was waited for.
-async fn lease_of(fleet: &Fleet, id: i64) -> Result<(Option<Lease>, bool), Error> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut waited = false;
-    loop {
-        match fleet.store.lease_known_device(id)? {
-            None if Instant::now() < deadline => waited = true,
-            lease => return Ok((lease, waited)),
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
 }
 
 impl Contact {

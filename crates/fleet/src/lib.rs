@@ -13,6 +13,7 @@ mod enrolment;
 mod error;
 mod identity;
 mod journal;
+mod meeting;
 mod private_way;
 mod visit;
 
