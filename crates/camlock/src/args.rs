@@ -14,16 +14,17 @@ use domain::AltName;
     after_help = "Example:\n  camlock demo\n  camlock init --site Shop\n  camlock secure 192.168.1.64 --user admin"
 )]
 pub struct Args {
-    /// The data directory [default: the platform's]
+    /// Use this data directory [default: the platform's]
     #[arg(long, global = true, env = "CAMLOCK_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// A file whose first line is the passphrase (or the recovery key); a key file does, too
+    /// Read the passphrase (or the recovery key) from the first line of this file; a key file does, too
     #[arg(long, global = true, env = "CAMLOCK_PASSPHRASE_FILE", value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
-    /// Yes to what would be asked: nothing more is added by init, secure may overwrite a certificate for good, trust goes on
+    /// Answer every question with yes: init adds no names, import takes a CA that browsers refuse, secure may overwrite a
+    /// certificate for good, show the password to a new device and follow a name out of the site, trust goes on
     #[arg(long, global = true)]
     pub yes: bool,
-    /// One JSON document on standard output
+    /// Print one JSON document on standard output
     #[arg(long, global = true)]
     pub json: bool,
     /// What to do
@@ -34,67 +35,67 @@ pub struct Args {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Shows all of it on simulated cameras: before, the eight steps, after
+    /// Show everything on simulated cameras: before, the eight steps, after
     #[command(after_help = "Example:\n  camlock demo --cameras 6\n  camlock demo --once --json")]
     Demo(Demo),
-    /// Makes the site's authority; never over an existing one
+    /// Make the site's authority; never over an existing one
     #[command(
         after_help = "Example:\n  camlock init --site Shop --permit cams.example.com --permit 81.2.3.0/24"
     )]
     Init(Init),
-    /// The authority itself
+    /// Show, import, replace the authority
     #[command(after_help = "Example:\n  camlock authority show")]
     Authority(Authority),
-    /// What a browser would say of a device
+    /// Tell what a browser would say of a device
     #[command(after_help = CHECK_HELP)]
     Check(Check),
-    /// The devices on the network, which driver speaks to each, and what a browser says; no password is needed
+    /// List the devices on the network, which driver speaks to each, and what a browser says; needs no password
     #[command(
         after_help = "Example:\n  camlock find\n  camlock find 192.168.1.0/24\n  camlock find --list cameras.csv\n\nA device with a driver is noted. Name it once (camlock secure ADDRESS, or a range), and camlock secure --all takes it\nfrom then on."
     )]
     Find(Find),
-    /// The whole enrolment: key, request, certificate, upload, HTTPS, proof
+    /// Secure devices: key, request, certificate, upload, HTTPS, proof
     #[command(after_help = SECURE_HELP)]
     Secure(Secure),
-    /// Signs a certificate request made elsewhere
+    /// Sign a certificate request made elsewhere
     #[command(after_help = "Example:\n  camlock sign camera.csr --ip 192.168.1.64")]
     Sign(Sign),
-    /// Makes key and certificate as a package, to upload by hand
+    /// Make key and certificate as a package, to upload by hand
     #[command(
         after_help = "Example:\n  camlock issue --name Gate --ip 192.168.1.65\n  camlock issue --name Gate --ip 192.168.1.65 --order separate --key-form traditional\n  camlock issue --name Gate --ip 192.168.1.65 --format p12 --package-passphrase-file secret"
     )]
     Issue(Issue),
-    /// A known device: its name, or out of the list
+    /// Name or forget a known device
     #[command(
         after_help = "Example:\n  camlock device name 192.168.1.64 \"Back door\"\n  camlock device forget \"Back door\" --revoke"
     )]
     Device(Device),
-    /// Revokes a certificate; the list of revoked ones is signed anew
+    /// Revoke a certificate, and sign the list of revoked ones again
     #[command(after_help = "Example:\n  camlock revoke 5f3a... --reason key-compromise")]
     Revoke(Revoke),
-    /// What is wrong with this installation, and what to do
+    /// Look for what is wrong with this installation, and say what to do
     #[command(after_help = "Example:\n  camlock doctor\n\nIt needs no passphrase and changes nothing.")]
     Doctor,
-    /// What there is
+    /// List devices or certificates
     #[command(after_help = "Example:\n  camlock list certificates --expiring 30d")]
     List(List),
-    /// Serves the site's page over https, and the page with the root over http
+    /// Serve the site's page over https, and the page with the root over http
     #[command(
         after_help = "Example:\n  camlock serve --passphrase-file passphrase\n  camlock serve --listen 192.168.1.2:8443\n\nWithout a passphrase it serves locked: nothing is issued, all else goes on."
     )]
     Serve(Serve),
-    /// The root, for browsers
+    /// Install or export the root, for browsers
     #[command(after_help = "Example:\n  camlock trust install\n  camlock trust export --out root.pem")]
     Trust(Trust),
-    /// What opens the authority: passphrase, recovery key, key file
+    /// Show and change the secrets that open the authority
     #[command(after_help = "Example:\n  camlock vault show\n  camlock vault passphrase")]
     Vault(Vault),
-    /// Everything in one file, encrypted to the recovery key; needs no passphrase
+    /// Back everything up into one file, encrypted to the recovery key; needs no passphrase
     #[command(
         after_help = "Example:\n  camlock backup /mnt/usb/camlock.tar.age\n\nOnly the recovery key opens it: camlock restore, or the age tool alone:\n  age --decrypt -i RECOVERY-KEY-FILE camlock.tar.age | tar x"
     )]
     Backup(Backup),
-    /// Puts a backup into a data directory without an authority, with the recovery key
+    /// Put a backup into a data directory without an authority, with the recovery key
     #[command(
         after_help = "Example:\n  camlock restore /mnt/usb/camlock.tar.age\n  camlock restore camlock.tar.age --recovery-key-file recovery-key"
     )]
@@ -111,7 +112,7 @@ pub struct Device {
 /// What is done with a known device.
 #[derive(Debug, clap::Subcommand)]
 pub enum DeviceAction {
-    /// Gives it a name for people
+    /// Give a device a name for people
     #[command(after_help = "Example:\n  camlock device name 192.168.1.64 \"Back door\"")]
     Name {
         /// Its name or one of its addresses, as camlock list shows them
@@ -119,12 +120,12 @@ pub enum DeviceAction {
         /// The name from now on
         name: String,
     },
-    /// Takes it out of the list; the device itself is not spoken to
+    /// Take a device out of the list; the device itself is not spoken to
     #[command(after_help = "Example:\n  camlock device forget \"Back door\" --revoke")]
     Forget {
         /// Its name or one of its addresses, as camlock list shows them
         device: String,
-        /// Its certificate is revoked, too
+        /// Revoke its certificate, too
         #[arg(long)]
         revoke: bool,
     },
@@ -387,8 +388,8 @@ only plain http, nothing is sent; if you reset or replaced it yourself, say so w
 --list takes host[:port] or a URL on each line; of a CSV (comma, semicolon or tab) the first column. A header such as \
 \"host\", empty lines and lines with # are passed over.
 
-Ctrl-C begins no further device and lets those under way end; once more stops at once. The next run takes up what was \
-left, wherever that was.";
+Press Ctrl-C once to finish the devices under way and begin no other; twice to stop at once. The next run takes up what \
+was left, wherever that was.";
 
 /// A SHA-256 as people copy it: with colons, spaces or neither, in any case.
 fn fingerprint(text: &str) -> Result<String, String> {
