@@ -29,7 +29,6 @@ use tokio_rustls::TlsConnector;
 
 use crate::{
     Options,
-    judge::rsa_bits,
     old::{self, Old},
 };
 
@@ -320,9 +319,12 @@ impl ServerCertVerifier for Witness {
 }
 
 /// Whether the library can tell that a server has the key of this certificate.
-pub(crate) fn checks_proof_of(certificate: &Certificate) -> bool {
-    ParsedCertificate::try_from(&CertificateDer::from(certificate.der())).is_ok()
-        && rsa_bits(certificate).is_none_or(|bits| bits >= 2048)
+pub(crate) fn checks_proof_of(der: &[u8]) -> bool {
+    let has_short_key = || {
+        let name = Certificate::from_der(der).map(|certificate| certificate.key_name()).unwrap_or_default();
+        name.strip_prefix("rsa-").and_then(|bits| bits.parse().ok()).is_some_and(|bits: u32| bits < 2048)
+    };
+    ParsedCertificate::try_from(&CertificateDer::from(der)).is_ok() && !has_short_key()
 }
 
 /// The proof that the server has the key, as far as the library can tell: it reads no certificate of version 1
@@ -332,9 +334,7 @@ fn proof(
     proof: Result<HandshakeSignatureValid, TlsError>,
 ) -> Result<HandshakeSignatureValid, TlsError> {
     match proof {
-        Err(TlsError::InvalidCertificate(_))
-            if !Certificate::from_der(certificate).is_ok_and(|c| checks_proof_of(&c)) =>
-        {
+        Err(TlsError::InvalidCertificate(_)) if !checks_proof_of(certificate) => {
             Ok(HandshakeSignatureValid::assertion())
         }
         proof => proof,
