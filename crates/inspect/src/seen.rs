@@ -39,15 +39,6 @@ impl Seen {
         }
         seen
     }
-
-    /// The subject with tag and length, as whoever can read it reads it.
-    pub(crate) fn subject(&self) -> Option<&[u8]> {
-        match (&self.firefox, &self.chromium, &self.facts) {
-            (Ok(certificate), ..) => Some(&certificate.subject),
-            (_, Ok(certificate), _) => Some(&certificate.subject_der),
-            (.., facts) => facts.as_ref().map(|facts| facts.subject.as_slice()),
-        }
-    }
 }
 
 /// The facts of those that have some.

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    decoder,
-    der::{BAD_DER, Page, Reader, only},
-};
+use super::der::{BAD_DER, Page, Reader, only};
 use crate::{
     der::{OCTET_STRING, OID, SEQUENCE, constructed, context},
     signature::Signed,
@@ -49,9 +46,6 @@ const SIZE_MAX: usize = 0xffff;
 
 impl Certificate {
     pub(crate) fn read(der: &[u8]) -> Result<Certificate, Page> {
-        if !decoder::decodes(der) {
-            return Err("SEC_ERROR_LIBRARY_FAILURE");
-        }
         if der.len() > SIZE_MAX {
             return Err(BAD_DER);
         }

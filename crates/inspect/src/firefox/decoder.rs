@@ -5,20 +5,19 @@ use crate::der::{
     constructed, context, tag,
 };
 
-/// Whether it can be taken apart.
-pub(crate) fn decodes(der: &[u8]) -> bool {
+/// The subject, if it can be taken apart.
+pub(crate) fn subject(der: &[u8]) -> Option<&[u8]> {
     let mut reader = Reader(der);
-    let certificate = reader.value(SEQUENCE).and_then(|content| {
-        let mut inside = Reader(content);
-        signed_part(Reader(inside.value(SEQUENCE)?))?;
-        algorithm(inside.value(SEQUENCE)?)?;
-        is_bits(inside.value(BIT_STRING)?)?;
-        inside.end()
-    });
-    certificate.is_some() && reader.0.is_empty()
+    let mut inside = Reader(reader.value(SEQUENCE)?);
+    reader.end()?;
+    let subject = signed_part(Reader(inside.value(SEQUENCE)?))?;
+    algorithm(inside.value(SEQUENCE)?)?;
+    is_bits(inside.value(BIT_STRING)?)?;
+    inside.end()?;
+    Some(subject)
 }
 
-fn signed_part(mut reader: Reader<'_>) -> Option<()> {
+fn signed_part(mut reader: Reader<'_>) -> Option<&[u8]> {
     if let Some(version) = reader.optional(constructed(0)) {
         // What comes after it inside is not looked at.
         Reader(version?).some(INTEGER)?;
@@ -33,7 +32,8 @@ fn signed_part(mut reader: Reader<'_>) -> Option<()> {
         is_time.then_some(())?;
     }
     validity.end()?;
-    name(reader.value(SEQUENCE)?)?;
+    let subject = reader.any().filter(|element| element.tag == SEQUENCE)?;
+    name(subject.value)?;
     let mut key = Reader(reader.value(SEQUENCE)?);
     algorithm(key.value(SEQUENCE)?)?;
     is_bits(key.value(BIT_STRING)?)?;
@@ -55,7 +55,8 @@ fn signed_part(mut reader: Reader<'_>) -> Option<()> {
             extension.end()?;
         }
     }
-    reader.end()
+    reader.end()?;
+    Some(subject.whole)
 }
 
 fn algorithm(content: &[u8]) -> Option<()> {

@@ -14,11 +14,13 @@ use domain::AltName;
 use time::OffsetDateTime;
 
 pub(crate) use certificate::Certificate;
-use checks::{EXPIRED, INADEQUATE_USAGE, NOT_YET_VALID, Place, Usage};
+use checks::{EXPIRED, INADEQUATE_USAGE, INVALID_TIME, NOT_YET_VALID, Place, Usage};
+pub(crate) use decoder::subject;
 use der::Page;
 
 use crate::{der::OCTET_STRING, signature::Signed};
 
+pub(crate) const UNDECODABLE: Page = "SEC_ERROR_LIBRARY_FAILURE";
 const UNKNOWN_ISSUER: Page = "SEC_ERROR_UNKNOWN_ISSUER";
 pub(crate) const BAD_SIGNATURE: Page = "SEC_ERROR_BAD_SIGNATURE";
 const BAD_DOMAIN: Page = "SSL_ERROR_BAD_CERT_DOMAIN";
@@ -30,6 +32,11 @@ const STEPS_MAX: usize = 2000;
 
 /// A trusted root: its subject, and what Firefox reads of it.
 pub(crate) type Root<'a> = (&'a [u8], Result<&'a Certificate, Page>);
+
+/// What Firefox's TLS shows for a chain that it cannot take apart: one such certificate is enough, wherever it stands.
+pub(crate) fn broken_chain<'a>(mut chain: impl Iterator<Item = &'a [u8]>) -> Option<Page> {
+    chain.any(|der| subject(der).is_none()).then_some(UNDECODABLE)
+}
 
 /// The error page, if there is one. Others are those that it can read.
 pub(crate) fn page(
@@ -54,8 +61,8 @@ pub(crate) fn page(
         Err(UNKNOWN_ISSUER | BAD_SIGNATURE | INADEQUATE_USAGE) if is_self_signed(leaf) => {
             Some("MOZILLA_PKIX_ERROR_SELF_SIGNED_CERT")
         }
-        // Of these two the name is told.
-        Err(EXPIRED | NOT_YET_VALID) if wrong_name => Some(BAD_DOMAIN),
+        // Of these the name is told.
+        Err(EXPIRED | NOT_YET_VALID | INVALID_TIME) if wrong_name => Some(BAD_DOMAIN),
         Err(page) => Some(page),
         Ok(()) => match leaf.tls_features.as_deref().map_or(Ok(()), checks::tls_features) {
             Err(page) => Some(page),
