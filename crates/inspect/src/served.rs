@@ -84,16 +84,10 @@ fn pages_of(
     let firefox = match kind {
         Some(Kind::Ed25519) => Some(NO_OVERLAP),
         _ => {
-            let chain = others.iter().map(|other| other.der.as_slice());
-            let broken = firefox::broken_chain(chain.chain([leaf.der.as_slice()]));
             let roots = roots.0.iter();
             let roots = roots
                 .filter_map(|r| Some((firefox::subject(&r.der)?, r.firefox.as_ref().map_err(|page| *page))));
-            let roots: Vec<firefox::Root<'_>> = roots.collect();
-            let others: Vec<_> = others.iter().filter_map(|other| other.firefox.as_ref().ok()).collect();
-            broken.or_else(|| {
-                firefox::page(&roots, leaf.firefox.as_ref().map_err(|page| *page), &others, name, now)
-            })
+            firefox::page(&roots.collect::<Vec<firefox::Root<'_>>>(), leaf, others, name, now)
         }
     };
     (chromium, firefox)

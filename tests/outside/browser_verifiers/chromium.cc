@@ -13,7 +13,7 @@
 #include <openssl/pool.h>
 
 #include "pki/cert_errors.h"
-#include "pki/cert_issuer_source_static.h"
+#include "pki/cert_issuer_source.h"
 #include "pki/encode_values.h"
 #include "pki/parsed_certificate.h"
 #include "pki/path_builder.h"
@@ -54,13 +54,27 @@ class OneRoot : public bssl::TrustStore {
   Certificate root_;
 };
 
+// In the order in which they were sent, as Chromium's standard library keeps them.
+class Others : public bssl::CertIssuerSource {
+ public:
+  void SyncGetIssuersOf(const bssl::ParsedCertificate *certificate, bssl::ParsedCertificateList *issuers) override {
+    for (const Certificate &one : all) {
+      if (one->normalized_subject() == certificate->normalized_issuer()) issuers->push_back(one);
+    }
+  }
+
+  void AsyncGetIssuersOf(const bssl::ParsedCertificate *, std::unique_ptr<Request> *) override {}
+
+  std::vector<Certificate> all;
+};
+
 std::string Judge(const std::vector<std::string> &files) {
   OneRoot roots(Read(files[0]));
   Certificate leaf = Read(files[1]);
   if (!leaf) return "unreadable";
-  bssl::CertIssuerSourceStatic others;
+  Others others;
   for (size_t n = 2; n < files.size(); n++) {
-    if (Certificate other = Read(files[n])) others.AddCert(other);
+    if (Certificate other = Read(files[n])) others.all.push_back(other);
   }
   bssl::SimplePathBuilderDelegate delegate(1024, bssl::SimplePathBuilderDelegate::DigestPolicy::kStrong);
   bssl::der::GeneralizedTime now;

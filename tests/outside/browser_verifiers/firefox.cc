@@ -1,7 +1,8 @@
 // Firefox's certificate verifier on chains from files. For each line "ID ROOT LEAF OTHER..." of standard input one line
 // "ID PAGE": the name of the error page for https://127.0.0.1/, or "null".
 //
-// The library is mozilla::pkix; here is what the browser does around it: NSS decodes all that was sent first, a root
+// The library is mozilla::pkix; here is what the browser does around it: NSS decodes the server's certificate and each issuer that is tried (and of an
+// error it cannot tell if it cannot decode the others), a root
 // that nobody trusts is no issuer, a leaf that is a trusted root needs no issuer, a self-signed certificate has a page of its
 // own, each use of the key is tried, and a promised answer of a responder must come.
 #include <fstream>
@@ -62,6 +63,7 @@ class Browser : public TrustDomain {
     for (const std::string &other : others_) {
       if (!go_on) break;
       if (other == root_ || !Names(other, name) || IsSelfSigned(other)) continue;
+      if (!Decodes(other)) return Result::FATAL_ERROR_LIBRARY_FAILURE;
       Result result = checker.Check(View(other), nullptr, go_on);
       if (result != Success) return result;
     }
@@ -191,12 +193,14 @@ int main() {
     root = Slurp(root);
     leaf = Slurp(leaf);
     std::vector<std::string> others;
-    bool decodes = Decodes(leaf);
+    bool others_decode = true;
     while (words >> other) {
       others.push_back(Slurp(other));
-      decodes = decodes && Decodes(others.back());
+      others_decode = others_decode && Decodes(others.back());
     }
     Browser browser(root, others);
-    std::cout << id << ' ' << (decodes ? Page(Judge(browser, leaf)) : "SEC_ERROR_LIBRARY_FAILURE") << '\n';
+    Result result = Decodes(leaf) ? Judge(browser, leaf) : Result::FATAL_ERROR_LIBRARY_FAILURE;
+    const bool is_explained = result == Success || result == Result::FATAL_ERROR_LIBRARY_FAILURE || others_decode;
+    std::cout << id << ' ' << (is_explained ? Page(result) : "nssBadCert") << '\n';
   }
 }

@@ -27,7 +27,7 @@ use tree::{Tree, bits, integer, octets, sequence};
 
 fn main() {
     let mut words = std::env::args().skip(1);
-    let folder = words.next().expect("usage: chains FOLDER COUNT SEED");
+    let folder = words.next().unwrap();
     let mut number = || words.next().unwrap().parse::<u64>().unwrap();
     let (count, seed) = (number(), number());
     let with_keys = words.next().is_some();

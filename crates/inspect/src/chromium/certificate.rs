@@ -19,9 +19,12 @@ use crate::{
 pub(crate) struct Certificate {
     pub(crate) der: Vec<u8>,
     pub(crate) signed: Arc<Signed>,
-    /// Of the signature, named twice: here outside, and whether inside agrees.
+    /// Of the signature, named twice: here outside, and whether what it says inside is the same, if it is something else that
+    /// is known.
     pub(crate) algorithm: Option<Algorithm>,
-    pub(crate) algorithms_agree: bool,
+    pub(crate) algorithms_agree: Option<bool>,
+    /// What a server's must be: an issuer's is not.
+    pub(crate) can_be_shown: bool,
     /// As written, with tag and length.
     pub(crate) issuer_der: Vec<u8>,
     pub(crate) subject_der: Vec<u8>,
@@ -82,9 +85,12 @@ struct Frame<'a> {
 impl Certificate {
     pub(crate) fn read(der: &[u8]) -> Result<Certificate, Unreadable> {
         let frame = Frame::read(der).ok_or(Unreadable::Frame)?;
-        let mut certificate = frame.certificate(der).ok_or(Unreadable::Content)?;
+        let can_be_shown = [frame.issuer, frame.subject].into_iter().all(|name| can_be_shown(name).is_some());
+        let unreadable = if can_be_shown { Unreadable::Content } else { Unreadable::Frame };
+        let mut certificate = frame.certificate(der).ok_or(unreadable)?;
+        certificate.can_be_shown = can_be_shown;
         if let Some(extensions) = frame.extensions {
-            certificate.read_extensions(extensions).ok_or(Unreadable::Content)?;
+            certificate.read_extensions(extensions).ok_or(unreadable)?;
         }
         Ok(certificate)
     }
@@ -177,8 +183,6 @@ impl<'a> Frame<'a> {
         };
         let subject = reader.element(SEQUENCE)?.whole;
         let key_info = reader.element(SEQUENCE)?.whole;
-        can_be_shown(issuer)?;
-        can_be_shown(subject)?;
         for number in [1, 2] {
             if let Some(identifier) = reader.optional(context(number))? {
                 super::der::bits(identifier)?;
@@ -214,8 +218,11 @@ impl<'a> Frame<'a> {
             // No signature is of half a byte.
             signed: Arc::new(Signed::new(self.tbs, if self.is_whole { self.signature } else { &[] })),
             algorithm,
-            algorithms_agree: self.algorithm == self.inner_algorithm
-                || algorithm.is_some() && algorithm == inner,
+            algorithms_agree: match inner {
+                _ if self.algorithm == self.inner_algorithm => Some(true),
+                Some(inner) => Some(algorithm == Some(inner)),
+                None => None,
+            },
             issuer: read_name(only(self.issuer, SEQUENCE)?)?,
             subject: read_name(only(self.subject, SEQUENCE)?)?,
             issuer_der: self.issuer.to_vec(),
@@ -224,6 +231,7 @@ impl<'a> Frame<'a> {
             not_after: self.validity.1,
             key: public_key(self.key_info),
             key_info: self.key_info.to_vec(),
+            can_be_shown: false,
             constraints: None,
             usage: None,
             may_serve: None,

@@ -29,9 +29,9 @@ pub(crate) fn page(
     now: OffsetDateTime,
 ) -> Option<&'static str> {
     let leaf = match leaf {
-        Ok(leaf) => leaf,
+        Ok(leaf) if leaf.can_be_shown => leaf,
         Err(Unreadable::Content) => return Some("ERR_CERT_INVALID"),
-        Err(Unreadable::Frame) => return Some("ERR_SSL_SERVER_CERT_BAD_FORMAT"),
+        Ok(_) | Err(Unreadable::Frame) => return Some("ERR_SSL_SERVER_CERT_BAD_FORMAT"),
     };
     let now = now.to_offset(time::UtcOffset::UTC);
     let (date, time) = (now.date(), now.time());

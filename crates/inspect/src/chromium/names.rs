@@ -94,7 +94,8 @@ pub(crate) fn can_be_shown(whole: &[u8]) -> Option<()> {
             let element = attribute.any()?;
             attribute.end()?;
             let is_text = match element.tag {
-                TELETEX_STRING | PRINTABLE_STRING | UTF8_STRING => true,
+                TELETEX_STRING | UTF8_STRING => true,
+                PRINTABLE_STRING => element.value.iter().all(|byte| is_printable(*byte)),
                 IA5_STRING => element.value.is_ascii(),
                 UNIVERSAL_STRING => wide(element.value, 4).is_some(),
                 BMP_STRING => wide(element.value, 2).is_some(),

@@ -83,7 +83,8 @@ impl<'a> Verifier<'a> {
     /// What holds for all below the root; `None` if its signature does not.
     fn any(&mut self, certificate: &'a Certificate, is_leaf: bool) -> Option<()> {
         let faults = &mut self.faults;
-        faults.other |= !certificate.algorithms_agree;
+        faults.algorithm |= certificate.algorithms_agree.is_none();
+        faults.other |= certificate.algorithms_agree == Some(false);
         let scheme = match certificate.algorithm.filter(|algorithm| !algorithm.is_sha1()) {
             None => {
                 faults.algorithm = true;
@@ -100,7 +101,7 @@ impl<'a> Verifier<'a> {
             }
             None => return None,
         }
-        if !certificate.algorithms_agree {
+        if certificate.algorithms_agree != Some(true) {
             return None;
         }
         self.date(certificate);

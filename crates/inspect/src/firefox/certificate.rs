@@ -21,6 +21,7 @@ pub(crate) struct Certificate {
     pub(crate) inner_algorithm: Vec<u8>,
     /// 1 to 4.
     pub(crate) version: u8,
+    pub(crate) serial: Vec<u8>,
     /// With tag and length.
     pub(crate) issuer: Vec<u8>,
     pub(crate) subject: Vec<u8>,
@@ -57,7 +58,7 @@ impl Certificate {
 
         let mut reader = Reader(tbs.value);
         let version = version(&mut reader)?;
-        reader.integer()?;
+        let serial = reader.integer()?;
         let inner_algorithm = reader.value(SEQUENCE)?;
         let issuer = reader.element(SEQUENCE)?.whole;
         let validity = reader.value(SEQUENCE)?;
@@ -74,6 +75,7 @@ impl Certificate {
             algorithm: algorithm.to_vec(),
             inner_algorithm: inner_algorithm.to_vec(),
             version,
+            serial: serial.to_vec(),
             issuer: issuer.to_vec(),
             subject: subject.to_vec(),
             key_info: key_info.to_vec(),

@@ -141,6 +141,7 @@ pub(crate) fn access(value: &[u8]) -> Result<(), Page> {
             let mut description = reader.inside(SEQUENCE)?;
             description.value(OID)?;
             description.any()?;
+            description.end()?;
         }
         Ok(())
     };

@@ -95,7 +95,9 @@ impl<'a> Reader<'a> {
     fn any(&mut self) -> Option<Element<'a>> {
         let (element, rest) = Element::read(self.0)?;
         let is_long = self.0.first().is_some_and(|byte| byte & 0x1f == 0x1f);
-        if is_long || element.tag == tag(0x00) {
+        // Of NULL, or what has its number, there is nothing.
+        let is_odd_null = element.tag & 0x1f == 5 && !element.value.is_empty();
+        if is_long || is_odd_null || element.tag == tag(0x00) {
             return None;
         }
         self.0 = rest;

@@ -18,9 +18,11 @@ use checks::{EXPIRED, INADEQUATE_USAGE, INVALID_TIME, NOT_YET_VALID, Place, Usag
 pub(crate) use decoder::subject;
 use der::Page;
 
-use crate::{der::OCTET_STRING, signature::Signed};
+use crate::{der::OCTET_STRING, seen::Seen, signature::Signed};
 
-pub(crate) const UNDECODABLE: Page = "SEC_ERROR_LIBRARY_FAILURE";
+const UNDECODABLE: Page = "SEC_ERROR_LIBRARY_FAILURE";
+/// This page has a name and no code.
+const NO_CODE: Page = "nssBadCert";
 const UNKNOWN_ISSUER: Page = "SEC_ERROR_UNKNOWN_ISSUER";
 pub(crate) const BAD_SIGNATURE: Page = "SEC_ERROR_BAD_SIGNATURE";
 const BAD_DOMAIN: Page = "SSL_ERROR_BAD_CERT_DOMAIN";
@@ -33,13 +35,27 @@ const STEPS_MAX: usize = 2000;
 /// A trusted root: its subject, and what Firefox reads of it.
 pub(crate) type Root<'a> = (&'a [u8], Result<&'a Certificate, Page>);
 
-/// What Firefox's TLS shows for a chain that it cannot take apart: one such certificate is enough, wherever it stands.
-pub(crate) fn broken_chain<'a>(mut chain: impl Iterator<Item = &'a [u8]>) -> Option<Page> {
-    chain.any(|der| subject(der).is_none()).then_some(UNDECODABLE)
+/// The error page, if there is one, of a chain with the leaf first.
+pub(crate) fn page(
+    roots: &[Root<'_>],
+    leaf: &Seen,
+    others: &[Seen],
+    name: &AltName,
+    now: OffsetDateTime,
+) -> Option<Page> {
+    let decodes = |seen: &Seen| subject(&seen.der).is_some();
+    if !decodes(leaf) {
+        return Some(UNDECODABLE);
+    }
+    let readable: Vec<&Certificate> = others.iter().filter_map(|other| other.firefox.as_ref().ok()).collect();
+    match page_of_readable(roots, leaf.firefox.as_ref().map_err(|page| *page), &readable, name, now) {
+        // What is sent beside it harms nobody until an error is to be explained.
+        Some(page) if page != UNDECODABLE && !others.iter().all(decodes) => Some(NO_CODE),
+        page => page,
+    }
 }
 
-/// The error page, if there is one. Others are those that it can read.
-pub(crate) fn page(
+fn page_of_readable(
     roots: &[Root<'_>],
     leaf: Result<&Certificate, Page>,
     others: &[&Certificate],
@@ -50,11 +66,18 @@ pub(crate) fn page(
         Ok(leaf) => leaf,
         Err(page) => return Some(page),
     };
+    let is_namesake = |other: &&Certificate| {
+        other.serial == leaf.serial && other.issuer == leaf.issuer && other.der != leaf.der
+    };
+    if roots.iter().filter_map(|(_, root)| root.ok()).any(|root| is_namesake(&root)) {
+        return Some("SEC_ERROR_REUSED_ISSUER_AND_SERIAL");
+    }
     if let Some(page) = handshake_page(leaf) {
         return Some(page);
     }
     let found = any_usage(|usage| {
-        Search { roots, others, now: now.unix_timestamp(), usage, steps: 0 }.up(&mut vec![leaf])
+        Search { roots, others, now: now.unix_timestamp(), usage, steps: 0, is_over: false }
+            .up(&mut vec![leaf])
     });
     let wrong_name = !names::is_for(leaf.names.as_deref(), name).unwrap_or(false);
     match found {
@@ -76,9 +99,9 @@ fn handshake_page(leaf: &Certificate) -> Option<Page> {
     match keys::public_key(&leaf.key_info) {
         Err(keys::UNSUPPORTED_KEY) => Some("SSL_ERROR_EXTRACT_PUBLIC_KEY_FAILURE"),
         Err(keys::UNSUPPORTED_CURVE) => Some("SSL_ERROR_WEAK_SERVER_CERT_KEY"),
-        // No point of its curve: this page has a name and no code.
-        Err(der::BAD_DER) => Some("nssBadCert"),
-        Ok(key) if !key.is_on_curve() => Some("nssBadCert"),
+        // No point of its curve.
+        Err(der::BAD_DER) => Some(NO_CODE),
+        Ok(key) if !key.is_on_curve() => Some(NO_CODE),
         _ => None,
     }
 }
@@ -106,6 +129,8 @@ fn is_signed_by(certificate: &Certificate, issuer: &Certificate) -> Result<(), P
         Err("SEC_ERROR_INVALID_KEY")
     } else if signed.is_by(&key, scheme) {
         Ok(())
+    } else if !key.is_on_curve() {
+        Err("PR_UNKNOWN_ERROR")
     } else {
         Err(BAD_SIGNATURE)
     }
@@ -117,6 +142,8 @@ struct Search<'a> {
     now: i64,
     usage: Usage,
     steps: usize,
+    /// Whatever else there is.
+    is_over: bool,
 }
 
 impl<'a> Search<'a> {
@@ -152,12 +179,22 @@ impl<'a> Search<'a> {
             if self.steps > STEPS_MAX {
                 return Err(UNKNOWN_ISSUER);
             }
+            if issuer.is_ok_and(|issuer| subject(&issuer.der).is_none()) {
+                self.is_over = true;
+                return Err(UNDECODABLE);
+            }
             let fault = match issuer.and_then(|issuer| self.through(issuer, path, own)) {
                 Ok(()) => return Ok(()),
                 Err(EXPIRED) => "SEC_ERROR_EXPIRED_ISSUER_CERTIFICATE",
                 Err(NOT_YET_VALID) => "MOZILLA_PKIX_ERROR_NOT_YET_VALID_ISSUER_CERTIFICATE",
                 Err(fault) => fault,
             };
+            if fault == UNDECODABLE {
+                return Err(fault);
+            }
+            if self.is_over {
+                return Err(result.filter(|known| *known != fault).map_or(fault, |_| UNKNOWN_ISSUER));
+            }
             result = Some(if result.is_none_or(|known| known == fault) { fault } else { UNKNOWN_ISSUER });
         }
         Err(result.unwrap_or(UNKNOWN_ISSUER))
@@ -197,11 +234,15 @@ impl<'a> Search<'a> {
         above?;
         is_signed_by(signed, issuer)?;
         if path.len() == 1 && own != Err(EXPIRED) {
-            // It would ask whether the certificate was revoked.
-            signed.access.as_deref().map_or(Ok(()), checks::access)?;
-            if let Some(timestamps) = &signed.timestamps {
-                der::only(timestamps, OCTET_STRING)?;
+            if own == Err(INVALID_TIME) {
+                return own;
             }
+            // It would ask whether the certificate was revoked; if it cannot, no other issuer is tried.
+            let access = signed.access.as_deref().map_or(Ok(()), checks::access);
+            let timestamps =
+                signed.timestamps.as_deref().map_or(Ok(()), |t| der::only(t, OCTET_STRING).map(drop));
+            self.is_over = access.and(timestamps).is_err();
+            return access.and(timestamps);
         }
         Ok(())
     }
