@@ -6,6 +6,7 @@ use rustls::AlertDescription;
 use crate::{
     Options,
     dial::{Failure, Tls},
+    firefox,
     old::Old,
     seen::Seen,
     served,
@@ -23,9 +24,13 @@ pub(crate) fn judge(target: &Target, port: u16, tls: Tls, options: &Options) -> 
     let mut report = crate::report(target, options, Verdict::NotSecure, Vec::new());
     report.name = Some(name.clone());
     match tls {
-        Tls::Served { chain, version, old_suite } => {
+        Tls::Served { chain, version, old_suite, unproven } => {
             report.tls = Some(version);
-            served::judge(report, &chain, old_suite, name, options)
+            report = served::judge(report, &chain, old_suite, name, options);
+            match unproven {
+                Some(reason) => unproven_key(report, reason),
+                None => report,
+            }
         }
         Tls::Failed { how, reason, old: None } => {
             let (finding, pages) = broken_handshake(how, reason);
@@ -63,6 +68,16 @@ fn too_old(mut report: Report, how: Failure, old: Old, name: &AltName, options: 
     concluded(report, found, pages)
 }
 
+/// Chromium tells what is wrong with the certificate first, Firefox only that something is.
+fn unproven_key(mut report: Report, reason: String) -> Report {
+    report.verdict = Verdict::NotSecure;
+    report.proven = false;
+    let mut found = std::mem::take(&mut report.findings);
+    found.push(Finding::HandshakeFailed { reason });
+    let pages = (report.chromium.or(Some(PROTOCOL)), Some(firefox::NO_CODE));
+    concluded(report, found, pages)
+}
+
 fn broken_handshake(how: Failure, reason: String) -> (Finding, Pages) {
     let too_old = |reason| Finding::TlsTooOld { reason };
     let no_cipher = |reason| Finding::NoCommonCipher { reason };
@@ -83,6 +98,7 @@ fn broken_handshake(how: Failure, reason: String) -> (Finding, Pages) {
             };
             (finding, chromium, firefox)
         }
+        Failure::Proof => (failed(reason), PROTOCOL, firefox::NO_CODE),
         Failure::Other => (failed(reason), PROTOCOL, "PR_END_OF_FILE_ERROR"),
     };
     (finding, (Some(chromium), Some(firefox)))

@@ -22,7 +22,7 @@ use crate::{der::OCTET_STRING, seen::Seen, signature::Signed};
 
 const UNDECODABLE: Page = "SEC_ERROR_LIBRARY_FAILURE";
 /// This page has a name and no code.
-const NO_CODE: Page = "nssBadCert";
+pub(crate) const NO_CODE: Page = "nssBadCert";
 const UNKNOWN_ISSUER: Page = "SEC_ERROR_UNKNOWN_ISSUER";
 pub(crate) const BAD_SIGNATURE: Page = "SEC_ERROR_BAD_SIGNATURE";
 const BAD_DOMAIN: Page = "SSL_ERROR_BAD_CERT_DOMAIN";
