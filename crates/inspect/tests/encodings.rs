@@ -3,12 +3,16 @@
 //! The pages are those that Chromium 156 and Firefox ESR 153 showed for the very same bytes.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair},
 };
-use domain::AltName;
-use inspect::{Roots, pages};
+use common::{Served, https};
+use domain::{AltName, Severity, Verdict};
+use inspect::{Options, Roots, check, pages};
+use rcgen::KeyPair as ServerKey;
 use time::{Duration, OffsetDateTime};
 
 /// Tag, length, content.
@@ -112,7 +116,8 @@ fn names(entries: &[&[u8]]) -> Vec<u8> {
     extension(NAMES, &[], &sequence(entries))
 }
 
-fn judge(change: fn(&mut Parts, &mut Parts)) -> Pages {
+/// The root, and a server with the leaf.
+fn made(change: fn(&mut Parts, &mut Parts)) -> (Roots, Served) {
     let (root_key, leaf_key) = (key(), key());
     let (mut leaf, mut root) = (Parts::new("Camera"), Parts::new("Root"));
     leaf.extensions = vec![names(&[LOOPBACK])];
@@ -120,8 +125,14 @@ fn judge(change: fn(&mut Parts, &mut Parts)) -> Pages {
     root.serial = vec![2, 1, 7];
     change(&mut leaf, &mut root);
     let roots = Roots::read([root.signed(&root_key, &root_key).as_slice()]);
-    let chain = [leaf.signed(&leaf_key, &root_key)];
-    pages(&roots, &chain, &AltName::Ip([127, 0, 0, 1].into()), OffsetDateTime::now_utc())
+    let key = leaf_key.to_pkcs8v1().unwrap();
+    let key = ServerKey::try_from(key.as_ref()).unwrap();
+    (roots, Served { chain: vec![leaf.signed(&leaf_key, &root_key)], key })
+}
+
+fn judge(change: fn(&mut Parts, &mut Parts)) -> Pages {
+    let (roots, served) = made(change);
+    pages(&roots, &served.chain, &AltName::Ip([127, 0, 0, 1].into()), OffsetDateTime::now_utc())
 }
 
 fn key() -> EcdsaKeyPair {
@@ -300,4 +311,19 @@ fn odd_encodings_are_judged_as_each_browser_reads_them() {
     let judged: Vec<_> = CASES.iter().map(|(name, change, _)| (*name, judge(*change))).collect();
     let expected: Vec<_> = CASES.iter().map(|(name, _, pages)| (*name, *pages)).collect();
     assert_eq!(judged, expected);
+}
+
+#[tokio::test]
+async fn what_is_found_fits_the_pages() {
+    for (name, change, pages) in CASES {
+        let (roots, served) = made(*change);
+        let mut options = Options::trusting(Vec::new(), OffsetDateTime::now_utc());
+        options.roots = roots;
+        let target = format!("https://127.0.0.1:{}/", https(served).await);
+        let report = check(&target.parse().unwrap(), &options).await;
+        assert_eq!((report.chromium, report.firefox), *pages, "{name}");
+        let has_error = report.findings.iter().any(|finding| finding.severity() == Severity::Error);
+        assert_eq!(has_error, *pages != FINE, "{name}: {:?}", report.findings);
+        assert_eq!(report.verdict == Verdict::Secure, *pages == FINE, "{name}");
+    }
 }
