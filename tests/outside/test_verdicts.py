@@ -92,6 +92,7 @@ PAIRS = """
     trusted-itself empty-subject-not-critical
     untrusted-root-sent root-without-constraints root-excludes-all-ip
     untrusted-root-sent root-permits-other-ip
+    untrusted-root-sent md5
     root-permits-dns-only wildcard-second
     root-permits-dns-only wildcard-of-one-label
     root-permits-dns-only address-as-dns

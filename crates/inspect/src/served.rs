@@ -74,7 +74,7 @@ fn pages_of(
     // What cannot be used in the handshake comes before all else.
     let in_handshake = match kind {
         Some(Kind::P521 | Kind::Ed25519) => Some(MISMATCH),
-        _ => chromium::handshake_page(&leaf.der, use_of_key),
+        _ => chromium::handshake_page(&leaf.der, leaf.chromium.as_ref().ok(), use_of_key),
     };
     let chromium = in_handshake.or_else(|| {
         let roots: Vec<_> = roots.0.iter().filter_map(|root| root.chromium.as_ref().ok()).collect();

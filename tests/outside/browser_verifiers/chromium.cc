@@ -17,6 +17,7 @@
 #include "pki/encode_values.h"
 #include "pki/parsed_certificate.h"
 #include "pki/path_builder.h"
+#include "pki/signature_algorithm.h"
 #include "pki/simple_path_builder_delegate.h"
 #include "pki/trust_store.h"
 
@@ -92,6 +93,13 @@ std::string Judge(const std::vector<std::string> &files) {
   std::istringstream lines(why);
   for (std::string text; std::getline(lines, text);) {
     if (text.rfind("ERROR: ", 0) == 0) line += " [" + text.substr(7) + "]";
+  }
+  // The browser looks at the kinds of all signatures, whether they were verified or not; the last one may be a root's.
+  for (size_t n = 0; best && n + 1 < best->certs.size(); n++) {
+    const bssl::ParsedCertificate &one = *best->certs[n];
+    if (!one.signature_algorithm() || !bssl::ParseSignatureAlgorithm(one.tbs().signature_algorithm_tlv)) {
+      line += " [Unacceptable signature algorithm]";
+    }
   }
   return line;
 }

@@ -1,6 +1,7 @@
 //! What Chromium's TLS looks at in a server's certificate before anything else of the browser sees it.
 
 use super::{
+    certificate::Certificate,
     der::{Reader, bits, only_sequence},
     keys::public_key,
 };
@@ -9,8 +10,13 @@ use crate::der::{BIT_STRING, BOOLEAN, INTEGER, OCTET_STRING, OID, SEQUENCE, cons
 const PROTOCOL: &str = "ERR_SSL_PROTOCOL_ERROR";
 
 /// The error page if it finds no public key, or one that may not be used as this number of keyUsage says.
-pub(crate) fn page(der: &[u8], use_of_key: u8) -> Option<&'static str> {
-    match may_use(der, use_of_key) {
+pub(crate) fn page(der: &[u8], certificate: Option<&Certificate>, use_of_key: u8) -> Option<&'static str> {
+    let may_use = match certificate {
+        // It was read for the verifier, who is stricter.
+        Some(certificate) => certificate.key.as_ref().map(|_| !certificate.may_not(use_of_key)),
+        None => may_use(der, use_of_key),
+    };
+    match may_use {
         None => Some(PROTOCOL),
         Some(false) => Some("ERR_SSL_KEY_USAGE_INCOMPATIBLE"),
         Some(true) => None,

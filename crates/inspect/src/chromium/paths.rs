@@ -35,7 +35,7 @@ impl<'a> Search<'a> {
     /// The faults of the best way: none, if there is a good one; else the first that ends at a root.
     pub(crate) fn best(mut self, leaf: &'a Certificate) -> Faults {
         self.extend(&mut vec![leaf]);
-        self.best.map_or(Faults::adrift(), |(faults, _)| faults)
+        self.best.map_or(Faults::adrift(&[leaf]), |(faults, _)| faults)
     }
 
     fn is_found(&self) -> bool {
@@ -55,7 +55,7 @@ impl<'a> Search<'a> {
     fn extend(&mut self, path: &mut Vec<&'a Certificate>) {
         let Some(last) = path.last().copied() else { return };
         if path.len() >= DEPTH_MAX {
-            return self.record(Faults::adrift(), false);
+            return self.record(Faults::adrift(path), false);
         }
         let mut is_end = true;
         for (issuer, is_root) in self.issuers_of(last) {
@@ -77,7 +77,7 @@ impl<'a> Search<'a> {
             }
         }
         if is_end {
-            self.record(Faults::adrift(), false);
+            self.record(Faults::adrift(path), false);
         }
     }
 

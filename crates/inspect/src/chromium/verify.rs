@@ -21,23 +21,29 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Of a way that ends at no root: it is not looked at any further.
-    pub(crate) fn adrift() -> Faults {
-        Faults { authority: true, ..Faults::default() }
+    /// Of a way that ends at no root: it is hardly looked at.
+    pub(crate) fn adrift(path: &[&Certificate]) -> Faults {
+        Faults { authority: true, algorithm: has_unknown_algorithm(path), ..Faults::default() }
     }
+}
+
+/// Whether a signature is of an unknown kind: that of the last certificate, which may be a root, is not looked at.
+fn has_unknown_algorithm(path: &[&Certificate]) -> bool {
+    let signed = &path[..path.len().saturating_sub(1)];
+    signed.iter().any(|certificate| certificate.algorithm.is_none() || certificate.algorithms_agree.is_none())
 }
 
 /// The way from the leaf, which is the first, to the root.
 pub(crate) fn verify(path: &[&Certificate], now: Moment) -> Faults {
     let mut verifier = Verifier {
         now,
-        faults: Faults::default(),
+        faults: Faults { algorithm: has_unknown_algorithm(path), ..Faults::default() },
         policies: State::new(path.len() - 1),
         constraints: Vec::new(),
         key: None,
         path_length: path.len() - 1,
     };
-    let Some((root, below)) = path.split_last() else { return Faults::adrift() };
+    let Some((root, below)) = path.split_last() else { return Faults::adrift(path) };
     verifier.root(root);
     for (n, certificate) in below.iter().enumerate().rev() {
         let is_leaf = n == 0;

@@ -47,6 +47,12 @@ pub(crate) fn page(
     if !decodes(leaf) {
         return Some(UNDECODABLE);
     }
+    if let Ok(certificate) = &leaf.firefox
+        && !leaf.chromium.as_ref().is_ok_and(|c| c.key.is_some())
+        && let Some(page) = handshake_page(certificate)
+    {
+        return Some(page);
+    }
     let readable: Vec<&Certificate> = others.iter().filter_map(|other| other.firefox.as_ref().ok()).collect();
     match page_of_readable(roots, leaf.firefox.as_ref().map_err(|page| *page), &readable, name, now) {
         // What is sent beside it harms nobody until an error is to be explained.
@@ -72,9 +78,6 @@ fn page_of_readable(
     if roots.iter().filter_map(|(_, root)| root.ok()).any(|root| is_namesake(&root)) {
         return Some("SEC_ERROR_REUSED_ISSUER_AND_SERIAL");
     }
-    if let Some(page) = handshake_page(leaf) {
-        return Some(page);
-    }
     let found = any_usage(|usage| {
         Search { roots, others, now: now.unix_timestamp(), usage, steps: 0, is_over: false }
             .up(&mut vec![leaf])
@@ -94,7 +97,7 @@ fn page_of_readable(
     }
 }
 
-/// What the handshake makes of a key that it cannot take.
+/// What the handshake makes of a key that it cannot take. Whether Chromium took it is known already, and costs no second look.
 fn handshake_page(leaf: &Certificate) -> Option<Page> {
     match keys::public_key(&leaf.key_info) {
         Err(keys::UNSUPPORTED_KEY) => Some("SSL_ERROR_EXTRACT_PUBLIC_KEY_FAILURE"),
