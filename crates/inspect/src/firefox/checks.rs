@@ -2,7 +2,7 @@
 
 use super::{
     certificate::{Certificate, EXTENSION_INVALID},
-    der::{Page, Reader, only},
+    der::{BAD_DER, Page, Reader, only},
     keys::{KEY_SIZE, SIGNATURE_DISABLED, public_key, scheme},
 };
 use crate::{
@@ -139,7 +139,9 @@ pub(crate) fn access(value: &[u8]) -> Result<(), Page> {
         let mut reader = only(value, SEQUENCE)?;
         while !reader.is_empty() {
             let mut description = reader.inside(SEQUENCE)?;
-            description.value(OID)?;
+            if description.value(OID)?.is_empty() {
+                return Err(BAD_DER);
+            }
             description.any()?;
             description.end()?;
         }

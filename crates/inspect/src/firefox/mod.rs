@@ -183,7 +183,6 @@ impl<'a> Search<'a> {
                 return Err(UNKNOWN_ISSUER);
             }
             if issuer.is_ok_and(|issuer| subject(&issuer.der).is_none()) {
-                self.is_over = true;
                 return Err(UNDECODABLE);
             }
             let fault = match issuer.and_then(|issuer| self.through(issuer, path, own)) {
@@ -192,8 +191,8 @@ impl<'a> Search<'a> {
                 Err(NOT_YET_VALID) => "MOZILLA_PKIX_ERROR_NOT_YET_VALID_ISSUER_CERTIFICATE",
                 Err(fault) => fault,
             };
-            if fault == UNDECODABLE {
-                return Err(fault);
+            if self.is_over && own == Err(INVALID_TIME) {
+                return own;
             }
             if self.is_over {
                 return Err(result.filter(|known| *known != fault).map_or(fault, |_| UNKNOWN_ISSUER));
@@ -238,6 +237,7 @@ impl<'a> Search<'a> {
         is_signed_by(signed, issuer)?;
         if path.len() == 1 && own != Err(EXPIRED) {
             if own == Err(INVALID_TIME) {
+                self.is_over = true;
                 return own;
             }
             // It would ask whether the certificate was revoked; if it cannot, no other issuer is tried.
