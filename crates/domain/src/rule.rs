@@ -11,7 +11,7 @@ pub enum Rule {
     /// An extension of it cannot be read.
     UnreadableExtension { extension: String },
     /// A browser refuses it with this page, for no reason that is told apart here.
-    Refused { page: String },
+    BrowserRefuses { page: String },
     /// A critical extension that no browser knows.
     UnknownCritical,
     /// A signature with MD5, SHA-1 or an algorithm that browsers do not know.
@@ -86,7 +86,7 @@ impl Rule {
         matches!(
             self,
             Rule::Unreadable { .. }
-                | Rule::Refused { .. }
+                | Rule::BrowserRefuses { .. }
                 | Rule::UnknownCritical
                 | Rule::OldSignature
                 | Rule::WrongSignature

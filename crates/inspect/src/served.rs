@@ -130,7 +130,7 @@ fn reconcile(found: &mut Vec<Finding>, leaf: &Seen, pages: Pages) {
                 None => {
                     found.push(Finding::InvalidCertificate {
                         subject,
-                        rule: Rule::Refused { page: page.into() },
+                        rule: Rule::BrowserRefuses { page: page.into() },
                     });
                 }
             }
