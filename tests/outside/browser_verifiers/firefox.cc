@@ -47,22 +47,24 @@ bool Decodes(const std::string &der) {
 
 class Browser : public TrustDomain {
  public:
-  Browser(const std::string &root, std::vector<std::string> others) : root_(root), others_(std::move(others)) {}
+  // What NSS cannot decode does not get into its trust store.
+  Browser(const std::string &root, std::vector<std::string> others)
+      : root_(root), has_root_(Decodes(root)), others_(std::move(others)) {}
 
   Result GetCertTrust(EndEntityOrCA, const CertPolicyId &, Input certificate, TrustLevel &level) override {
-    level = InputsAreEqual(certificate, View(root_)) ? TrustLevel::TrustAnchor : TrustLevel::InheritsTrust;
+    level = has_root_ && InputsAreEqual(certificate, View(root_)) ? TrustLevel::TrustAnchor : TrustLevel::InheritsTrust;
     return Success;
   }
 
   Result FindIssuer(Input name, IssuerChecker &checker, Time) override {
     bool go_on = true;
-    if (Decodes(root_) && Names(root_, name)) {
+    if (has_root_ && Names(root_, name)) {
       Result result = checker.Check(View(root_), nullptr, go_on);
       if (result != Success) return result;
     }
     for (const std::string &other : others_) {
       if (!go_on) break;
-      if (other == root_ || !Names(other, name) || IsSelfSigned(other)) continue;
+      if ((has_root_ && other == root_) || !Names(other, name) || IsSelfSigned(other)) continue;
       if (!Decodes(other)) return Result::FATAL_ERROR_LIBRARY_FAILURE;
       Result result = checker.Check(View(other), nullptr, go_on);
       if (result != Success) return result;
@@ -142,6 +144,7 @@ class Browser : public TrustDomain {
   }
 
   const std::string &root_;
+  const bool has_root_;
   std::vector<std::string> others_;
   std::map<std::string, Result> answers_;
 };
