@@ -327,3 +327,31 @@ async fn what_is_found_fits_the_pages() {
         assert_eq!(report.verdict == Verdict::Secure, *pages == FINE, "{name}");
     }
 }
+
+#[test]
+fn what_firefox_cannot_take_apart_matters_where_it_is_needed() {
+    let (root_key, issuer_key, leaf_key) = (key(), key(), key());
+    let authority = || extension(BASIC, CRITICAL, &[0x30, 3, 1, 1, 0xff]);
+    let (mut root, mut issuer, mut leaf) = (Parts::new("Root"), Parts::new("Issuer"), Parts::new("Camera"));
+    root.serial = vec![2, 1, 7];
+    root.extensions = vec![authority()];
+    // An extension of no kind: NSS knows none such.
+    issuer.extensions = vec![authority(), extension(&[], &[], &[5, 0])];
+    leaf.extensions = vec![names(&[LOOPBACK])];
+    let roots = Roots::read([root.signed(&root_key, &root_key).as_slice()]);
+    let issuer = issuer.signed(&issuer_key, &root_key);
+    let good = leaf.signed(&leaf_key, &root_key);
+    leaf.ends = time(-1);
+    let ended = leaf.signed(&leaf_key, &root_key);
+    leaf.ends = time(300);
+    leaf.issuer = named(0x0c, b"Issuer");
+    let below = leaf.signed(&leaf_key, &issuer_key);
+    for (chain, pages) in [
+        ([good, b"garbage".to_vec()], FINE),
+        ([ended, b"garbage".to_vec()], (Some("ERR_CERT_DATE_INVALID"), Some("nssBadCert"))),
+        ([below, issuer], (None, UNDECODABLE)),
+    ] {
+        let name = AltName::Ip([127, 0, 0, 1].into());
+        assert_eq!(inspect::pages(&roots, &chain, &name, OffsetDateTime::now_utc()), pages);
+    }
+}
