@@ -25,12 +25,12 @@ const APPLE_DAYS: i64 = 825;
 const DIGITAL_SIGNATURE: u8 = 0;
 const KEY_ENCIPHERMENT: u8 = 2;
 
-/// The error pages that Chromium and Firefox show for a server with these certificates, the leaf first.
+/// The error pages that Chromium and Firefox show for a server with these certificates, the leaf first, over TLS 1.3.
 pub fn pages(roots: &Roots, chain: &[Vec<u8>], name: &AltName, now: OffsetDateTime) -> Pages {
     let chain: Vec<Seen> = chain.iter().map(|der| Seen::read(der)).collect();
-    chain
-        .split_first()
-        .map_or((None, None), |(leaf, others)| pages_of(roots, leaf, others, DIGITAL_SIGNATURE, name, now))
+    chain.split_first().map_or((None, None), |(leaf, others)| {
+        pages_of(roots, leaf, others, (DIGITAL_SIGNATURE, true), name, now)
+    })
 }
 
 pub(crate) fn judge(
@@ -44,7 +44,14 @@ pub(crate) fn judge(
     let Some((leaf, others)) = chain.split_first() else { return report };
     let uses_key_to_encrypt = old_suite.as_ref().is_some_and(|suite| suite.starts_with("TLS_RSA_"));
     let use_of_key = if uses_key_to_encrypt { KEY_ENCIPHERMENT } else { DIGITAL_SIGNATURE };
-    let pages = pages_of(&options.roots, leaf, others, use_of_key, name, options.now);
+    let pages = pages_of(
+        &options.roots,
+        leaf,
+        others,
+        (use_of_key, report.tls == Some("TLSv1.3")),
+        name,
+        options.now,
+    );
     let mut found = match &leaf.facts {
         Some(facts) => findings(facts, others, name, options),
         None => vec![unreadable(leaf, pages)],
@@ -65,7 +72,7 @@ fn pages_of(
     roots: &Roots,
     leaf: &Seen,
     others: &[Seen],
-    use_of_key: u8,
+    (use_of_key, is_tls_1_3): (u8, bool),
     name: &AltName,
     now: OffsetDateTime,
 ) -> Pages {
@@ -76,11 +83,16 @@ fn pages_of(
         Some(Kind::P521 | Kind::Ed25519) => Some(MISMATCH),
         _ => chromium::handshake_page(&leaf.der, leaf.chromium.as_ref().ok(), use_of_key),
     };
-    let chromium = in_handshake.or_else(|| {
+    let verified = || {
         let roots: Vec<_> = roots.0.iter().filter_map(|root| root.chromium.as_ref().ok()).collect();
         let others: Vec<_> = others.iter().filter_map(|other| other.chromium.as_ref().ok()).collect();
         chromium::page(&roots, leaf.chromium.as_ref().map_err(|e| *e), &others, name, now)
-    });
+    };
+    let chromium = match in_handshake {
+        // Up to TLS 1.2 this is asked after the certificate was verified.
+        Some(chromium::USAGE) if !is_tls_1_3 => verified().or(in_handshake),
+        _ => in_handshake.or_else(verified),
+    };
     let firefox = match kind {
         Some(Kind::Ed25519) => Some(NO_OVERLAP),
         _ => {

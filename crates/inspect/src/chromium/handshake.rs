@@ -7,6 +7,7 @@ use super::{
 };
 use crate::der::{BIT_STRING, BOOLEAN, INTEGER, OCTET_STRING, OID, SEQUENCE, constructed, context};
 
+pub(crate) const USAGE: &str = "ERR_SSL_KEY_USAGE_INCOMPATIBLE";
 const PROTOCOL: &str = "ERR_SSL_PROTOCOL_ERROR";
 
 /// The error page if it finds no public key, or one that may not be used as this number of keyUsage says.
@@ -18,7 +19,7 @@ pub(crate) fn page(der: &[u8], certificate: Option<&Certificate>, use_of_key: u8
     };
     match may_use {
         None => Some(PROTOCOL),
-        Some(false) => Some("ERR_SSL_KEY_USAGE_INCOMPATIBLE"),
+        Some(false) => Some(USAGE),
         Some(true) => None,
     }
 }

@@ -16,7 +16,7 @@ use domain::AltName;
 use time::OffsetDateTime;
 
 pub(crate) use certificate::{Certificate, Unreadable};
-pub(crate) use handshake::page as handshake_page;
+pub(crate) use handshake::{USAGE, page as handshake_page};
 use names::GeneralNames;
 use paths::Search;
 
