@@ -61,6 +61,7 @@ class Known:
 # Chromium: its TLS reads the certificate before the verifier does, and its name check is not in the library.
 IN_HANDSHAKE = Known("handshake", "Chromium's TLS refuses the key, or the use of it, before it verifies anything")
 NOT_SHOWN = Known("shown", "Chromium reads names as text, to show them, before it verifies anything")
+SERIAL = Known("serial", "Firefox's trust store knows a certificate by issuer and serial number, and the root has the same")
 TIME = Known("time", "Firefox tells of the wrong name where it cannot read the times, either")
 # Firefox ESR 153 shows these for a leaf with such a key, whatever else is wrong with it.
 KEYS = {
@@ -98,6 +99,8 @@ def difference_of_firefox(judged: Judged) -> Known | str | None:
         return None
     if (page, judged.firefox) == ("SSL_ERROR_BAD_CERT_DOMAIN", "SEC_ERROR_INVALID_TIME"):
         return TIME
+    if page == "SEC_ERROR_REUSED_ISSUER_AND_SERIAL":
+        return SERIAL
     if page in KEYS:
         return KEYS[page]
     return f"{page} for {judged.firefox}"
