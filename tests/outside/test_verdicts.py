@@ -92,6 +92,11 @@ PAIRS = """
     trusted-itself empty-subject-not-critical
     untrusted-root-sent root-without-constraints root-excludes-all-ip
     untrusted-root-sent root-permits-other-ip
+    untrusted-root-sent md5
+    rsa-key-exchange key-agreement-only sha1
+    rsa-key-exchange key-agreement-only expired
+    tls-1.2 key-encipherment-only expired
+    tls-1.3 key-encipherment-only expired
     root-permits-dns-only wildcard-second
     root-permits-dns-only wildcard-of-one-label
     root-permits-dns-only address-as-dns

@@ -14,6 +14,8 @@ ACCESS = (
     sequence(sequence(b"\x06\x08\x2b\x06\x01\x05\x05\x07\x30\x02", element(0x86, b"http://127.0.0.1:1/issuer.cer"))),
 )
 UNKNOWN = ("1.3.6.1.4.1.55738.1", True, b"\x05\x00")
+NAMES, BASIC, CONSTRAINTS, POLICIES = "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.32"
+LOOPBACK = b"\x87\x04\x7f\0\0\1"
 
 
 def leaf(**fields: object) -> Change:
@@ -187,6 +189,11 @@ def rsa_with(ciphers: str) -> Change:
     return every(leaf(key="rsa-2048", usage=("digital_signature", "key_encipherment")), only("TLSv1_2", ciphers + ":@SECLEVEL=0"))
 
 
+def subtree(*parts: bytes) -> bytes:
+    """Name constraints that permit one subtree, as it is written."""
+    return sequence(element(0xA0, sequence(*parts)))
+
+
 SIGN = ("key_cert_sign", "crl_sign")
 
 ALERTS = (10, 20, 22, 30, 40, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 70, 71, 80, 86, 90, 100, 109, 110, 112, 113, 116, 120)
@@ -208,6 +215,8 @@ FAULTS: dict[str, Change] = {
     "wildcard-not-the-parent": name("cams.lan", "DNS:*.cams.lan"),
     "wildcard-in-label": name("cam1.cams.lan", "DNS:cam*.cams.lan"),
     "wildcard-second": name("a.cams.lan", "DNS:a.*.lan"),
+    "wildcard-of-home-arpa": name("cam1.home.arpa", "DNS:*.home.arpa"),
+    "wildcard-below-home-arpa": name("a.cams.home.arpa", "DNS:*.cams.home.arpa"),
     "ipv6": name("[::1]", "IP:::1"),
     "wrong-ipv6": name("[::1]", "IP:fd00::1"),
     "address-as-dns": leaf(names=["DNS:127.0.0.1"]),
@@ -365,6 +374,27 @@ FAULTS: dict[str, Change] = {
     "unknown": leaf(more=[(UNKNOWN[0], False, UNKNOWN[2])]),
     "issuer-unknown-critical": issuer(more=[UNKNOWN]),
     "root-unknown-critical": root(more=[UNKNOWN]),
+    "must-staple": leaf(more=[("1.3.6.1.5.5.7.1.24", False, sequence(b"\x02\x01\x05"))]),
+    "issuer-must-staple": issuer(more=[("1.3.6.1.5.5.7.1.24", False, sequence(b"\x02\x01\x05"))]),
+    "access-unreadable": leaf(more=[("1.3.6.1.5.5.7.1.1", False, b"\x04\x00")]),
+    "policies": leaf(more=[(POLICIES, False, sequence(sequence(b"\x06\x01\x2a")))]),
+    "policies-empty": leaf(more=[(POLICIES, False, sequence())]),
+    "explicit-policy": issuer(more=[("2.5.29.36", True, sequence(b"\x80\x01\x00"))]),
+    "explicit-policy-root": root(more=[("2.5.29.36", True, sequence(b"\x80\x01\x00"))]),
+    "explicit-policy-later": root(more=[("2.5.29.36", True, sequence(b"\x80\x01\x05"))]),
+    # Encodings.
+    "authority-of-1": leaf(authority=None, more=[(BASIC, True, sequence(b"\x01\x01\x01"))]),
+    "authority-false-written": leaf(authority=None, more=[(BASIC, True, sequence(b"\x01\x01\x00"))]),
+    "path-length-padded": issuer(authority=None, more=[(BASIC, True, sequence(b"\x01\x01\xff\x02\x02\x00\x05"))]),
+    "path-length-negative": issuer(authority=None, more=[(BASIC, True, sequence(b"\x01\x01\xff\x02\x01\xff"))]),
+    "path-length-200": issuer(authority=None, more=[(BASIC, True, sequence(b"\x01\x01\xff\x02\x02\x00\xc8"))]),
+    "odd-address-beside": leaf(names=[], more=[(NAMES, False, sequence(LOOPBACK, b"\x87\x03\x01\x02\x03"))]),
+    "domain-in-latin-1-beside": leaf(names=[], more=[(NAMES, False, sequence(LOOPBACK, b"\x82\x02c\xe9"))]),
+    "root-constraints-of-nothing": root(more=[(CONSTRAINTS, True, sequence())]),
+    "root-constraints-with-holes": root(more=[(CONSTRAINTS, True, subtree(b"\x87\x08\x7f\0\0\0\xff\0\xff\0"))]),
+    "root-constraints-with-minimum": root(
+        more=[(CONSTRAINTS, True, subtree(b"\x87\x08\x7f\0\0\0\xff\0\0\0", b"\x80\x01\x00"))]
+    ),
     # TLS.
     "tls-1.0": only("TLSv1"),
     "tls-1.1": only("TLSv1_1"),

@@ -10,6 +10,8 @@ pub enum Rule {
     Unreadable { detail: String },
     /// An extension of it cannot be read.
     UnreadableExtension { extension: String },
+    /// A browser refuses it with this page, for no reason that is told apart here.
+    BrowserRefuses { page: String },
     /// A critical extension that no browser knows.
     UnknownCritical,
     /// A signature with MD5, SHA-1 or an algorithm that browsers do not know.
@@ -84,6 +86,7 @@ impl Rule {
         matches!(
             self,
             Rule::Unreadable { .. }
+                | Rule::BrowserRefuses { .. }
                 | Rule::UnknownCritical
                 | Rule::OldSignature
                 | Rule::WrongSignature

@@ -13,6 +13,11 @@ impl Dice {
         Dice(seed)
     }
 
+    /// The same numbers for the same seed.
+    pub fn new(seed: u64) -> Dice {
+        Dice(seed)
+    }
+
     /// The next one, below `limit`.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -15,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use authority::{Pile, Policy};
 use devices::discovery::{self, Sighting};
 use domain::{AltName, Finding, Severity};
+use inspect::Roots;
 use pki::{Certificate, Limits, Permitted, PrivateKey, Request, Unusable, package, pem};
 use time::macros::datetime;
 
@@ -103,6 +104,11 @@ pub fn chain(bytes: &[u8]) {
     let is_error = |finding: &Finding| finding.severity() == Severity::Error;
     let nobody = inspect::verify(leaf, others, &[], Some(&name), now, None);
     assert!(nobody.iter().any(is_error), "{nobody:?}");
+    // As browsers read it, who are strict elsewhere: without a root neither takes it.
+    let chain: Vec<Vec<u8>> = [leaf].into_iter().chain(others).cloned().collect();
+    let (chromium, firefox) = inspect::pages(&Roots::read([]), &chain, &name, now);
+    assert!(chromium.is_some() && firefox.is_some(), "{chromium:?} {firefox:?}");
+    inspect::pages(&Roots::read([root.as_slice()]), &chain, &name, now);
     let Ok(root) = Certificate::from_der(&root) else { return };
     let found = inspect::verify(leaf, others, &[root], Some(&name), now, Some(3));
     assert!((1..found.len()).all(|n| found[n] != found[n - 1]), "{found:?}");

@@ -29,7 +29,6 @@ use tokio_rustls::TlsConnector;
 
 use crate::{
     Options,
-    judge::rsa_bits,
     old::{self, Old},
 };
 
@@ -52,6 +51,8 @@ pub(crate) enum Tls {
         version: &'static str,
         /// The cipher suite, if it is one that browsers still speak and our library does not.
         old_suite: Option<String>,
+        /// What was wrong with the proof that the server has the key.
+        unproven: Option<String>,
     },
     /// The other side speaks something else.
     OtherProtocol {
@@ -94,6 +95,8 @@ pub(crate) enum Failure {
     Closed,
     /// The connection was cut.
     Reset,
+    /// The server did not show that it has the key of its certificate.
+    Proof,
     Other,
 }
 
@@ -125,6 +128,26 @@ pub(crate) enum Http {
 /// A TLS handshake as a browser would make it, accepting any certificate: it is only looked at, nothing is
 /// sent through the connection.
 pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
+    match handshake(target, port, options, &CONFIG).await {
+        // Browsers tell what is wrong with the certificate first, so it is looked at all the same.
+        Tls::Failed { how: Failure::Proof, reason, old } => {
+            match handshake(target, port, options, &UNPROVEN).await {
+                Tls::Served { chain, version, old_suite, .. } => {
+                    Tls::Served { chain, version, old_suite, unproven: Some(reason) }
+                }
+                _ => Tls::Failed { how: Failure::Proof, reason, old },
+            }
+        }
+        tls => tls,
+    }
+}
+
+async fn handshake(
+    target: &Target,
+    port: u16,
+    options: &Options,
+    config: &Result<Arc<ClientConfig>, TlsError>,
+) -> Tls {
     let stream = match connect(target, port, options.connect).await {
         Ok(stream) => stream,
         Err(why) => return Tls::Refused(why),
@@ -136,7 +159,7 @@ pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
             Err(_) => return broken("the host name cannot be sent in a handshake"),
         },
     };
-    let config = match &*CONFIG {
+    let config = match config {
         Ok(config) => config.clone(),
         Err(e) => return broken(&e.to_string()),
     };
@@ -149,7 +172,7 @@ pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
                     if let Some(Old { suite, chain, version }) =
                         old::look_as_browser(target, port, options).await
                     {
-                        return Tls::Served { chain, version, old_suite: Some(suite) };
+                        return Tls::Served { chain, version, old_suite: Some(suite), unproven: None };
                     }
                     *old = old::look(target, port, options).await;
                 }
@@ -171,6 +194,7 @@ pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
                     chain: chain.iter().map(|c| c.to_vec()).collect(),
                     version,
                     old_suite: None,
+                    unproven: None,
                 },
                 _ => broken("no certificate was sent"),
             }
@@ -248,6 +272,7 @@ fn tls_failure(e: &io::Error) -> Tls {
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         )) => Failure::OldVersion,
         Some(TlsError::PeerIncompatible(_)) => Failure::NoCipher,
+        Some(TlsError::InvalidCertificate(_)) => Failure::Proof,
         Some(_) => Failure::Other,
         None if e.kind() == io::ErrorKind::UnexpectedEof => Failure::Closed,
         None => Failure::Reset,
@@ -256,16 +281,23 @@ fn tls_failure(e: &io::Error) -> Tls {
 }
 
 /// One for all handshakes: to make it costs more than to use it.
-static CONFIG: LazyLock<Result<Arc<ClientConfig>, TlsError>> = LazyLock::new(|| {
+static CONFIG: LazyLock<Result<Arc<ClientConfig>, TlsError>> =
+    LazyLock::new(|| config(Witness { wants_proof: true }));
+
+/// For another look at a server that has no proof.
+static UNPROVEN: LazyLock<Result<Arc<ClientConfig>, TlsError>> =
+    LazyLock::new(|| config(Witness { wants_proof: false }));
+
+fn config(witness: Witness) -> Result<Arc<ClientConfig>, TlsError> {
     let mut config = ClientConfig::builder_with_provider(PROVIDER.clone())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Witness))
+        .with_custom_certificate_verifier(Arc::new(witness))
         .with_no_client_auth();
     // A resumed session would show no certificate.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
-});
+}
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
     let mut provider = aws_lc_rs::default_provider();
@@ -280,7 +312,9 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
 /// Accepts every certificate: it is judged later. That the server has the key to it is still demanded, unless the key is
 /// of a kind that browsers take and the library does not.
 #[derive(Debug)]
-struct Witness;
+struct Witness {
+    wants_proof: bool,
+}
 
 impl ServerCertVerifier for Witness {
     fn verify_server_cert(
@@ -301,7 +335,7 @@ impl ServerCertVerifier for Witness {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
         let algorithms = &PROVIDER.signature_verification_algorithms;
-        proof(certificate, verify_tls12_signature(message, certificate, signature, algorithms))
+        self.proof(certificate, verify_tls12_signature(message, certificate, signature, algorithms))
     }
 
     fn verify_tls13_signature(
@@ -311,7 +345,7 @@ impl ServerCertVerifier for Witness {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
         let algorithms = &PROVIDER.signature_verification_algorithms;
-        proof(certificate, verify_tls13_signature(message, certificate, signature, algorithms))
+        self.proof(certificate, verify_tls13_signature(message, certificate, signature, algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -320,23 +354,27 @@ impl ServerCertVerifier for Witness {
 }
 
 /// Whether the library can tell that a server has the key of this certificate.
-pub(crate) fn checks_proof_of(certificate: &Certificate) -> bool {
-    ParsedCertificate::try_from(&CertificateDer::from(certificate.der())).is_ok()
-        && rsa_bits(certificate).is_none_or(|bits| bits >= 2048)
+pub(crate) fn checks_proof_of(der: &[u8]) -> bool {
+    let has_short_key = || {
+        let name = Certificate::from_der(der).map(|certificate| certificate.key_name()).unwrap_or_default();
+        name.strip_prefix("rsa-").and_then(|bits| bits.parse().ok()).is_some_and(|bits: u32| bits < 2048)
+    };
+    ParsedCertificate::try_from(&CertificateDer::from(der)).is_ok() && !has_short_key()
 }
 
-/// The proof that the server has the key, as far as the library can tell: it reads no certificate of version 1
-/// and checks no signature of an RSA key below 2048 bits. Such certificates are judged all the same.
-fn proof(
-    certificate: &CertificateDer<'_>,
-    proof: Result<HandshakeSignatureValid, TlsError>,
-) -> Result<HandshakeSignatureValid, TlsError> {
-    match proof {
-        Err(TlsError::InvalidCertificate(_))
-            if !Certificate::from_der(certificate).is_ok_and(|c| checks_proof_of(&c)) =>
-        {
-            Ok(HandshakeSignatureValid::assertion())
+impl Witness {
+    /// The proof that the server has the key, as far as the library can tell: it reads no certificate of version 1
+    /// and checks no signature of an RSA key below 2048 bits. Such certificates are judged all the same.
+    fn proof(
+        &self,
+        certificate: &CertificateDer<'_>,
+        proof: Result<HandshakeSignatureValid, TlsError>,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        match proof {
+            Err(TlsError::InvalidCertificate(_)) if !self.wants_proof || !checks_proof_of(certificate) => {
+                Ok(HandshakeSignatureValid::assertion())
+            }
+            proof => proof,
         }
-        proof => proof,
     }
 }

@@ -1,17 +1,12 @@
 //! A certificate as those who verify it see it: read as far as it can be, kept with its exact bytes.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
-use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use domain::AltName;
 use pki::Certificate;
 use time::OffsetDateTime;
 use x509_cert::{
-    der::{
-        Decode, Encode, Sequence,
-        asn1::{Ia5String, ObjectIdentifier, OctetString},
-        oid::AssociatedOid,
-    },
+    der::{Decode, Encode, Sequence, asn1::ObjectIdentifier, oid::AssociatedOid},
     ext::{
         Extension,
         pkix::{
@@ -23,10 +18,12 @@ use x509_cert::{
     spki::AlgorithmIdentifierOwned,
 };
 
-use crate::names;
+use crate::{
+    names,
+    signature::{Hash, Kind, PublicKey, Scheme, Signed},
+};
 
 pub(crate) const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
-pub(crate) const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
 /// Extensions that every verifier knows (RFC 5280, section 4.2), so that they may be critical.
 const KNOWN: [ObjectIdentifier; 9] = [
@@ -55,27 +52,11 @@ pub(crate) struct Facts {
     /// Empty without a subjectAltName that can be read.
     pub(crate) names: Vec<GeneralName>,
     pub(crate) name_constraints: Option<NameConstraints>,
-    pub(crate) key: Key,
+    pub(crate) key: Kind,
     /// An extension that cannot be read.
     pub(crate) unreadable: Option<ObjectIdentifier>,
-    /// Keys that were asked whether they signed it, and the answers: both browsers ask, and nothing costs more.
-    signers: Mutex<Vec<Answer>>,
+    pub(crate) signed: Arc<Signed>,
 }
-
-/// The kind of a public key, as far as browsers tell them apart.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Key {
-    /// Bits of the modulus.
-    Rsa(u32),
-    P256,
-    P384,
-    P521,
-    Ed25519,
-    Other,
-}
-
-/// A public key, and whether it signed.
-type Answer = (Vec<u8>, Result<(), BadSignature>);
 
 /// What is wrong with a signature.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -109,7 +90,10 @@ impl Facts {
             name_constraints,
             key: key(&certificate),
             unreadable,
-            signers: Mutex::default(),
+            signed: Arc::new(Signed::new(
+                &certificate.signed_bytes().ok()?,
+                parsed.signature().as_bytes().unwrap_or_default(),
+            )),
             certificate,
         })
     }
@@ -194,61 +178,14 @@ impl Facts {
             .is_some_and(|scheme| !matches!(scheme, Scheme::RsaPkcs1(Hash::Sha1) | Scheme::Ecdsa(Hash::Sha1)))
     }
 
-    /// The length of its signature, if that is RSA's.
-    pub(crate) fn rsa_signature_bits(&self) -> Option<usize> {
-        match scheme(self.certificate.parsed().signature_algorithm())? {
-            Scheme::RsaPkcs1(_) | Scheme::RsaPss(_) => {
-                Some(8 * self.certificate.parsed().signature().as_bytes()?.len())
-            }
-            Scheme::Ecdsa(_) | Scheme::Ed25519 => None,
-        }
-    }
-
-    /// Whether `issuer` signed it. What keys below 1024 bits signed counts as signed: it is refused anyway, and no
-    /// library here computes with them.
+    /// Whether `issuer` signed it.
     pub(crate) fn check_signature(&self, issuer: &Facts) -> Result<(), BadSignature> {
-        let mut signers = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, answer)) = signers.iter().find(|(key, _)| *key == issuer.public_key) {
-            return *answer;
-        }
-        let answer = self.verify_signature(issuer);
-        signers.push((issuer.public_key.clone(), answer));
-        answer
-    }
-
-    fn verify_signature(&self, issuer: &Facts) -> Result<(), BadSignature> {
         let scheme =
             scheme(self.certificate.parsed().signature_algorithm()).ok_or(BadSignature::Algorithm)?;
-        if matches!(issuer.key, Key::Rsa(..1024)) {
-            return Ok(());
-        }
-        let algorithm = verification(scheme, issuer.key).ok_or(BadSignature::Forged)?;
         let key = issuer.certificate.parsed().tbs_certificate().subject_public_key_info();
-        let key = key.subject_public_key.as_bytes().unwrap_or_default();
-        let signature = self.certificate.parsed().signature().as_bytes().unwrap_or_default();
-        UnparsedPublicKey::new(algorithm, key)
-            .verify(&self.certificate.signed_bytes().unwrap_or_default(), signature)
-            .map_err(|_| BadSignature::Forged)
-    }
-
-    /// Whether a signature of this kind can be by the key of `issuer` at all.
-    pub(crate) fn fits_key_of(&self, issuer: &Facts) -> bool {
-        scheme(self.certificate.parsed().signature_algorithm())
-            .is_some_and(|s| verification(s, issuer.key).is_some())
-    }
-
-    /// The common name, if it is an address or a host name.
-    pub(crate) fn common_name_as_name(&self) -> Option<GeneralName> {
-        let text = self.common_name()?;
-        match text.parse::<AltName>().ok()? {
-            AltName::Ip(std::net::IpAddr::V4(ip)) => {
-                Some(GeneralName::IpAddress(OctetString::new(ip.octets()).ok()?))
-            }
-            AltName::Ip(std::net::IpAddr::V6(ip)) => {
-                Some(GeneralName::IpAddress(OctetString::new(ip.octets()).ok()?))
-            }
-            AltName::Dns(name) => Some(GeneralName::DnsName(Ia5String::new(&name).ok()?)),
-        }
+        let bytes = key.subject_public_key.as_bytes().unwrap_or_default().to_vec();
+        let key = PublicKey { kind: issuer.key, bytes };
+        if self.signed.is_by(&key, scheme) { Ok(()) } else { Err(BadSignature::Forged) }
     }
 
     /// Whether its constraints name domains, and none that holds this common name.
@@ -303,31 +240,14 @@ fn extension<T: AssociatedOid + for<'a> Decode<'a>>(
     read.ok()
 }
 
-fn key(certificate: &Certificate) -> Key {
+fn key(certificate: &Certificate) -> Kind {
     match certificate.key_name().as_str() {
-        "p256" => Key::P256,
-        "p384" => Key::P384,
-        "ec-1.3.132.0.35" => Key::P521,
-        "1.3.101.112" => Key::Ed25519,
-        other => other.strip_prefix("rsa-").and_then(|b| b.parse().ok()).map_or(Key::Other, Key::Rsa),
+        "p256" => Kind::P256,
+        "p384" => Kind::P384,
+        "ec-1.3.132.0.35" => Kind::P521,
+        "1.3.101.112" => Kind::Ed25519,
+        other => other.strip_prefix("rsa-").and_then(|b| b.parse().ok()).map_or(Kind::Other, Kind::Rsa),
     }
-}
-
-#[derive(Clone, Copy)]
-enum Hash {
-    /// Refused, but only after it was computed.
-    Sha1,
-    Sha256,
-    Sha384,
-    Sha512,
-}
-
-#[derive(Clone, Copy)]
-enum Scheme {
-    RsaPkcs1(Hash),
-    RsaPss(Hash),
-    Ecdsa(Hash),
-    Ed25519,
 }
 
 /// How a signature is made; `None` for what browsers do not know.
@@ -368,31 +288,4 @@ struct PssParameters {
     salt: Option<u32>,
     #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
     trailer: Option<u32>,
-}
-
-fn verification(scheme: Scheme, key: Key) -> Option<&'static dyn VerificationAlgorithm> {
-    use Hash::{Sha1, Sha256, Sha384, Sha512};
-    Some(match (scheme, key) {
-        // Browsers take 1024 bits below a root that was added by hand.
-        (Scheme::RsaPkcs1(Sha1), Key::Rsa(_)) => &signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
-        (Scheme::Ecdsa(Sha1), Key::P256) => &signature::ECDSA_P256_SHA1_ASN1,
-        (Scheme::Ecdsa(Sha1), Key::P521) => &signature::ECDSA_P521_SHA1_ASN1,
-        (Scheme::RsaPkcs1(Sha256), Key::Rsa(_)) => &signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
-        (Scheme::RsaPkcs1(Sha384), Key::Rsa(_)) => &signature::RSA_PKCS1_2048_8192_SHA384,
-        (Scheme::RsaPkcs1(Sha512), Key::Rsa(_)) => &signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
-        (Scheme::RsaPss(Sha256), Key::Rsa(_)) => &signature::RSA_PSS_2048_8192_SHA256,
-        (Scheme::RsaPss(Sha384), Key::Rsa(_)) => &signature::RSA_PSS_2048_8192_SHA384,
-        (Scheme::RsaPss(Sha512), Key::Rsa(_)) => &signature::RSA_PSS_2048_8192_SHA512,
-        (Scheme::Ecdsa(Sha256), Key::P256) => &signature::ECDSA_P256_SHA256_ASN1,
-        (Scheme::Ecdsa(Sha384), Key::P256) => &signature::ECDSA_P256_SHA384_ASN1,
-        (Scheme::Ecdsa(Sha512), Key::P256) => &signature::ECDSA_P256_SHA512_ASN1,
-        (Scheme::Ecdsa(Sha256), Key::P384) => &signature::ECDSA_P384_SHA256_ASN1,
-        (Scheme::Ecdsa(Sha384), Key::P384) => &signature::ECDSA_P384_SHA384_ASN1,
-        (Scheme::Ecdsa(Sha512), Key::P384) => &signature::ECDSA_P384_SHA512_ASN1,
-        (Scheme::Ecdsa(Sha256), Key::P521) => &signature::ECDSA_P521_SHA256_ASN1,
-        (Scheme::Ecdsa(Sha384), Key::P521) => &signature::ECDSA_P521_SHA384_ASN1,
-        (Scheme::Ecdsa(Sha512), Key::P521) => &signature::ECDSA_P521_SHA512_ASN1,
-        (Scheme::Ed25519, Key::Ed25519) => &signature::ED25519,
-        _ => return None,
-    })
 }

@@ -4,6 +4,7 @@
 //! trusted: every read has a limit and a time-out.
 
 mod chromium;
+mod der;
 mod dial;
 mod facts;
 mod firefox;
@@ -11,32 +12,41 @@ mod judge;
 mod names;
 pub mod old;
 mod paths;
+mod seen;
+mod served;
+mod signature;
 mod verify;
 
+pub use served::pages;
 pub use verify::verify;
 
 use std::{sync::Arc, time::Duration};
 
 use dial::{Http, Refusal, Tls};
 use domain::{AltName, Finding, Report, Scheme, Target, Verdict};
-use facts::Facts;
 use pki::Certificate;
+use seen::Seen;
 use time::OffsetDateTime;
 
 /// Roots, read once for all that is judged under them.
 #[derive(Clone, Debug)]
-pub struct Roots(Arc<[Facts]>);
+pub struct Roots(Arc<[Seen]>);
 
 impl Roots {
+    /// In DER; one that a browser cannot read is none for it.
+    pub fn read<'a>(roots: impl IntoIterator<Item = &'a [u8]>) -> Roots {
+        Roots(roots.into_iter().map(Seen::read).collect())
+    }
+
     /// The certificates, without those that cannot be read as such.
     pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
-        self.0.iter().map(|root| &root.certificate)
+        self.0.iter().filter_map(|root| root.facts.as_ref()).map(|facts| &facts.certificate)
     }
 }
 
 impl From<Vec<Certificate>> for Roots {
     fn from(roots: Vec<Certificate>) -> Roots {
-        Roots(roots.iter().filter_map(|root| Facts::read(root.der())).collect())
+        Roots::read(roots.iter().map(Certificate::der))
     }
 }
 

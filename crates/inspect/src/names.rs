@@ -26,12 +26,6 @@ pub(crate) fn violate(constraints: &NameConstraints, names: &[GeneralName]) -> b
     })
 }
 
-/// Whether domains are constrained.
-pub(crate) fn name_domains(constraints: &NameConstraints) -> bool {
-    let mut all = constraints.permitted_subtrees.iter().chain(&constraints.excluded_subtrees).flatten();
-    all.any(|subtree| matches!(subtree.base, GeneralName::DnsName(_)))
-}
-
 fn same_kind(a: &GeneralName, b: &GeneralName) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
 }

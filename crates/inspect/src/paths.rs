@@ -12,9 +12,9 @@ const PATHS_MAX: usize = 100;
 /// What there is to build from.
 #[derive(Clone, Copy)]
 pub(crate) struct Pool<'a> {
-    pub(crate) roots: &'a [Facts],
+    pub(crate) roots: &'a [&'a Facts],
     /// As served, in any order.
-    pub(crate) others: &'a [Facts],
+    pub(crate) others: &'a [&'a Facts],
 }
 
 /// From the leaf upwards; the last one is a trusted root, or its issuer was not found.
@@ -31,8 +31,8 @@ impl<'a> Pool<'a> {
 
     /// Those whose subject is the issuer of this one: roots first, then the newest, as Chromium tries them.
     pub(crate) fn issuers_of(&self, certificate: &Facts) -> Vec<&'a Facts> {
-        let is_issuer = |other: &&Facts| other.subject == certificate.issuer;
-        let mut found: Vec<&Facts> = self.roots.iter().filter(is_issuer).collect();
+        let is_issuer = |other: &&&Facts| other.subject == certificate.issuer;
+        let mut found: Vec<&Facts> = self.roots.iter().filter(is_issuer).copied().collect();
         for other in self.others.iter().filter(is_issuer) {
             if !found.iter().any(|known| known.certificate == other.certificate) {
                 found.push(other);

@@ -6,16 +6,17 @@ use time::OffsetDateTime;
 use x509_cert::{
     der::oid::{AssociatedOid, ObjectIdentifier},
     ext::pkix::{
-        AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, BasicConstraints, KeyUsage, PolicyConstraints,
-        SubjectAltName, SubjectKeyIdentifier, name::GeneralName,
+        AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, BasicConstraints, KeyUsage, NameConstraints,
+        PolicyConstraints, SubjectAltName, SubjectKeyIdentifier, name::GeneralName,
     },
 };
 
 use crate::{
-    chromium,
-    facts::{BadSignature, Facts, Key, SERVER_AUTH},
-    firefox, names,
+    facts::{BadSignature, Facts, SERVER_AUTH},
+    firefox::ISSUERS_MAX,
+    names,
     paths::{Path, Pool},
+    signature::Kind,
 };
 
 /// All that is wrong with a served certificate, for a server of this name (if one is given), under these roots; nothing,
@@ -33,6 +34,7 @@ pub fn verify(
     let Some(leaf) = Facts::read(leaf) else { return vec![unreadable(leaf)] };
     let roots: Vec<Facts> = roots.iter().filter_map(|root| Facts::read(root.der())).collect();
     let others: Vec<Facts> = others.iter().filter_map(|other| Facts::read(other)).collect();
+    let (roots, others): (Vec<&Facts>, Vec<&Facts>) = (roots.iter().collect(), others.iter().collect());
     chain(Pool { roots: &roots, others: &others }, &leaf, name, now, issuers)
 }
 
@@ -90,9 +92,9 @@ fn of_leaf(leaf: &Facts, now: OffsetDateTime) -> Vec<Finding> {
     }
     let key = leaf.certificate.key_name();
     match leaf.key {
-        Key::Rsa(1024..2048) => found.push(Finding::WeakKey { key }),
-        Key::P521 => found.push(Finding::NoCommonCipher { reason: "P-521".into() }),
-        Key::Ed25519 => found.push(Finding::NoCommonCipher { reason: "Ed25519".into() }),
+        Kind::Rsa(1024..2048) => found.push(Finding::WeakKey { key }),
+        Kind::P521 => found.push(Finding::NoCommonCipher { reason: "P-521".into() }),
+        Kind::Ed25519 => found.push(Finding::NoCommonCipher { reason: "Ed25519".into() }),
         _ => {}
     }
     let names_critical = leaf.is_critical(SubjectAltName::OID);
@@ -143,8 +145,8 @@ fn of_path(path: &Path<'_>, now: OffsetDateTime) -> Vec<Finding> {
         }
         let key = certificate.certificate.key_name();
         match certificate.key {
-            Key::Other => rules.push(Rule::UnknownKey { key }),
-            Key::Rsa(..1024) => rules.push(Rule::KeyTooShort { key }),
+            Kind::Other => rules.push(Rule::UnknownKey { key }),
+            Kind::Rsa(..1024) => rules.push(Rule::KeyTooShort { key }),
             _ => {}
         }
         // Of a certificate that nobody trusts it is of no interest how well it is written.
@@ -158,10 +160,10 @@ fn of_path(path: &Path<'_>, now: OffsetDateTime) -> Vec<Finding> {
         found.extend(rules.into_iter().map(|rule| broken(certificate, rule)));
     }
     match path.certificates.as_slice() {
-        [leaf] if path.is_anchored && chromium::may_not_issue(leaf, true) => {
+        [leaf] if path.is_anchored && may_not_issue(leaf) => {
             found.push(broken(leaf, Rule::RootWithoutAuthority));
         }
-        [leaf, issuers @ ..] if path.is_anchored && issuers.len() > firefox::ISSUERS_MAX + 1 => {
+        [leaf, issuers @ ..] if path.is_anchored && issuers.len() > ISSUERS_MAX + 1 => {
             found.push(broken(leaf, Rule::TooManyIssuers));
         }
         _ => {}
@@ -175,7 +177,7 @@ fn of_path(path: &Path<'_>, now: OffsetDateTime) -> Vec<Finding> {
         let Some(constraints) = &issuer.name_constraints else { continue };
         // Those that issued to themselves are free, so that a key can be changed (RFC 5280, section 4.2.1.10).
         let bound = below.iter().enumerate().filter(|(n, c)| *n == 0 || !c.is_self_issued());
-        for (_, certificate) in bound.filter(|(_, c)| names::violate(constraints, &firefox::names_of(c))) {
+        for (_, certificate) in bound.filter(|(_, c)| names::violate(constraints, &names_of(c))) {
             found.push(Finding::OutsideConstraints { names: certificate.certificate.summary().sans });
         }
     }
@@ -204,7 +206,7 @@ fn of_issuer(issuer: &Facts, now: OffsetDateTime) -> Vec<Finding> {
     if issuer.purposes.as_ref().is_some_and(|p| !p.contains(&SERVER_AUTH)) {
         found.push(Finding::IssuerNotForServers { issuer: subject.clone() });
     }
-    if matches!(issuer.key, Key::Rsa(1024..2048)) {
+    if matches!(issuer.key, Kind::Rsa(1024..2048)) {
         found.push(Finding::WeakIssuerKey { issuer: subject, key: issuer.certificate.key_name() });
     }
     found
@@ -239,7 +241,7 @@ fn authority_rules(issuer: &Facts, below: &[&Facts], path: &Path<'_>) -> Vec<Rul
     }
     if let Some(constraints) = &issuer.name_constraints {
         let all = || constraints.permitted_subtrees.iter().chain(&constraints.excluded_subtrees).flatten();
-        if firefox::excludes_everybody(constraints) {
+        if excludes_everybody(constraints) {
             rules.push(Rule::ExcludedDirectoryName);
         }
         if all().next().is_none() {
@@ -285,11 +287,29 @@ fn form(certificate: &Facts, is_root: bool) -> Vec<Rule> {
         (!certificate.algorithms_agree(), Rule::AlgorithmsDiffer),
         (is_odd_serial, Rule::SerialNumber),
         (certificate.certificate.issuer().is_empty(), Rule::EmptyIssuer),
-        (matches!(certificate.key, Key::Rsa(bits) if bits % 8 != 0), Rule::OddModulus),
+        (matches!(certificate.key, Kind::Rsa(bits) if bits % 8 != 0), Rule::OddModulus),
     ];
     rules.extend(plain.into_iter().filter(|(is_broken, _)| *is_broken).map(|(_, rule)| rule));
     rules.extend(authority_key(certificate, is_root));
     rules
+}
+
+/// A root need not say that it is one, but must not say that it is none.
+fn may_not_issue(root: &Facts) -> bool {
+    root.constraints.as_ref().is_some_and(|c| !c.ca) || root.may_not(KeyUsage::key_cert_sign)
+}
+
+/// All that name constraints are about: subjectAltNames, and the subject. An empty one, too, is outside of what others
+/// are permitted (Firefox).
+fn names_of(certificate: &Facts) -> Vec<GeneralName> {
+    let subject = GeneralName::DirectoryName(certificate.subject_name().clone());
+    certificate.names.iter().cloned().chain([subject]).collect()
+}
+
+/// Firefox does not compare directory names with what is excluded, and refuses all.
+fn excludes_everybody(constraints: &NameConstraints) -> bool {
+    let mut excluded = constraints.excluded_subtrees.iter().flatten();
+    excluded.any(|subtree| matches!(subtree.base, GeneralName::DirectoryName(_)))
 }
 
 fn authority_key(certificate: &Facts, is_root: bool) -> Option<Rule> {

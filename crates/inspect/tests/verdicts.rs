@@ -749,3 +749,19 @@ fn no_certificate_makes_the_verdict_panic() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_certificate_comes_before_that_its_key_is_missing() {
+    let root = Authority::new("Root");
+    let ended = |params: &mut CertificateParams| params.not_after = day(-1);
+    let cases = [
+        (root.leaf(|_| {}), Some("ERR_SSL_PROTOCOL_ERROR"), vec!["HandshakeFailed"]),
+        (root.leaf(ended), Some("ERR_CERT_DATE_INVALID"), vec!["Expired", "HandshakeFailed"]),
+    ];
+    for (mut served, page, findings) in cases {
+        served.key = KeyPair::generate().unwrap();
+        let report = look_at(served, &trusting(&[&root])).await;
+        assert_report(&report, Verdict::NotSecure, (page, Some("nssBadCert")), &findings);
+        assert!(!report.proven);
+    }
+}

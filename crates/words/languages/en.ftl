@@ -115,6 +115,7 @@ not-tidied = What earlier runs left on the device could not be removed. { $reaso
 
 unreadable = it cannot be read ({ $detail })
 unreadable-extension = the extension { $extension } cannot be read
+browser-refuses = its form is not what a browser demands ({ $page })
 unknown-critical = it has a critical extension that nobody knows
 old-signature = it is signed with MD5, SHA-1 or something that browsers do not know
 wrong-signature = its signature is not by its issuer's key
