@@ -139,7 +139,10 @@ impl FromStr for Target {
         let host = match url.host() {
             Some(Host::Ipv4(ip)) => AltName::Ip(ip.into()),
             Some(Host::Ipv6(ip)) => AltName::Ip(IpAddr::from(ip).to_canonical()),
-            Some(Host::Domain(name)) => name.parse().map_err(|_| invalid())?,
+            // Names that end with a dot begin at the root of the DNS; browsers look for them in a certificate without it.
+            Some(Host::Domain(name)) => {
+                name.strip_suffix('.').unwrap_or(name).parse().map_err(|_| invalid())?
+            }
             None => return Err(invalid()),
         };
         let port = url.port_or_known_default();
@@ -167,6 +170,7 @@ mod tests {
             ("192.168.1.64:8443", "IP:192.168.1.64", Some(8443), None),
             ("192.168.1.64:80", "IP:192.168.1.64", Some(80), None),
             ("gate.lan", "DNS:gate.lan", None, None),
+            ("https://gate.lan./", "DNS:gate.lan", Some(443), Some(Scheme::Https)),
             ("http://192.168.1.64/", "IP:192.168.1.64", Some(80), Some(Scheme::Http)),
             ("https://gate.lan:444/live?x=1", "DNS:gate.lan", Some(444), Some(Scheme::Https)),
             ("fe80::1", "IP:fe80::1", None, None),
