@@ -266,6 +266,8 @@ class Plan:
     # TLS versions and ciphers as Python's ssl and OpenSSL name them.
     versions: tuple[str, str] = ("TLSv1_2", "TLSv1_3")
     ciphers: str = "DEFAULT:@SECLEVEL=0"
+    # Whether the server asks for the browser's certificate: `CERT_NONE`, `CERT_OPTIONAL`, `CERT_REQUIRED`.
+    client: str = "CERT_NONE"
     # Bytes in place of TLS; see `servers`.
     instead: str | None = None
 

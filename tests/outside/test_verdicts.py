@@ -11,6 +11,10 @@ from verdicts import Faults, disagreements, report_of, start
 
 # Where two faults compete, and for what a search found.
 PAIRS = """
+    demands-client expired
+    demands-client wrong-address
+    demands-client-tls-1.2 expired
+    demands-client-tls-1.2 wrong-address
     wrong-address expired
     wrong-address client-only
     wrong-address untrusted

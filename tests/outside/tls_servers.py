@@ -31,6 +31,7 @@ def context(plan: Plan, served: Served, folder: Path) -> ssl.SSLContext:
         warnings.simplefilter("ignore", DeprecationWarning)  # old versions are what some servers are about
         made.minimum_version, made.maximum_version = (ssl.TLSVersion[name] for name in plan.versions)
     made.load_cert_chain(file)
+    made.verify_mode = ssl.VerifyMode[plan.client]
     return made
 
 

@@ -41,6 +41,8 @@ pub enum Finding {
     TlsTooOld { reason: String },
     /// Browser and server have no cipher in common.
     NoCommonCipher { reason: String },
+    /// The server refuses browsers that have no certificate of their own.
+    WantsClientCertificate,
     /// The TLS handshake broke for another reason.
     HandshakeFailed { reason: String },
     /// The issuer is not among the trusted roots, or the chain to it is incomplete.
@@ -188,6 +190,7 @@ impl Finding {
             | Finding::TlsTooOld { .. }
             | Finding::NoCommonCipher { .. }
             | Finding::HandshakeFailed { .. }
+            | Finding::WantsClientCertificate
             | Finding::UnknownIssuer { .. }
             | Finding::SelfSigned { .. }
             | Finding::Expired { .. }

@@ -3,7 +3,10 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,19 +16,20 @@ use rustls::{
     AlertDescription, CipherSuite, ClientConfig, DigitallySignedStruct, Error as TlsError, NamedGroup,
     PeerIncompatible, ProtocolVersion, SignatureScheme,
     client::{
-        Resumption,
+        ResolvesClientCert, Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
+    sign::CertifiedKey,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     Options,
@@ -53,6 +57,8 @@ pub(crate) enum Tls {
         old_suite: Option<String>,
         /// What was wrong with the proof that the server has the key.
         unproven: Option<String>,
+        /// The server demands a certificate of the client, and refuses one that has none with this alert.
+        refusal: Option<AlertDescription>,
     },
     /// The other side speaks something else.
     OtherProtocol {
@@ -128,12 +134,12 @@ pub(crate) enum Http {
 /// A TLS handshake as a browser would make it, accepting any certificate: it is only looked at, nothing is
 /// sent through the connection.
 pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
-    match handshake(target, port, options, &CONFIG).await {
+    match handshake(target, port, options, true).await {
         // Browsers tell what is wrong with the certificate first, so it is looked at all the same.
         Tls::Failed { how: Failure::Proof, reason, old } => {
-            match handshake(target, port, options, &UNPROVEN).await {
-                Tls::Served { chain, version, old_suite, .. } => {
-                    Tls::Served { chain, version, old_suite, unproven: Some(reason) }
+            match handshake(target, port, options, false).await {
+                Tls::Served { chain, version, old_suite, refusal, .. } => {
+                    Tls::Served { chain, version, old_suite, unproven: Some(reason), refusal }
                 }
                 _ => Tls::Failed { how: Failure::Proof, reason, old },
             }
@@ -142,12 +148,8 @@ pub(crate) async fn tls(target: &Target, port: u16, options: &Options) -> Tls {
     }
 }
 
-async fn handshake(
-    target: &Target,
-    port: u16,
-    options: &Options,
-    config: &Result<Arc<ClientConfig>, TlsError>,
-) -> Tls {
+/// One handshake; `wants_proof`: one without a proof that the server has the key is a failure.
+async fn handshake(target: &Target, port: u16, options: &Options, wants_proof: bool) -> Tls {
     let stream = match connect(target, port, options.connect).await {
         Ok(stream) => stream,
         Err(why) => return Tls::Refused(why),
@@ -159,20 +161,36 @@ async fn handshake(
             Err(_) => return broken("the host name cannot be sent in a handshake"),
         },
     };
-    let config = match config {
-        Ok(config) => config.clone(),
+    let witness = Arc::new(Witness { wants_proof, ..Witness::default() });
+    let config = match &*CONFIG {
+        Ok(config) => Arc::new(watched_by(config, &witness)),
         Err(e) => return broken(&e.to_string()),
     };
     match timeout(options.answer, TlsConnector::from(config).connect(name, stream)).await {
         Err(_) => Tls::Silent(options.answer.as_secs()),
         Ok(Err(e)) => {
             let mut failure = tls_failure(&e);
+            let chain = witness.chain();
             match &mut failure {
+                // Up to TLS 1.2 the server says so before the handshake ends.
+                Tls::Failed { how: Failure::Alert(alert), .. }
+                    if witness.was_asked() && !chain.is_empty() =>
+                {
+                    let refusal = Some(*alert);
+                    return Tls::Served {
+                        chain,
+                        version: "TLSv1.2",
+                        old_suite: None,
+                        unproven: None,
+                        refusal,
+                    };
+                }
                 Tls::Failed { how, old, .. } if how.may_be_of_age() => {
                     if let Some(Old { suite, chain, version }) =
                         old::look_as_browser(target, port, options).await
                     {
-                        return Tls::Served { chain, version, old_suite: Some(suite), unproven: None };
+                        let old_suite = Some(suite);
+                        return Tls::Served { chain, version, old_suite, unproven: None, refusal: None };
                     }
                     *old = old::look(target, port, options).await;
                 }
@@ -183,7 +201,8 @@ async fn handshake(
             }
             failure
         }
-        Ok(Ok(stream)) => {
+        Ok(Ok(mut stream)) => {
+            let refusal = if witness.was_asked() { refusal(&mut stream).await } else { None };
             let session = stream.get_ref().1;
             let version = match session.protocol_version() {
                 Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
@@ -195,10 +214,23 @@ async fn handshake(
                     version,
                     old_suite: None,
                     unproven: None,
+                    refusal,
                 },
                 _ => broken("no certificate was sent"),
             }
         }
+    }
+}
+
+/// How long the word of a server is waited for that asked for a certificate of ours and got none.
+const REFUSAL_WAIT: Duration = Duration::from_secs(1);
+
+/// In TLS 1.3 a server can refuse a client without a certificate only after the handshake.
+async fn refusal(stream: &mut TlsStream<TcpStream>) -> Option<AlertDescription> {
+    let answer = timeout(REFUSAL_WAIT, stream.read(&mut [0])).await.ok()?;
+    match answer.err()?.get_ref()?.downcast_ref::<TlsError>()? {
+        TlsError::AlertReceived(alert) => Some(*alert),
+        _ => None,
     }
 }
 
@@ -281,22 +313,23 @@ fn tls_failure(e: &io::Error) -> Tls {
 }
 
 /// One for all handshakes: to make it costs more than to use it.
-static CONFIG: LazyLock<Result<Arc<ClientConfig>, TlsError>> =
-    LazyLock::new(|| config(Witness { wants_proof: true }));
-
-/// For another look at a server that has no proof.
-static UNPROVEN: LazyLock<Result<Arc<ClientConfig>, TlsError>> =
-    LazyLock::new(|| config(Witness { wants_proof: false }));
-
-fn config(witness: Witness) -> Result<Arc<ClientConfig>, TlsError> {
+static CONFIG: LazyLock<Result<ClientConfig, TlsError>> = LazyLock::new(|| {
     let mut config = ClientConfig::builder_with_provider(PROVIDER.clone())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(witness))
+        .with_custom_certificate_verifier(Arc::new(Witness::default()))
         .with_no_client_auth();
     // A resumed session would show no certificate.
     config.resumption = Resumption::disabled();
-    Ok(Arc::new(config))
+    Ok(config)
+});
+
+/// The configuration for one handshake.
+fn watched_by(config: &ClientConfig, witness: &Arc<Witness>) -> ClientConfig {
+    let mut config = config.clone();
+    config.dangerous().set_certificate_verifier(witness.clone());
+    config.client_auth_cert_resolver = witness.clone();
+    config
 }
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
@@ -311,20 +344,37 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
 
 /// Accepts every certificate: it is judged later. That the server has the key to it is still demanded, unless the key is
 /// of a kind that browsers take and the library does not.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Witness {
     wants_proof: bool,
+    /// The certificates that the server showed.
+    chain: OnceLock<Vec<Vec<u8>>>,
+    /// The server asked for a certificate of ours.
+    was_asked: AtomicBool,
+}
+
+impl ResolvesClientCert for Witness {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.was_asked.store(true, Ordering::Relaxed);
+        None
+    }
+
+    /// Without this nobody would be asked.
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 impl ServerCertVerifier for Witness {
     fn verify_server_cert(
         &self,
-        _leaf: &CertificateDer<'_>,
-        _others: &[CertificateDer<'_>],
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
         _name: &ServerName<'_>,
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
+        self.chain.get_or_init(|| std::iter::once(leaf).chain(others).map(|der| der.to_vec()).collect());
         Ok(ServerCertVerified::assertion())
     }
 
@@ -363,6 +413,14 @@ pub(crate) fn checks_proof_of(der: &[u8]) -> bool {
 }
 
 impl Witness {
+    fn chain(&self) -> Vec<Vec<u8>> {
+        self.chain.get().cloned().unwrap_or_default()
+    }
+
+    fn was_asked(&self) -> bool {
+        self.was_asked.load(Ordering::Relaxed)
+    }
+
     /// The proof that the server has the key, as far as the library can tell: it reads no certificate of version 1
     /// and checks no signature of an RSA key below 2048 bits. Such certificates are judged all the same.
     fn proof(

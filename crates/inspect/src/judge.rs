@@ -24,12 +24,13 @@ pub(crate) fn judge(target: &Target, port: u16, tls: Tls, options: &Options) -> 
     let mut report = crate::report(target, options, Verdict::NotSecure, Vec::new());
     report.name = Some(name.clone());
     match tls {
-        Tls::Served { chain, version, old_suite, unproven } => {
+        Tls::Served { chain, version, old_suite, unproven, refusal } => {
             report.tls = Some(version);
             report = served::judge(report, &chain, old_suite, name, options);
-            match unproven {
-                Some(reason) => unproven_key(report, reason),
-                None => report,
+            match (unproven, refusal) {
+                (Some(reason), _) => unproven_key(report, reason),
+                (None, Some(alert)) => wants_client(report, alert),
+                (None, None) => report,
             }
         }
         Tls::Failed { how, reason, old: None } => {
@@ -78,6 +79,19 @@ fn unproven_key(mut report: Report, reason: String) -> Report {
     concluded(report, found, pages)
 }
 
+/// The server demands a certificate of the browser. What is wrong with its own comes first.
+fn wants_client(mut report: Report, alert: AlertDescription) -> Report {
+    report.verdict = Verdict::NotSecure;
+    let mut found = std::mem::take(&mut report.findings);
+    found.push(Finding::WantsClientCertificate);
+    let firefox = match alert {
+        AlertDescription::HandshakeFailure => "SSL_ERROR_HANDSHAKE_FAILURE_ALERT",
+        alert => alert_pages(alert).1,
+    };
+    let pages = (report.chromium.or(Some(CLIENT)), report.firefox.or(Some(firefox)));
+    concluded(report, found, pages)
+}
+
 fn broken_handshake(how: Failure, reason: String) -> (Finding, Pages) {
     let too_old = |reason| Finding::TlsTooOld { reason };
     let no_cipher = |reason| Finding::NoCommonCipher { reason };
@@ -104,9 +118,10 @@ fn broken_handshake(how: Failure, reason: String) -> (Finding, Pages) {
     (finding, (Some(chromium), Some(firefox)))
 }
 
+const CLIENT: &str = "ERR_BAD_SSL_CLIENT_AUTH_CERT";
+
 /// What each browser shows for an alert of the server's.
 fn alert_pages(alert: AlertDescription) -> (&'static str, &'static str) {
-    const CLIENT: &str = "ERR_BAD_SSL_CLIENT_AUTH_CERT";
     match alert {
         AlertDescription::UnexpectedMessage => (PROTOCOL, "SSL_ERROR_HANDSHAKE_UNEXPECTED_ALERT"),
         AlertDescription::BadRecordMac => ("ERR_SSL_BAD_RECORD_MAC_ALERT", "SSL_ERROR_BAD_MAC_ALERT"),

@@ -765,3 +765,15 @@ async fn what_is_wrong_with_a_certificate_comes_before_that_its_key_is_missing()
         assert!(!report.proven);
     }
 }
+
+#[tokio::test]
+async fn a_page_for_browsers_with_a_certificate_is_told_so() {
+    let root = Authority::new("Root");
+    let pages = (Some("ERR_BAD_SSL_CLIENT_AUTH_CERT"), Some("SSL_ERROR_RX_CERTIFICATE_REQUIRED_ALERT"));
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let port = common::https_for_clients(root.leaf(|_| {}), version, &root).await;
+        let report = check(&format!("https://127.0.0.1:{port}").parse().unwrap(), &trusting(&[&root])).await;
+        assert_report(&report, Verdict::NotSecure, pages, &["WantsClientCertificate"]);
+        assert!(report.proven);
+    }
+}

@@ -16,10 +16,10 @@ use rcgen::{
     IsCa, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SignatureAlgorithm,
 };
 use rustls::{
-    ServerConfig,
+    RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer},
-    server::{ClientHello, ResolvesServerCert},
+    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::CertifiedKey,
 };
 use time::{OffsetDateTime, macros::datetime};
@@ -168,13 +168,35 @@ pub async fn https(served: Served) -> u16 {
 }
 
 pub async fn https_at(address: IpAddr, served: Served) -> std::io::Result<u16> {
+    serve_https(address, served, rustls::ALL_VERSIONS, None).await
+}
+
+/// One that demands a certificate of the client, below this root, in this version of TLS.
+pub async fn https_for_clients(
+    served: Served,
+    version: &'static SupportedProtocolVersion,
+    of: &Authority,
+) -> u16 {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(of.der())).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+    serve_https("127.0.0.1".parse().unwrap(), served, &[version], Some(clients)).await.unwrap()
+}
+
+async fn serve_https(
+    address: IpAddr,
+    served: Served,
+    versions: &[&'static SupportedProtocolVersion],
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+) -> std::io::Result<u16> {
     let key = PrivateKeyDer::try_from(served.key.serialize_der()).unwrap();
     let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
     let chain = served.chain.into_iter().map(CertificateDer::from).collect();
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
         .with_cert_resolver(Arc::new(Always(Arc::new(CertifiedKey::new(chain, key)))));
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind((address, 0)).await?;
