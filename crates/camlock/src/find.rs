@@ -364,7 +364,7 @@ async fn meet(
             report.verdict == Verdict::Unreachable || (here.leaf.is_some() && report.leaf.is_none());
         let pin = here.leaf.as_deref().and_then(PublicKeyPin::of_certificate);
         let answers = here.verdict != Verdict::Unreachable;
-        let tls_is_old = fleet::old_cipher(&here).map(|_| fleet::tls_unusable(&target, &here));
+        let tls_unusable = fleet::why_unusable(&here).map(|_| fleet::tls_unusable(&target, &here));
         if matches!(
             here.findings.first(),
             Some(Finding::ConnectionRefused { .. } | Finding::NotTls { .. } | Finding::PlainHttp { .. })
@@ -388,7 +388,7 @@ async fn meet(
             Ok(_) => no_driver = Some(json!({"code": "tells-users-only", "target": target.text})),
             // Of several ports the one that answers says why; a port that is closed says nothing.
             Err(e) if answers || no_driver.is_none() => {
-                let why = tls_is_old.map_or_else(|| serde_json::to_value(e), serde_json::to_value);
+                let why = tls_unusable.map_or_else(|| serde_json::to_value(e), serde_json::to_value);
                 no_driver = Some(why.unwrap_or_default());
             }
             Err(_) => {}

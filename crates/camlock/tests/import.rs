@@ -240,7 +240,7 @@ fn what_cannot_be_taken_over_is_refused() {
         (&["ed25519.pem"], 1, "(Ed25519)"),
         (&["ca.xdb"], 1, "export it as PEM + key"),
         (&["passphrase"], 2, "neither a certificate nor a private key"),
-        (&["large"], 1, "4194304"),
+        (&["large"], 2, "4194304"),
         (&["none"], 2, "cannot be read"),
         (&["two.pem", "ca.crt", "ca.key"], 2, "--ca NAME"),
         (&["two.pem", "ca.crt", "ca.key", "--ca", "Third"], 2, "Second (until"),

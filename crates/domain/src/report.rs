@@ -62,7 +62,7 @@ pub struct Report {
     pub firefox: Option<&'static str>,
     /// All that was seen, the weightiest first.
     pub findings: Vec<Finding>,
-    /// The served certificate in DER, if TLS answered.
+    /// The served certificate in DER, if TLS answered, and not without a proof that the server has the key.
     pub leaf: Option<Vec<u8>>,
     /// The handshake proved that the server has the key of that certificate, which anybody can show.
     pub proven: bool,

@@ -50,7 +50,7 @@ pub(crate) async fn find(fleet: &Fleet, order: &Order, told: Option<u16>) -> Res
     let contact = meeting::meet(fleet, order, told).await?;
     if let Some(shown) = &contact.shown
         && contact.endpoint.pin.is_some()
-        && old_cipher(shown).is_some()
+        && why_unusable(shown).is_some()
     {
         return Err(contact.unreached(fleet, shown, &order.target).await?);
     }
@@ -166,13 +166,20 @@ pub async fn stays_on_site(host: &AltName, permitted: &Permitted) -> Result<(), 
 
 /// Nothing can be said to the device over its TLS, as `seen` tells.
 pub fn tls_unusable(target: &Target, seen: &Report) -> Error {
-    let why = old_cipher(seen).or(seen.findings.first());
+    let why = why_unusable(seen).or(seen.findings.first());
     Error::TlsUnusable { host: target.dial_host(), reason: why.map(reason).unwrap_or_default() }
 }
 
-/// Browsers still speak what the device offers (RSA key exchange, say), and Camlock's TLS library does not.
-pub fn old_cipher(seen: &Report) -> Option<&Finding> {
-    seen.findings.iter().find(|finding| matches!(finding, Finding::OldCipher { .. }))
+/// Why Camlock cannot speak the TLS of a device, where browsers may: an old cipher (RSA key exchange, for example), a
+/// certificate that it demands of the client, or a server that does not have the key of what it shows.
+pub fn why_unusable(seen: &Report) -> Option<&Finding> {
+    let is_why = |finding: &&Finding| {
+        matches!(
+            finding,
+            Finding::OldCipher { .. } | Finding::WantsClientCertificate | Finding::HandshakeFailed { .. }
+        )
+    };
+    seen.findings.iter().find(is_why)
 }
 
 /// Why there was no connection at all.

@@ -30,7 +30,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 pub use by_hand::{BY_HAND, HandOrder, WritePackage};
-pub use contact::{old_cipher, tls_unusable};
+pub use contact::{tls_unusable, why_unusable};
 pub use crowd::{Event, Stop, Way};
 pub use error::{Consequence, Error, Said};
 pub use visit::{Stranger, who_is};

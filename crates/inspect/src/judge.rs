@@ -72,7 +72,8 @@ fn too_old(mut report: Report, how: Failure, old: Old, name: &AltName, options: 
 /// Chromium tells what is wrong with the certificate first, Firefox only that something is.
 fn unproven_key(mut report: Report, reason: String) -> Report {
     report.verdict = Verdict::NotSecure;
-    report.proven = false;
+    // Anybody can show a certificate: whoever does not have its key is not known by it.
+    (report.proven, report.leaf) = (false, None);
     let mut found = std::mem::take(&mut report.findings);
     found.push(Finding::HandshakeFailed { reason });
     let pages = (report.chromium.or(Some(PROTOCOL)), Some(firefox::NO_CODE));

@@ -318,6 +318,22 @@ impl Synology {
         })
     }
 
+    /// A change that is looked for afterwards; whether a restart that began only now cut it off, done or not.
+    async fn change(
+        &mut self,
+        login: &Login,
+        api: &str,
+        method: &str,
+        parameters: &[(&str, String)],
+    ) -> Result<bool, Error> {
+        match self.call(login, api, method, parameters).await {
+            Err(e) if e.is_of_connection() && self.restarts_until.is_some_and(|t| Instant::now() < t) => {
+                Ok(true)
+            }
+            done => done.map(|_| false),
+        }
+    }
+
     /// The list after a change, as soon as the web server answers again. After a way back it may show a key that was
     /// not seen before: that of the certificate which is shown again.
     async fn list_again(&mut self, login: &Login, learns: bool) -> Result<Vec<Certificate>, Error> {
@@ -426,10 +442,15 @@ impl Synology {
         let whole =
             has_it.services.iter().find(|s| s.get("service").and_then(Value::as_str) == Some(service));
         let settings = json!([{ "service": whole, "old_id": has_it.id, "id": to }]).to_string();
-        self.call(login, SERVICE, "set", &[("settings", settings)]).await?;
-        let after = self.list_again(login, learns).await?;
-        if by_id(&after, to).is_some_and(|c| c.has(service)) {
-            return Ok(());
+        for _ in 0..2 {
+            let was_cut = self.change(login, SERVICE, "set", &[("settings", settings.clone())]).await?;
+            let after = self.list_again(login, learns).await?;
+            if by_id(&after, to).is_some_and(|c| c.has(service)) {
+                return Ok(());
+            }
+            if !was_cut {
+                break;
+            }
         }
         Err(not_done(SERVICE, &format!("the service {service} is not bound to the certificate")))
     }
@@ -453,7 +474,7 @@ impl Synology {
             let quoted = |text: &str| Value::from(text).to_string();
             let parameters =
                 [("id", quoted(&old.id)), ("as_default", "true".to_owned()), ("desc", quoted(&old.desc))];
-            self.call(login, LIST, "set", &parameters).await?;
+            self.change(login, LIST, "set", &parameters).await?;
             now = self.list_again(login, true).await?;
             if by_id(&now, default).is_none_or(|c| !c.is_default) {
                 return Err(not_done("set", "the earlier certificate is not the default again"));
@@ -485,7 +506,7 @@ impl Synology {
             return Ok(());
         }
         let ids = json!(ids).to_string();
-        self.call(login, LIST, "delete", &[("ids", ids)]).await?;
+        self.change(login, LIST, "delete", &[("ids", ids)]).await?;
         match self.list_again(login, true).await?.iter().any(is_waste) {
             true => Err(not_done("delete", "the certificate is still there")),
             false => Ok(()),
