@@ -165,7 +165,7 @@ fn compare(
     }
     println!("{table}");
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/conformance.md");
-    let _one_at_a_time = PAGE.lock().unwrap();
+    let _one_at_a_time = PAGE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let page = std::fs::read_to_string(file).unwrap();
     let from = page.find(&format!("| {first} |")).unwrap();
     let to = page[from..].find("\n\n").map_or(page.len(), |end| from + end + 1);
