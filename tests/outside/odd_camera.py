@@ -71,6 +71,7 @@ class Camera:
 
     def said(self, asked: Asked) -> str | None:
         host = asked.headers["host"]
+        protocol = "<tds:NetworkProtocols><tt:Name>{}</tt:Name><tt:Enabled>{}</tt:Enabled><tt:Port>{}</tt:Port></tds:NetworkProtocols>"
         service = "<tds:Service><tds:Namespace>{}</tds:Namespace><tds:XAddr>http://{}{}</tds:XAddr></tds:Service>"
         return {
             "GetSystemDateAndTime": self.time(),
@@ -79,7 +80,9 @@ class Camera:
             "<tds:FirmwareVersion>1.0</tds:FirmwareVersion><tds:SerialNumber>1</tds:SerialNumber>",
             "GetProfiles": '<trt:Profiles token="P"/>',
             "GetSnapshotUri": f"<trt:MediaUri><tt:Uri>http://{host}/picture.jpg</tt:Uri></trt:MediaUri>",
-            "GetNetworkProtocols": "",
+            # No HTTPS, nor will there be.
+            "GetNetworkProtocols": protocol.format("HTTP", "true", host.rpartition(":")[2])
+            + protocol.format("HTTPS", "false", 1),
             "GetCertificatesStatus": "",
         }.get(asked.operation or "")
 
@@ -189,6 +192,24 @@ class LoginForAll(Camera):
 
     def answer(self, asked: Asked) -> bytes:
         return super().answer(asked) if asked.operation is None or self.lets_in(asked) else self.refusal(asked)
+
+
+class LocksTheUserOut(LoginForAll):
+    """Knows nobody any more once a certificate came, and ends the connections of those whom it knew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: set[str] | None = None
+
+    def answer(self, asked: Asked) -> bytes:
+        if self.known is None and asked.operation == "LoadCertificateWithPrivateKey" and self.lets_in(asked):
+            self.known = set(self.nonces)
+        if self.known is None or not asked.digest():
+            return super().answer(asked)
+        if asked.digest()["nonce"] in self.known:
+            return b""
+        self.refused += 1
+        return self.refusal(asked)
 
 
 class ClosesElsewhere(Camera):

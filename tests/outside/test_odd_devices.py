@@ -6,7 +6,7 @@ import pytest
 
 import odd_camera
 from conftest import Site, keep
-from odd_camera import JPEG, PASSWORD, USER, Camera, LoginForAll, TokenOnly, served
+from odd_camera import JPEG, PASSWORD, USER, Camera, LocksTheUserOut, LoginForAll, TokenOnly, served
 
 KINDS = [Camera, *Camera.__subclasses__(), *TokenOnly.__subclasses__()]
 
@@ -43,7 +43,17 @@ def test_an_odd_camera_is_a_camera(
 def test_every_kind_is_tried() -> None:
     """None is forgotten above."""
     all_kinds = [one for one in vars(odd_camera).values() if isinstance(one, type) and issubclass(one, Camera)]
-    assert set(KINDS) == set(all_kinds)
+    assert {*KINDS, LocksTheUserOut} == set(all_kinds)
+
+
+def test_a_user_who_is_refused_on_the_way_back_is_not_tried_again(site: Site, as_user: list[str | Path]) -> None:
+    """Not in that run, and not under another name of the same device."""
+    camera = LocksTheUserOut()
+    with served(camera) as port:
+        targets = [f"127.0.0.1:{port}", f"http://127.0.0.1:{port}/"]
+        outcomes = site.camlock("secure", *targets, *as_user, "--yes", status=1)
+    assert camera.known is not None and camera.refused == 1, outcomes
+    assert outcomes[1]["error"]["code"] == "refused-before", outcomes[1]
 
 
 def test_find_says_what_it_would_need(site: Site) -> None:

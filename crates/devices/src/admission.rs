@@ -145,9 +145,23 @@ struct State {
     first: Option<SignIn>,
     /// How it was signed in to, inside TLS and over plain HTTP.
     used: [Option<SignIn>; 2],
+    /// Why the device does not let this user in: in this run nobody signs in to it any more.
+    refusal: Option<Error>,
 }
 
 impl Admission {
+    /// Why the device refused to let the user in during this run, if it did.
+    pub fn refusal(&self) -> Option<Error> {
+        self.0.state.lock().ok()?.refusal.clone()
+    }
+
+    /// The device refused the user, and another try may lock the account.
+    pub(crate) fn is_refused(&self, error: &Error) {
+        if let Ok(mut state) = self.0.state.lock() {
+            state.refusal.get_or_insert_with(|| error.clone());
+        }
+    }
+
     /// Whether whoever was `seen` may be given what is for the device that is `expected`.
     ///
     /// Fails with [`Error::DeviceChanged`] for a device that has a certificate of ours and is not the one that was seen,

@@ -77,6 +77,10 @@ pub enum Error {
     /// password are wrong, or what it tells of its clock. The driver sends nothing any more.
     #[error("the device refused the credentials of {user:?}; its clock is {minutes} minutes off")]
     ClockDoubtful { user: String, minutes: i64 },
+    /// The device offers Basic and refused a UsernameToken, without a word about it: user or password are wrong, or it takes
+    /// no tokens. The driver sends nothing any more.
+    #[error("the device offers Basic, and refused a UsernameToken of {user:?}")]
+    TokenUnderBasic { user: String },
     /// The device knows the user and does not let it do this; an administrator is needed. If this came
     /// before anything else succeeded, it may be a wrong password, and the driver sends nothing any more.
     #[error("the device does not let {user:?} do {operation}")]
@@ -151,6 +155,7 @@ impl Error {
             Error::WrongPassword { .. }
                 | Error::ClockUnknown { .. }
                 | Error::ClockDoubtful { .. }
+                | Error::TokenUnderBasic { .. }
                 | Error::NotAllowed { .. }
         )
     }
@@ -169,6 +174,7 @@ impl Error {
                 | Error::WrongPassword { .. }
                 | Error::ClockUnknown { .. }
                 | Error::ClockDoubtful { .. }
+                | Error::TokenUnderBasic { .. }
                 | Error::NotAllowed { .. }
                 | Error::SecondFactor { .. }
                 | Error::PasswordExpired { .. }

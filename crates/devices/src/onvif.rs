@@ -139,7 +139,7 @@ impl Onvif {
             Service::Security => &self.security,
             Service::Media => self.media.as_ref().unwrap_or(&self.device),
         };
-        let mut refused_before = None;
+        let mut under_basic = false;
         if !self.by_token {
             let mut request = soap::request(place, service, operation, arguments);
             request.secret = secret && !self.open;
@@ -154,7 +154,7 @@ impl Onvif {
                 // A refusal without a challenge.
                 Err(Error::NoDigest { offered }) if offered == "none" => {}
                 // The token does not show the password. Some take it, and still offer what HTTP has.
-                Err(e @ Error::NoDigest { .. }) if e.offers_only_basic() => refused_before = Some(e),
+                Err(e) if e.offers_only_basic() => under_basic = true,
                 Err(e) => return Err(e),
             }
         }
@@ -181,11 +181,11 @@ impl Onvif {
             _ => answer.status == 401,
         };
         let answer = self.session.send_proven(make, is_refused).await;
-        let answer = answer.map_err(|e| match (e, refused_before) {
-            // It has not looked at the token: what it asked for before is what it wants.
-            (Error::WrongPassword { .. }, Some(before)) if !judged => before,
-            (Error::WrongPassword { user }, _) => self.token_refused(user),
-            (e, _) => e,
+        let answer = answer.map_err(|e| match e {
+            // It has not said a word about the token: perhaps it never looked at it.
+            Error::WrongPassword { user } if under_basic && !judged => Error::TokenUnderBasic { user },
+            Error::WrongPassword { user } => self.token_refused(user),
+            e => e,
         })?;
         self.token_taken = true;
         read(&answer, service, operation)

@@ -51,6 +51,9 @@ struct MarkedPath {
     certificates: Vec<String>,
 }
 
+/// Certification paths that are looked at, each by a question of its own. A keystore holds some tens.
+const PATHS_MAX: usize = 100;
+
 #[async_trait]
 impl Driver for OnvifSecurity {
     async fn note(&mut self) -> Result<Before, Error> {
@@ -346,8 +349,8 @@ impl OnvifSecurity {
     /// All certification paths, and those of these marks.
     async fn paths(&mut self, marks: &[String]) -> Result<(Vec<String>, Vec<MarkedPath>), Error> {
         let answer = self.call("GetAllCertificationPaths", "").await?;
-        let all: Vec<String> =
-            answer.all(TAS, "CertificationPathID").map(|path| path.text().to_owned()).collect();
+        let paths = answer.all(TAS, "CertificationPathID").take(PATHS_MAX);
+        let all: Vec<String> = paths.map(|path| path.text().to_owned()).collect();
         let mut ours = Vec::new();
         for path in &all {
             let answer = self.call("GetCertificationPath", &id("CertificationPathID", path)).await?;

@@ -326,7 +326,7 @@ async fn a_token_is_tried_where_only_basic_is_offered() {
     assert_eq!(model(&fake).await, Ok(Some("C-1".into())));
     // One that has never heard of it.
     let fake = Fake::start(|r| camera(r, &clock(), false, &answer("401 No", BASIC, ""))).await;
-    assert_eq!(model(&fake).await, Err(Error::NoDigest { offered: "Basic".into() }));
+    assert_eq!(model(&fake).await, Err(Error::TokenUnderBasic { user: "admin".into() }));
     assert_eq!(fake.requests().iter().filter(|r| takes_it(r)).count(), 1);
     for request in fake.requests() {
         assert!(!request.contains("sesame") && !request.contains("Authorization:"), "{request}");

@@ -1,7 +1,7 @@
 //! Requests in the name of a user: which authentication, and when to stop.
 //!
-//! Cameras lock accounts after a few wrong passwords, so there is at most one wrong try: a refused user is
-//! remembered, and the session never touches the network again. The password goes out only as the answer to
+//! Cameras lock accounts after a few wrong passwords, so there is at most one wrong try, and of a user who was accepted
+//! before at most two: a refused user is remembered by session and admission, and nothing more is sent in this run. The password goes out only as the answer to
 //! a Digest challenge, or, where the device offers Basic alone, inside TLS that is pinned to its key; in a way that the
 //! [`Admission`] permits; and a private key only once a challenge is there.
 
@@ -42,8 +42,11 @@ enum Way {
 }
 
 impl Session {
-    /// Fails where the admission is not for whoever has this key.
+    /// Fails where the admission is not for whoever has this key, and where the device has refused the user in this run.
     pub(crate) fn new(http: Http, admission: Admission, credentials: Credentials) -> Result<Session, Error> {
+        if let Some(refusal) = admission.refusal() {
+            return Err(refusal);
+        }
         if !admission.speaks_over(http.endpoint.pin) {
             return Err(Error::NotThePinnedKey { host: http.host.clone() });
         }
@@ -231,6 +234,7 @@ impl Session {
 
     /// From here on nothing is sent any more; every call fails with this error.
     pub(crate) fn refuse(&mut self, error: Error) -> Error {
+        self.admission.is_refused(&error);
         self.refused = Some(error.clone());
         error
     }

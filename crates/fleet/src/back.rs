@@ -166,9 +166,14 @@ impl Run<'_> {
                 admission.goes_back_to_plain();
             }
             let endpoint = contact::again(self.fleet, target, before.https_port, http_port, admission).await;
-            if let Ok(found) = self.speak_as(&endpoint, self.order.credentials.clone()).await {
-                session.driver = found.connect();
-                session.key_transport = key_transport(session.makes_key, &endpoint);
+            match self.speak_as(&endpoint, self.order.credentials.clone()).await {
+                Ok(found) => {
+                    session.driver = found.connect();
+                    session.key_transport = key_transport(session.makes_key, &endpoint);
+                }
+                // Once more would lock the account.
+                Err(Error::Device(e)) if e.is_of_credentials() => return Err(e),
+                Err(_) => {}
             }
         }
     }

@@ -106,6 +106,7 @@ impl<'a> Run<'a> {
             self.outcome.error = Some(e);
         }
         self.outcome.steps = self.journal.steps;
+        self.outcome.refused = self.admission.and_then(|admission| admission.refusal()).is_some();
         self.outcome
     }
 }

@@ -197,6 +197,8 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// What went wrong.
     pub error: Option<Error>,
+    /// The device refused the user or the password, in whichever step.
+    pub(crate) refused: bool,
 }
 
 impl Outcome {
@@ -215,6 +217,7 @@ impl Outcome {
             not_after: None,
             findings: Vec::new(),
             error,
+            refused: false,
         }
     }
 
@@ -225,7 +228,7 @@ impl Outcome {
 
     /// Whether the device refused the user or the password: another try may lock the account.
     pub fn was_refused(&self) -> bool {
-        matches!(&self.error, Some(Error::Device(e)) if e.is_refusal())
+        self.refused || matches!(&self.error, Some(Error::Device(e)) if e.is_refusal())
     }
 }
 

@@ -16,6 +16,8 @@ use crate::{Error, key_file::elements_of};
 
 /// What `pkcs5` holds, bytes.
 const SHORT: usize = 32;
+/// The longest salt that is read, bytes; the longest seen has 64. scrypt hashes it for every 32 bytes of its blocks.
+const LONGEST: usize = 1024;
 
 /// The derivation without its salt, and the salt, if it is a long one. It stands first in PBKDF2's parameters and in
 /// scrypt's.
@@ -26,6 +28,9 @@ pub(crate) fn of<'a>(derivation: &AlgorithmIdentifierRef<'a>) -> Result<Option<(
     let Ok(salt) = salt.decode_as::<&OctetStringRef>() else { return Ok(None) };
     if salt.as_bytes().len() <= SHORT {
         return Ok(None);
+    }
+    if salt.as_bytes().len() > LONGEST {
+        return Err(Error::TooCostly { cost: format!("a salt of {} bytes", salt.as_bytes().len()) });
     }
     let mut short = AnyRef::new(Tag::OctetString, &[])?.to_der()?;
     for other in others {

@@ -155,8 +155,11 @@ impl Budget {
                 if !scrypt.cost_parameter.is_power_of_two() {
                     return Err(Error::EncryptionDamaged);
                 }
-                let work = scrypt.cost_parameter.saturating_mul(scrypt.block_size.into());
-                let memory = work.saturating_mul(128);
+                let block = u64::from(scrypt.block_size);
+                let work = scrypt.cost_parameter.saturating_mul(block);
+                // The blocks that are mixed, and the table that one of them is mixed with (RFC 7914, section 6).
+                let blocks = block.saturating_mul(scrypt.parallelization.into());
+                let memory = work.saturating_add(blocks).saturating_mul(128);
                 if memory > MAX_SCRYPT_MEMORY {
                     return Err(Error::TooCostly { cost: format!("{} MiB of memory", memory >> 20) });
                 }

@@ -230,6 +230,8 @@ fn extension_lists<'a>(attributes: &[AnyRef<'a>]) -> Result<Vec<AnyRef<'a>>, Err
                 let (values, whole) = elements_of(values.value());
                 whole.then(|| lists.extend(values)).ok_or_else(damaged_extensions)?;
             }
+            // Names that stand in it would be lost without a word.
+            [kind, ..] if kind.decode_as() == Ok(ExtensionReq::OID) => return Err(damaged_extensions()),
             _ => {}
         }
     }
