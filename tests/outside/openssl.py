@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from processes import running, wait_for
+from processes import running
 
 
 def openssl(*words: str | Path, stdin: bytes | None = None, fails: bool = False) -> str:
@@ -32,17 +32,20 @@ def self_signed_server(folder: Path, newkey: list[str], options: list[str]) -> I
         *("req", "-x509", "-newkey", *newkey, "-nodes", "-subj", "/CN=An old camera", "-days", "90"),
         *("-keyout", key, "-out", certificate),
     )
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-key", key, "-cert", certificate]
-
-    def answers() -> bool | None:
-        with socket.socket() as client:
-            return True if client.connect_ex(("127.0.0.1", port)) == 0 else None
-
-    with running([*command, *options], folder / "server"):
-        wait_for("OpenSSL's server", 10, answers)
+    with _serving(["-key", key, "-cert", certificate, *options], folder / "server") as port:
         yield port
+
+
+@contextmanager
+def _serving(words: list[str | Path], home: Path) -> Iterator[int]:
+    """`openssl s_server` with these words, on a port that the system chooses. With `-www` it asks nothing of its input."""
+    with running(["openssl", "s_server", "-www", "-accept", "127.0.0.1:0", *words], home) as server:
+
+        def port(output: str) -> int | None:
+            accepting = re.search(r"^ACCEPT \S+:(\d+)$", output, re.MULTILINE)
+            return int(accepting[1]) if accepting else None
+
+        yield server.wait_for_output("port", 20, port)
 
 
 class TestAuthority:
@@ -93,11 +96,5 @@ def served_certificate(port: int, root: Path, name: str = "127.0.0.1") -> bytes:
 @contextmanager
 def tls_server(package: Path, home: Path) -> Iterator[int]:
     """`openssl s_server` with a PEM file that holds key and certificates, as a camera takes it; its port."""
-    words = ["-accept", "127.0.0.1:0", "-key", package, "-cert", package, "-cert_chain", package, "-www"]
-    with running(["openssl", "s_server", *words], home) as server:
-
-        def port(output: str) -> int | None:
-            accepting = re.search(r"^ACCEPT \S+:(\d+)$", output, re.MULTILINE)
-            return int(accepting[1]) if accepting else None
-
-        yield server.wait_for_output("port", 20, port)
+    with _serving(["-key", package, "-cert", package, "-cert_chain", package], home) as port:
+        yield port

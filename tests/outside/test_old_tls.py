@@ -21,7 +21,7 @@ OLD = {
 def test_an_old_server_is_described(version: str, tmp_path: Path) -> None:
     """Version, cipher and certificate, though nothing here could finish that handshake."""
     options, code, suite = OLD[version]
-    with self_signed_server(tmp_path, ["rsa:1024"], ["-quiet", *options]) as port:
+    with self_signed_server(tmp_path, ["rsa:1024"], options) as port:
         done = run([program("camlock"), "check", f"https://127.0.0.1:{port}", "--json"], tmp_path)
     assert done.returncode == 1, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)[0]
@@ -35,7 +35,7 @@ def test_an_old_server_is_described(version: str, tmp_path: Path) -> None:
 
 
 # Key exchange by RSA: browsers still speak it, and the library that Camlock speaks with does not.
-RSA_EXCHANGE = ["-www", "-tls1_2", "-cipher", "AES256-GCM-SHA384"]
+RSA_EXCHANGE = ["-tls1_2", "-cipher", "AES256-GCM-SHA384"]
 
 
 def test_a_server_that_only_browsers_can_speak_to_is_told_so(site: Site, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_server_that_only_browsers_can_speak_to_is_told_so(site: Site, tmp_pat
 def test_a_package_by_hand_keeps_the_kind_of_the_served_key(newkey: list[str], site: Site, tmp_path: Path) -> None:
     """Some firmware takes P-256 and nothing else, some RSA."""
     package = tmp_path / "package.pem"
-    with self_signed_server(tmp_path, newkey, ["-www"]) as port:
+    with self_signed_server(tmp_path, newkey, []) as port:
         target = f"https://127.0.0.1:{port}"
         site.camlock("secure", target, "--by-hand", "--wait", "0", "--out", package, status=1)
     kind = openssl("pkey", "-in", package, "-noout", "-text")

@@ -8,6 +8,7 @@ use vault::escrow::short_form;
 
 use crate::{
     Error, Policy, Public,
+    import::refused_by_browsers,
     recovery::{forged_escrows, wrapping},
     stored_certificate,
 };
@@ -124,14 +125,8 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
     if !public.constrained {
         found.push(Ailment::Unconstrained { root: root.clone() });
     }
-    for (certificate, is_root) in
-        std::iter::once((&public.root, true)).chain(public.issuers.iter().map(|issuer| (issuer, false)))
-    {
-        let lints = certificate.lint_for_browsers(is_root).into_iter();
-        found.extend(
-            lints.map(|reason| Ailment::BrowsersRefuse { certificate: certificate.subject(), reason }),
-        );
-    }
+    let refused = refused_by_browsers(&public.root, &public.issuers).into_iter();
+    found.extend(refused.map(|(certificate, reason)| Ailment::BrowsersRefuse { certificate, reason }));
     let lints = public.root.lint_as_root();
     found.extend(lints.into_iter().map(|reason| Ailment::RootLint { root: root.clone(), reason }));
     for issuer in &public.issuers {

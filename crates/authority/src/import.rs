@@ -106,6 +106,16 @@ impl ImportError {
     }
 }
 
+/// For what browsers refuse every page under this root or below these issuers of its: the certificate's name, and the rule.
+pub(crate) fn refused_by_browsers(root: &Certificate, issuers: &[Certificate]) -> Vec<(String, Lint)> {
+    let path = std::iter::once((root, true)).chain(issuers.iter().map(|issuer| (issuer, false)));
+    path.flat_map(|(certificate, is_root)| {
+        let lints = certificate.lint_for_browsers(is_root).into_iter();
+        lints.map(|lint| (certificate.subject(), lint))
+    })
+    .collect()
+}
+
 /// A CA that can become the site's authority.
 pub struct Ca {
     root: Certificate,
@@ -264,13 +274,7 @@ impl Ca {
     /// For what browsers refuse every page under it, which can be mended in none of its certificates: the certificate's
     /// name, and the rule.
     pub fn refused_by_browsers(&self) -> Vec<(String, Lint)> {
-        let above = std::iter::once((&self.root, true));
-        let path = above.chain(self.issuer.iter().map(|issuer| (issuer, false)));
-        path.flat_map(|(certificate, is_root)| {
-            let lints = certificate.lint_for_browsers(is_root).into_iter();
-            lints.map(|lint| (certificate.subject(), lint))
-        })
-        .collect()
+        refused_by_browsers(&self.root, self.issuer.as_slice())
     }
 
     /// The authority, with what it may speak for: by its own name constraints, or where these leave a kind of name

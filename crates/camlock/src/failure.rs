@@ -51,9 +51,7 @@ impl Failure {
 
 macro_rules! from_errors {
     ($($error:ty),+) => { $(impl From<$error> for Failure {
-        fn from(e: $error) -> Failure { let kind = e.kind();
-            Failure::of(&e, kind)
-        }
+        fn from(e: $error) -> Failure { Failure::of(&e, e.kind()) }
     })+ };
 }
 

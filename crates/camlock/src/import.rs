@@ -20,7 +20,6 @@ use crate::{
     authority_commands::{describe, description, found, vacant_directory},
     failure::Failure,
     host,
-    secure::agrees,
     setting::{self, Setting},
     talk::{self, print, print_json, warn},
 };
@@ -96,7 +95,7 @@ fn wants_refused(ca: &Ca, setting: &Setting) -> Result<bool, Failure> {
     for (certificate, reason) in &refused {
         warn(&json!({"code": "browsers-refuse", "certificate": certificate, "reason": reason}));
     }
-    match setting.yes || agrees(&json!({"code": "ask-import-refused"}))? {
+    match setting.yes || setting::agrees(&json!({"code": "ask-import-refused"}))? {
         true => Ok(true),
         false => Err(Failure::usage("nothing-done")),
     }

@@ -94,7 +94,7 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
         (secure.tls_floor.is_some(), json!({"code": "ask-tls-floor"})),
         (new_password.is_some(), json!({"code": "ask-new-password"})),
     ] {
-        if is_asked && !setting.yes && std::io::stdin().is_terminal() && !agrees(&question)? {
+        if is_asked && !setting.yes && std::io::stdin().is_terminal() && !setting::agrees(&question)? {
             return Err(Failure::usage("nothing-done"));
         }
     }
@@ -153,7 +153,7 @@ async fn with_consent(
             "count": names.len(),
             "targets": names.join(", "),
         });
-        if !agrees(&question)? {
+        if !setting::agrees(&question)? {
             continue;
         }
         for index in &waiting {
@@ -170,12 +170,6 @@ async fn with_consent(
         }
     }
     Ok(outcomes)
-}
-
-/// Asks for a yes on the terminal.
-pub fn agrees(question: &serde_json::Value) -> Result<bool, Failure> {
-    let question = Words::english().say(question).text;
-    Ok(setting::ask_openly(&format!("{question} "), "nothing-done")?.eq_ignore_ascii_case("y"))
 }
 
 /// The targets that were named; of a range, the devices of the ledger that are in it.

@@ -11,6 +11,7 @@ use authority::{Authority, doubt_of_clock};
 use serde_json::{Value, json};
 use store::Store;
 use time::OffsetDateTime;
+use words::Words;
 use zeroize::Zeroizing;
 
 use crate::{args::Args, failure::Failure, talk::warn};
@@ -140,6 +141,12 @@ pub fn ask_openly(question: &str, missing: &str) -> Result<String, Failure> {
         "" => Err(Failure::usage(missing)),
         answer => Ok(answer.to_owned()),
     }
+}
+
+/// Asks on the terminal for a yes to this question, a code with arguments.
+pub fn agrees(question: &Value) -> Result<bool, Failure> {
+    let question = Words::english().say(question).text;
+    Ok(ask_openly(&format!("{question} "), "nothing-done")?.eq_ignore_ascii_case("y"))
 }
 
 /// Asks on the terminal; without one, what is missing is wrong use.

@@ -201,11 +201,7 @@ fn consent(mbedtls: Option<&Mbedtls>, setting: &Setting) -> Result<bool, Failure
     if !stdin().is_terminal() {
         return Err(Failure::usage("trust-consent"));
     }
-    let agreed = |question: Value| {
-        let question = Words::english().say(&question).text;
-        setting::ask_openly(&format!("{question} "), "nothing-done")
-            .is_ok_and(|a| a.eq_ignore_ascii_case("y"))
-    };
+    let agreed = |question: Value| setting::agrees(&question).unwrap_or(false);
     if !agreed(json!({"code": "ask-trust"})) {
         return Err(Failure::usage("nothing-done"));
     }

@@ -156,7 +156,7 @@ impl Admission {
     }
 
     /// The device refused the user, and another try may lock the account.
-    pub(crate) fn is_refused(&self, error: &Error) {
+    pub(crate) fn remember_refusal(&self, error: &Error) {
         if let Ok(mut state) = self.0.state.lock() {
             state.refusal.get_or_insert_with(|| error.clone());
         }

@@ -1,8 +1,9 @@
 //! Requests in the name of a user: which authentication, and when to stop.
 //!
 //! Cameras lock accounts after a few wrong passwords, so there is at most one wrong try, and of a user who was accepted
-//! before at most two: a refused user is remembered by session and admission, and nothing more is sent in this run. The password goes out only as the answer to
-//! a Digest challenge, or, where the device offers Basic alone, inside TLS that is pinned to its key; in a way that the
+//! before at most two: a refused user is remembered by session and admission, and nothing more is sent in this run.
+//!
+//! The password goes out only as the answer to a Digest challenge, or, where the device offers Basic alone, inside TLS that is pinned to its key; in a way that the
 //! [`Admission`] permits; and a private key only once a challenge is there.
 
 use std::time::Duration;
@@ -234,7 +235,7 @@ impl Session {
 
     /// From here on nothing is sent any more; every call fails with this error.
     pub(crate) fn refuse(&mut self, error: Error) -> Error {
-        self.admission.is_refused(&error);
+        self.admission.remember_refusal(&error);
         self.refused = Some(error.clone());
         error
     }

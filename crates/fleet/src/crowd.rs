@@ -44,7 +44,7 @@ pub enum Event<'a> {
 }
 
 /// How far the work is to go on. It only ever gets less.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Stop {
     /// To its end.
     #[default]

@@ -96,6 +96,22 @@ fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     }
 }
 
+/// Year, and month, day, hour, minute and second, as they stand in a UTCTime (`is_short`) or a GeneralizedTime with seconds
+/// and `Z`. Whether there is such a moment is each browser's to say.
+pub(crate) fn moment(value: &[u8], is_short: bool) -> Option<(u16, [u8; 5])> {
+    let digits = value.strip_suffix(b"Z")?;
+    if digits.len() != if is_short { 12 } else { 14 } || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let parts: Vec<u8> = digits.chunks(2).map(|pair| 10 * (pair[0] - b'0') + (pair[1] - b'0')).collect();
+    let (year, rest) = match parts.as_slice() {
+        [year, rest @ ..] if is_short => (u16::from(*year) + if *year < 50 { 2000 } else { 1900 }, rest),
+        [century, year, rest @ ..] => (100 * u16::from(*century) + u16::from(*year), rest),
+        _ => return None,
+    };
+    Some((year, rest.try_into().ok()?))
+}
+
 /// Whether an INTEGER's first byte says something.
 pub(crate) fn is_minimal_integer(value: &[u8]) -> bool {
     match value {

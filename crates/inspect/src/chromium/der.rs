@@ -1,7 +1,8 @@
 //! What Chromium's reader demands of DER (BoringSSL's CBS and the library pki).
 
 use crate::der::{
-    BIT_STRING, BOOLEAN, Element, GENERALIZED_TIME, INTEGER, SEQUENCE, UTC_TIME, is_minimal_integer, tag,
+    BIT_STRING, BOOLEAN, Element, GENERALIZED_TIME, INTEGER, SEQUENCE, UTC_TIME, is_minimal_integer, moment,
+    tag,
 };
 
 /// Reads elements one after the other.
@@ -132,20 +133,10 @@ pub(crate) type Moment = (u16, u8, u8, u8, u8, u8);
 
 /// UTCTime or GeneralizedTime, with seconds and `Z`.
 pub(crate) fn time(element: Element<'_>) -> Option<Moment> {
-    let digits = element.value.strip_suffix(b"Z")?;
-    let (year, rest) = match (element.tag, digits.len()) {
-        (UTC_TIME, 12) => {
-            let year = u16::from(two_digits(&digits[..2])?);
-            (if year < 50 { 2000 + year } else { 1900 + year }, &digits[2..])
-        }
-        (GENERALIZED_TIME, 14) => {
-            let century = u16::from(two_digits(&digits[..2])?);
-            (100 * century + u16::from(two_digits(&digits[2..4])?), &digits[4..])
-        }
-        _ => return None,
-    };
-    let parts: Vec<u8> = rest.chunks(2).map(two_digits).collect::<Option<_>>()?;
-    let &[month, day, hour, minute, second] = parts.as_slice() else { return None };
+    if !matches!(element.tag, UTC_TIME | GENERALIZED_TIME) {
+        return None;
+    }
+    let (year, [month, day, hour, minute, second]) = moment(element.value, element.tag == UTC_TIME)?;
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
         4 | 6 | 9 | 11 => 30,
@@ -156,11 +147,4 @@ pub(crate) fn time(element: Element<'_>) -> Option<Moment> {
     };
     let is_one = (1..=days).contains(&day) && hour < 24 && minute < 60 && second <= 60;
     is_one.then_some((year, month, day, hour, minute, second))
-}
-
-fn two_digits(digits: &[u8]) -> Option<u8> {
-    match digits {
-        [a @ b'0'..=b'9', b @ b'0'..=b'9'] => Some(10 * (a - b'0') + (b - b'0')),
-        _ => None,
-    }
 }

@@ -1,7 +1,7 @@
 //! What Firefox's reader demands of DER (mozilla::pkix). It says which kind of error it met.
 
 use crate::der::{
-    BIT_STRING, BOOLEAN, Element, GENERALIZED_TIME, INTEGER, NULL, UTC_TIME, is_minimal_integer,
+    BIT_STRING, BOOLEAN, Element, GENERALIZED_TIME, INTEGER, NULL, UTC_TIME, is_minimal_integer, moment,
 };
 
 /// The name of an error page.
@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn time(&mut self) -> Result<i64, Page> {
         let tag = if self.is_next(UTC_TIME) { UTC_TIME } else { GENERALIZED_TIME };
         let value = self.value(tag).map_err(|_| INVALID_TIME)?;
-        moment(value, tag == UTC_TIME).ok_or(INVALID_TIME)
+        seconds(value, tag == UTC_TIME).ok_or(INVALID_TIME)
     }
 }
 
@@ -118,19 +118,9 @@ pub(crate) fn only(bytes: &[u8], tag: u32) -> Result<Reader<'_>, Page> {
     Ok(inside)
 }
 
-fn moment(value: &[u8], is_short: bool) -> Option<i64> {
-    let digits = value.strip_suffix(b"Z")?;
-    if digits.len() != if is_short { 12 } else { 14 } || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let parts: Vec<u8> = digits.chunks(2).map(|pair| 10 * (pair[0] - b'0') + (pair[1] - b'0')).collect();
-    let (year, rest) = match parts.as_slice() {
-        [year, rest @ ..] if is_short => (i32::from(*year) + if *year < 50 { 2000 } else { 1900 }, rest),
-        [century, year, rest @ ..] => (100 * i32::from(*century) + i32::from(*year), rest),
-        _ => return None,
-    };
-    let &[month, day, hour, minute, second] = rest else { return None };
-    let date = time::Date::from_calendar_date(year, time::Month::try_from(month).ok()?, day).ok()?;
+fn seconds(value: &[u8], is_short: bool) -> Option<i64> {
+    let (year, [month, day, hour, minute, second]) = moment(value, is_short)?;
+    let date = time::Date::from_calendar_date(year.into(), time::Month::try_from(month).ok()?, day).ok()?;
     let time = time::Time::from_hms(hour, minute, second).ok()?;
     (year >= 1970).then(|| date.with_time(time).assume_utc().unix_timestamp())
 }
