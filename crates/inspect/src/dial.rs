@@ -11,7 +11,6 @@ use std::{
 };
 
 use domain::{AltName, Scheme, Target};
-use pki::Certificate;
 use rustls::{
     AlertDescription, CipherSuite, ClientConfig, DigitallySignedStruct, Error as TlsError, NamedGroup,
     PeerIncompatible, ProtocolVersion, SignatureScheme,
@@ -33,7 +32,9 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     Options,
+    facts::Facts,
     old::{self, Old},
+    signature::Kind,
 };
 
 /// Why there was no connection.
@@ -404,12 +405,9 @@ impl ServerCertVerifier for Witness {
 }
 
 /// Whether the library can tell that a server has the key of this certificate.
-pub(crate) fn checks_proof_of(der: &[u8]) -> bool {
-    let has_short_key = || {
-        let name = Certificate::from_der(der).map(|certificate| certificate.key_name()).unwrap_or_default();
-        name.strip_prefix("rsa-").and_then(|bits| bits.parse().ok()).is_some_and(|bits: u32| bits < 2048)
-    };
-    ParsedCertificate::try_from(&CertificateDer::from(der)).is_ok() && !has_short_key()
+pub(crate) fn checks_proof_of(der: &[u8], facts: Option<&Facts>) -> bool {
+    let has_short_key = matches!(facts.map(|facts| facts.key), Some(Kind::Rsa(..2048)));
+    !has_short_key && ParsedCertificate::try_from(&CertificateDer::from(der)).is_ok()
 }
 
 impl Witness {
@@ -429,7 +427,9 @@ impl Witness {
         proof: Result<HandshakeSignatureValid, TlsError>,
     ) -> Result<HandshakeSignatureValid, TlsError> {
         match proof {
-            Err(TlsError::InvalidCertificate(_)) if !self.wants_proof || !checks_proof_of(certificate) => {
+            Err(TlsError::InvalidCertificate(_))
+                if !self.wants_proof || !checks_proof_of(certificate, Facts::read(certificate).as_ref()) =>
+            {
                 Ok(HandshakeSignatureValid::assertion())
             }
             proof => proof,

@@ -107,6 +107,10 @@ impl Facts {
         self.certificate.parsed().tbs_certificate().subject()
     }
 
+    pub(crate) fn issuer_name(&self) -> &Name {
+        self.certificate.parsed().tbs_certificate().issuer()
+    }
+
     pub(crate) fn serial(&self) -> &[u8] {
         self.certificate.parsed().tbs_certificate().serial_number().as_bytes()
     }

@@ -58,7 +58,7 @@ pub(crate) fn judge(
     };
     report.certificate = leaf.facts.as_ref().map(|facts| facts.certificate.summary());
     report.leaf = Some(leaf.der.clone());
-    report.proven = old_suite.is_none() && checks_proof_of(&leaf.der);
+    report.proven = old_suite.is_none() && checks_proof_of(&leaf.der, leaf.facts.as_ref());
     reconcile(&mut found, leaf, pages);
     found.extend(old_suite.map(|suite| Finding::OldCipher { suite }));
     report = concluded(report, found, pages);

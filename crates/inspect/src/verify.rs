@@ -90,9 +90,8 @@ fn of_leaf(leaf: &Facts, now: OffsetDateTime) -> Vec<Finding> {
     if leaf.purposes.as_ref().is_some_and(|p| !p.contains(&SERVER_AUTH)) {
         found.push(Finding::NotForServers);
     }
-    let key = leaf.certificate.key_name();
     match leaf.key {
-        Kind::Rsa(1024..2048) => found.push(Finding::WeakKey { key }),
+        Kind::Rsa(1024..2048) => found.push(Finding::WeakKey { key: leaf.certificate.key_name() }),
         Kind::P521 => found.push(Finding::NoCommonCipher { reason: "P-521".into() }),
         Kind::Ed25519 => found.push(Finding::NoCommonCipher { reason: "Ed25519".into() }),
         _ => {}
@@ -143,10 +142,10 @@ fn of_path(path: &Path<'_>, now: OffsetDateTime) -> Vec<Finding> {
         if !is_top && !certificate.has_modern_signature() {
             rules.push(Rule::OldSignature);
         }
-        let key = certificate.certificate.key_name();
+        let key = || certificate.certificate.key_name();
         match certificate.key {
-            Kind::Other => rules.push(Rule::UnknownKey { key }),
-            Kind::Rsa(..1024) => rules.push(Rule::KeyTooShort { key }),
+            Kind::Other => rules.push(Rule::UnknownKey { key: key() }),
+            Kind::Rsa(..1024) => rules.push(Rule::KeyTooShort { key: key() }),
             _ => {}
         }
         // Of a certificate that nobody trusts it is of no interest how well it is written.
@@ -198,16 +197,17 @@ fn no_root(path: &Path<'_>, top: &Facts) -> Finding {
 }
 
 fn of_issuer(issuer: &Facts, now: OffsetDateTime) -> Vec<Finding> {
-    let subject = issuer.certificate.subject();
+    // A name is long to write, and most authorities are blameless.
+    let subject = || issuer.certificate.subject();
     let mut found = Vec::new();
     if !issuer.is_valid_at(now) {
-        found.push(Finding::IssuerNotValid { issuer: subject.clone() });
+        found.push(Finding::IssuerNotValid { issuer: subject() });
     }
     if issuer.purposes.as_ref().is_some_and(|p| !p.contains(&SERVER_AUTH)) {
-        found.push(Finding::IssuerNotForServers { issuer: subject.clone() });
+        found.push(Finding::IssuerNotForServers { issuer: subject() });
     }
     if matches!(issuer.key, Kind::Rsa(1024..2048)) {
-        found.push(Finding::WeakIssuerKey { issuer: subject, key: issuer.certificate.key_name() });
+        found.push(Finding::WeakIssuerKey { issuer: subject(), key: issuer.certificate.key_name() });
     }
     found
 }
@@ -286,7 +286,7 @@ fn form(certificate: &Facts, is_root: bool) -> Vec<Rule> {
         (certificate.version() != 3, Rule::OldVersion),
         (!certificate.algorithms_agree(), Rule::AlgorithmsDiffer),
         (is_odd_serial, Rule::SerialNumber),
-        (certificate.certificate.issuer().is_empty(), Rule::EmptyIssuer),
+        (certificate.issuer_name().is_empty(), Rule::EmptyIssuer),
         (matches!(certificate.key, Kind::Rsa(bits) if bits % 8 != 0), Rule::OddModulus),
     ];
     rules.extend(plain.into_iter().filter(|(is_broken, _)| *is_broken).map(|(_, rule)| rule));
