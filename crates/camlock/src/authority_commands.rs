@@ -5,11 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use authority::{Authority, Founding, New, Public};
+use authority::{Founding, New, Public};
 use domain::{AltName, slug};
 use pki::{Certificate, KeyKind, Permitted};
 use serde_json::json;
-use store::{Proofs, Store};
+use site::DataDir;
+use store::Proofs;
 use time::OffsetDateTime;
 use vault::RecoveryKey;
 use words::Words;
@@ -17,9 +18,6 @@ use words::Words;
 use crate::{
     args::{Constraints, Init, RootKey},
     failure::Failure,
-    files, host,
-    page_certificate::{self, Kind, PageCertificate},
-    restore,
     setting::{self, Setting},
     talk::{grouped, print, print_json, say, warn},
     vault_commands,
@@ -30,12 +28,13 @@ const SHOWN: usize = 20;
 
 pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     // A name that a container or a network gave for the moment would stay in the root for ten years.
-    let host = host::name().filter(|name| !init.no_host_name && AltName::dns(name).is_ok());
+    let host = site::host_name().filter(|name| !init.no_host_name && AltName::dns(name).is_ok());
     let mut permitted = Permitted::local(host.as_deref());
     for text in &init.permit {
         permitted.permit(text)?;
     }
-    let directory = vacant_directory(setting).await?;
+    let data = setting.files()?;
+    site::must_be_vacant(&data).await?;
     if let Some(name) = &host {
         say(&json!({"code": "host-name-permitted", "name": name}));
     }
@@ -62,11 +61,11 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     let new = New::make(founding, &passphrase, OffsetDateTime::now_utc()).await?;
     // What is stored nowhere goes out first, so that no crash leaves an authority without it.
     if let (Some(file), Some(armored)) = (&root_key, &new.offline_root) {
-        files::write_new(file, armored.as_bytes(), 0o600)?;
+        site::write_new(file, armored.as_bytes(), 0o600)?;
     }
-    let founded = found(new, &directory, setting).await;
+    let founded = found(new, &data, setting).await;
     if let (Err(_), Some(file)) = (&founded, &root_key)
-        && is_vacant(&directory).await
+        && site::is_vacant(&data).await
     {
         // Of no use without its authority.
         let _ = std::fs::remove_file(file);
@@ -75,7 +74,7 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
 
     if setting.json {
         let mut shown = description(&public);
-        shown["data"] = json!(directory.display().to_string());
+        shown["data"] = json!(data.path().display().to_string());
         shown["recovery_key"] = json!(recovery.text());
         shown["recovery_recipient"] = json!(recovery.recipient());
         shown["recovery_short"] = json!(vault::escrow::short_form(recovery.recipient()));
@@ -84,7 +83,7 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
         print_json(&shown);
         return Ok(true);
     }
-    print(&format!("Made the authority in {}", directory.display()));
+    print(&format!("Made the authority in {}", data.path().display()));
     describe(&public);
     if let Some(name) = host {
         print(&format!("  host name    {name}, this machine's own, is among them"));
@@ -98,50 +97,17 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// The data directory, in which there is no authority yet: known before anybody is asked for a passphrase.
-pub async fn vacant_directory(setting: &Setting) -> Result<PathBuf, Failure> {
-    let directory = setting.directory()?;
-    if let Ok(store) = Store::open(&directory).await
-        && let Ok(site) = store.site().await
-    {
-        return Err(store::Error::AuthorityExists { site: site.name }.into());
-    }
-    restore::must_not_be_unfinished(&directory)?;
-    store::must_be_own(&directory)?;
-    Ok(directory)
-}
-
 /// Shows the recovery key, then stores the authority; with `--json` the key is part of the document that follows.
-pub async fn found(new: New, directory: &Path, setting: &Setting) -> Result<(Public, RecoveryKey), Failure> {
+pub async fn found(new: New, files: &DataDir, setting: &Setting) -> Result<(Public, RecoveryKey), Failure> {
     if !setting.json {
         vault_commands::show_recovery_key("Recovery key", &new.recovery);
         print("");
     }
-    let store = Store::create(directory).await?;
-    let (authority, recovery) = new.found(&store).await?;
-    let public = authority.public().clone();
-    // Now, while the authority is open: `serve` can then begin locked.
-    // The authority is there, whatever becomes of its page: `serve` makes what is missing.
-    if let Err(failure) = page_certificate(&authority, directory).await {
-        warn(&failure.said);
+    let founded = site::found(new, files).await?;
+    if let Err(e) = &founded.page {
+        warn(e);
     }
-    store.close().await;
-    Ok((public, recovery))
-}
-
-async fn page_certificate(authority: &Authority, directory: &Path) -> Result<(), Failure> {
-    let names = page_certificate::names(authority.public(), authority.policy()?, None);
-    for kind in [Kind::Page, Kind::Proof] {
-        PageCertificate::issue(authority, kind, &names).await?.save(directory)?;
-    }
-    Ok(())
-}
-
-async fn is_vacant(directory: &Path) -> bool {
-    match Store::open(directory).await {
-        Ok(store) => matches!(store.site().await, Err(store::Error::NoAuthority)),
-        Err(e) => matches!(e, store::Error::NoDataDirectory { .. }),
-    }
+    Ok((founded.public, founded.recovery))
 }
 
 /// Where the key of an offline root goes; asked before anything is made.
@@ -154,7 +120,7 @@ pub fn two_tier_file(two_tier: bool, named: Option<&Path>, site: &str) -> Result
         slug => slug,
     };
     let file = named.map_or_else(|| PathBuf::from(format!("{name}-root-key.age")), Path::to_owned);
-    files::must_be_new(&file)?;
+    site::must_be_new(&file)?;
     Ok(Some(file))
 }
 
@@ -173,9 +139,9 @@ pub fn kind(key: RootKey) -> KeyKind {
 }
 
 pub async fn show(setting: &Setting) -> Result<bool, Failure> {
-    let store = setting.store().await?;
-    let public = Public::read(&store).await?;
-    let proofs = store.proofs(&public.next.as_ref().unwrap_or(&public.root).sha256()).await?;
+    let site = setting.site().await?;
+    let public = site.public().await?;
+    let proofs = site.store().proofs(&public.next.as_ref().unwrap_or(&public.root).sha256()).await?;
     if setting.json {
         let mut shown = description(&public);
         shown["proven"] = json!(proofs);

@@ -1,18 +1,18 @@
 //! `check`: what a browser would say.
 
 use authority::Public;
-use domain::{AltName, Scheme, Target};
+use domain::{AltName, Target};
 use inspect::Options;
 use pki::Certificate;
 use serde_json::json;
-use store::{DeviceRow, Store};
+use site::page_of;
+use store::Store;
 use time::OffsetDateTime;
 
 use crate::{
     args::Check,
     failure::Failure,
     results::Results,
-    secure::at,
     setting::Setting,
     sweep, talk,
     targets::{self, Named},
@@ -69,16 +69,6 @@ async fn asked(check: &Check, setting: &Setting) -> Result<Vec<(Target, bool)>, 
         asked.extend(here.map(|device| (page_of(device), false)));
     }
     if asked.len() > TARGETS_MAX { Err(too_many()) } else { Ok(asked) }
-}
-
-/// The page of a device: its https page if it is known to have one; on the usual ports, both.
-fn page_of(device: &DeviceRow) -> Target {
-    let port = match device.https_port {
-        Some(port) if port == Scheme::Https.default_port() => Scheme::Http.default_port(),
-        Some(port) => port,
-        None => device.port,
-    };
-    at(&device.host, port)
 }
 
 async fn roots(check: &Check, setting: &Setting) -> Result<Vec<Certificate>, Failure> {

@@ -14,6 +14,7 @@ use domain::{AltName, Finding, KeyTransport, Verdict};
 use fleet::{Fleet, Limits, Order, Outcome, Way};
 use pki::{KeyKind, Permitted, Serial};
 use serde_json::json;
+use site::{Kind, PageCertificate};
 use store::Store;
 use time::OffsetDateTime;
 use words::Words;
@@ -22,7 +23,6 @@ use zeroize::Zeroizing;
 use crate::{
     args,
     failure::Failure,
-    page_certificate::{Kind, PageCertificate},
     secure, serve,
     talk::{self, grouped, print, print_json, tell},
 };
@@ -56,7 +56,7 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
     let public = authority.public().clone();
     let fleet = Arc::new(Fleet {
         store,
-        authority,
+        authority: Arc::new(authority),
         limits: Limits::default(),
         recipes: devices::Recipes::default(),
         maker_roots: Vec::new(),

@@ -4,12 +4,12 @@ use authority::{Ailment, Authority, Policy, check, examine};
 use domain::Severity;
 use serde::Serialize;
 use serde_json::{Value, json};
+use site::{LEDGER, PAGE, PROOF};
 use store::Store;
 use time::OffsetDateTime;
 use words::{Sentence, Words};
 
 use crate::{
-    backup::{self, LEDGER, PAGE, PROOF},
     failure::Failure,
     setting::{Setting, open_to_others},
     talk::{self, print, print_json},
@@ -72,8 +72,8 @@ async fn examined(store: &Store, setting: &Setting) -> Result<Report, Failure> {
 
     match Policy::read(directory) {
         Ok(Policy { backup: Some(plan), .. }) => {
-            if let Err(failure) = backup::must_be_writable(&plan.folder) {
-                report.add(Severity::Error, &failure.said);
+            if let Err(e) = site::must_be_writable(&plan.folder) {
+                report.add(Severity::Error, &e);
             }
         }
         Ok(_) => {}

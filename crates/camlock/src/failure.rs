@@ -29,11 +29,6 @@ impl Failure {
         }
     }
 
-    /// A file or folder that is not the command line's cannot be read.
-    pub fn broken_file(file: &std::path::Path, reason: &std::io::Error) -> Failure {
-        Failure { exit: 3, ..Failure::file("file-unreadable", file, reason) }
-    }
-
     /// Something broke.
     pub fn broken(code: &str, name: &str, value: &str) -> Failure {
         Failure { said: json!({"code": code, name: value}), exit: 3 }
@@ -63,6 +58,7 @@ from_errors!(
     domain::InvalidTarget,
     fleet::Error,
     pki::Error,
+    site::Error,
     store::Error,
     vault::Error
 );

@@ -10,16 +10,14 @@ use authority::{Ailment, Ca, ImportError, MAX_IMPORT, New, Pile, examine};
 use domain::Severity;
 use pki::{Lint, MAX_KEY_FILE, Permitted};
 use serde_json::{Value, json};
-use store::Store;
 use time::OffsetDateTime;
 use words::{Sentence, Words};
 use zeroize::Zeroizing;
 
 use crate::{
     args::Import,
-    authority_commands::{describe, description, found, vacant_directory},
+    authority_commands::{describe, description, found},
     failure::Failure,
-    host,
     setting::{self, Setting},
     talk::{self, print, print_json, warn},
 };
@@ -43,22 +41,23 @@ const MAX_FILES: usize = 500;
 const MAX_BYTES: usize = 16 << 20;
 
 pub async fn run(import: &Import, setting: &Setting) -> Result<bool, Failure> {
-    let directory = vacant_directory(setting).await?;
+    let data = setting.files()?;
+    site::must_be_vacant(&data).await?;
     let files = Files::gather(&import.files)?;
     let ca = choose(&files, import)?;
     let says_all = ca.says_all();
-    let local = Permitted::local(host::name().as_deref());
+    let local = Permitted::local(site::host_name().as_deref());
     let refused_too = wants_refused(&ca, setting)?;
     let (adopted, left_out) = ca.adopt(local, &import.permit, refused_too)?;
 
     let passphrase = setting.first_passphrase()?;
     let new = New::adopt(adopted, &import.site, &passphrase).await?;
-    let (public, recovery) = found(new, &directory, setting).await?;
-    let weaknesses = weaknesses(&directory).await?;
+    let (public, recovery) = found(new, &data, setting).await?;
+    let weaknesses = weaknesses(setting).await?;
 
     if setting.json {
         let mut shown = description(&public);
-        shown["data"] = json!(directory.display().to_string());
+        shown["data"] = json!(data.path().display().to_string());
         shown["recovery_key"] = json!(recovery.text());
         shown["recovery_recipient"] = json!(recovery.recipient());
         shown["recovery_short"] = json!(vault::escrow::short_form(recovery.recipient()));
@@ -66,7 +65,7 @@ pub async fn run(import: &Import, setting: &Setting) -> Result<bool, Failure> {
         shown["weaknesses"] = json!(weaknesses.iter().map(Weakness::json).collect::<Vec<_>>());
         print_json(&shown);
     } else {
-        print(&format!("Took over the CA into {}", directory.display()));
+        print(&format!("Took over the CA into {}", data.path().display()));
         describe(&public);
     }
     if !says_all {
@@ -136,11 +135,11 @@ impl Weakness {
 }
 
 /// What the examination of `doctor` finds; broken rules by their own codes.
-async fn weaknesses(directory: &Path) -> Result<Vec<Weakness>, Failure> {
+async fn weaknesses(setting: &Setting) -> Result<Vec<Weakness>, Failure> {
     let words = Words::english();
-    let store = Store::open(directory).await?;
-    let found = examine(&store, OffsetDateTime::now_utc()).await?;
-    store.close().await;
+    let site = setting.site().await?;
+    let found = examine(site.store(), OffsetDateTime::now_utc()).await?;
+    site.close().await;
     let rule = |severity, certificate: String, reason: &Lint| Weakness {
         severity,
         certificate: Some(certificate),

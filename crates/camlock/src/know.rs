@@ -6,7 +6,7 @@ use devices::{Abilities, Admission, Credentials, DeviceInfo, Endpoint, Recipes, 
 use domain::Told;
 use serde_json::{Value, json};
 
-use crate::{args::Find, failure::Failure, files, setting};
+use crate::{args::Find, failure::Failure, setting};
 
 /// A user of the devices, and where their pictures go.
 pub struct User {
@@ -73,9 +73,9 @@ impl User {
         let Some(folder) = &self.pictures else { return known };
         let file = folder.join(format!("{}-{}.jpg", endpoint.host.plain().replace(':', "-"), endpoint.port));
         match driver.picture().await {
-            Ok(picture) => match files::write_over(&file, &picture, 0o600) {
+            Ok(picture) => match site::write_over(&file, &picture, 0o600) {
                 Ok(()) => known.picture = Some(file),
-                Err(failure) => known.failed = Some(failure.said),
+                Err(e) => known.failed = serde_json::to_value(e).ok(),
             },
             // Not every device has one to give.
             Err(devices::Error::NotOffered { .. }) => {}

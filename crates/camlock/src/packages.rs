@@ -12,12 +12,12 @@ use pki::{
     package::{self, Content, Form, Protection},
 };
 use serde_json::json;
+use site::write_all_new;
 use zeroize::Zeroizing;
 
 use crate::{
     args::{Format, Issue, KeyForm, Order},
     failure::Failure,
-    files::write_all_new,
     setting::{ask_twice, first_line},
     talk::warn,
 };

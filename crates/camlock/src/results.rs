@@ -17,7 +17,6 @@ use words::Words;
 use crate::{
     args::Check,
     failure::Failure,
-    files,
     talk::{self, paint, print, verdict_cell},
 };
 
@@ -192,7 +191,7 @@ impl Out {
         let (to, beside): (Box<dyn Write + Send>, _) = match is_standard_output(file) {
             true => (Box::new(io::stdout()), None),
             false => {
-                let opened = files::begin_over(file);
+                let opened = site::begin_over(file);
                 let (to, beside) = opened.map_err(|e| Failure::file("file-unwritable", file, &e))?;
                 (Box::new(to), beside)
             }

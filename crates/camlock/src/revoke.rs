@@ -1,9 +1,8 @@
 //! `revoke`
 
-use authority::Policy;
 use domain::RevocationReason;
 use serde_json::json;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::format_description::well_known::Rfc3339;
 
 use crate::{
     args::{Reason, Revoke},
@@ -13,8 +12,6 @@ use crate::{
 };
 
 pub async fn run(revoke: &Revoke, setting: &Setting) -> Result<bool, Failure> {
-    // As people copy it: from openssl in capitals, from a browser with colons.
-    let serial = revoke.serial.replace([':', ' '], "").to_ascii_lowercase();
     let reason = match revoke.reason {
         Reason::Unspecified => RevocationReason::Unspecified,
         Reason::KeyCompromise => RevocationReason::KeyCompromise,
@@ -23,19 +20,18 @@ pub async fn run(revoke: &Revoke, setting: &Setting) -> Result<bool, Failure> {
         Reason::CessationOfOperation => RevocationReason::CessationOfOperation,
         Reason::PrivilegeWithdrawn => RevocationReason::PrivilegeWithdrawn,
     };
-    let (store, authority) = setting.authority().await?;
-    let new = authority.revoke(&serial, reason, OffsetDateTime::now_utc()).await?;
-    say(&json!({"code": if new { "revoked" } else { "already-revoked" }, "serial": serial}));
-    let published = Policy::read(store.directory()).ok().and_then(|policy| policy.crl_url);
-    if published.is_none() {
+    let revoked = setting.unlocked().await?.revoke(&revoke.serial, reason).await?;
+    say(
+        &json!({"code": if revoked.is_new { "revoked" } else { "already-revoked" }, "serial": revoked.serial}),
+    );
+    if revoked.published.is_none() {
         warn(&json!({"code": "crl-not-published"}));
     }
     if setting.json {
-        let row = store.certificate(&serial).await?;
         print_json(&json!({
-            "serial": serial,
-            "revoked_at": row.and_then(|r| r.revoked_at?.format(&Rfc3339).ok()),
-            "published": published,
+            "serial": revoked.serial,
+            "revoked_at": revoked.at.and_then(|at| at.format(&Rfc3339).ok()),
+            "published": revoked.published,
         }));
     }
     Ok(true)

@@ -1,33 +1,23 @@
 //! `secure`: the eight steps, shown as they happen.
 
 use std::{
-    collections::HashMap,
-    io::IsTerminal,
-    net::IpAddr,
-    path::{Path, PathBuf},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
+    collections::HashMap, io::IsTerminal, net::IpAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration,
 };
 
-use devices::{Credentials, Recipes};
-use domain::{AltName, Scheme, Step, StepState, Target};
-use fleet::{
-    Consents, Consequence, Error, Event, Fleet, HandOrder, Limits, Order, Outcome, StepOutcome, Stop, Way,
-};
+use devices::Credentials;
+use domain::{AltName, Step, StepState, Target};
+use fleet::{Consents, Consequence, Error, Event, Fleet, HandOrder, Order, Outcome, StepOutcome, Stop, Way};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use pki::Certificate;
 use serde_json::json;
-use store::{DeviceRow, Store};
+use site::{place_of, write_new};
+use store::Store;
 use tokio::sync::watch;
 use words::Words;
 use zeroize::Zeroizing;
 
 use crate::{
     args::Secure,
-    backup::MAKER_ROOTS,
     failure::Failure,
-    files::{self, write_new},
     setting::{self, Setting},
     talk::{self, paint, print, print_json, say, tell},
     targets::{self, Named},
@@ -51,13 +41,13 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
         return Err(Failure::usage("one-device"));
     }
     if secure.by_hand {
-        let fleet = fleet(setting).await?;
+        let fleet = setting.unlocked().await?.fleet()?;
         let orders = by_hand(secure, known(&fleet.store, named).await?)?;
         return show_all(&all(&fleet, orders).await?, setting);
     }
     // What nobody can be asked for is missing before anything else is.
     let asked = if secure.all { None } else { Some(user(secure)?) };
-    let fleet = fleet(setting).await?;
+    let fleet = setting.unlocked().await?.fleet()?;
     let targets = if secure.all {
         let due = fleet.due().await?;
         if !due.strange.is_empty() {
@@ -196,24 +186,6 @@ async fn known(store: &Store, named: Vec<Named>) -> Result<Vec<Target>, Failure>
     Ok(targets)
 }
 
-/// The site with what its operator put into the data directory.
-async fn fleet(setting: &Setting) -> Result<Arc<Fleet>, Failure> {
-    let directory = setting.directory()?;
-    let (recipes, maker_roots) = (Recipes::read(&directory)?, maker_roots(&directory)?);
-    let (store, authority) = setting.authority().await?;
-    Ok(Arc::new(Fleet { store, authority, limits: Limits::default(), recipes, maker_roots }))
-}
-
-/// The certificates of the folder `maker-roots`.
-fn maker_roots(directory: &Path) -> Result<Vec<Certificate>, Failure> {
-    let mut roots = Vec::new();
-    for file in files::in_folder(&directory.join(MAKER_ROOTS), "pem")? {
-        let bytes = std::fs::read(&file).map_err(|e| Failure::file("file-unreadable", &file, &e))?;
-        roots.extend(Certificate::read_all(&bytes)?);
-    }
-    Ok(roots)
-}
-
 fn by_hand(secure: &Secure, targets: Vec<Target>) -> Result<Vec<(String, Way)>, Failure> {
     if secure.out.is_some() && targets.len() > 1 {
         return Err(Failure::usage("one-file-each"));
@@ -225,7 +197,8 @@ fn by_hand(secure: &Secure, targets: Vec<Target>) -> Result<Vec<(String, Way)>, 
         let hand = HandOrder {
             file: Box::new(move |serial| out.clone().unwrap_or_else(|| package_file(&named, serial))),
             write: Box::new(|file, pem| {
-                write_new(file, pem.as_bytes(), 0o600).map_err(|failure| failure.said)
+                write_new(file, pem.as_bytes(), 0o600)
+                    .map_err(|e| serde_json::to_value(e).unwrap_or_default())
             }),
             target,
             new_device,
@@ -247,28 +220,6 @@ fn user(secure: &Secure) -> Result<String, Failure> {
         Some(user) => Ok(user.clone()),
         None => setting::ask_openly("User name on the device: ", "user-missing"),
     }
-}
-
-/// A device of the ledger as a target: one that was only ever seen by HTTPS on its port stays with that.
-fn place_of(device: &DeviceRow) -> Target {
-    let target = at(&device.host, device.port);
-    if device.https_port != Some(device.port) {
-        return target;
-    }
-    let scheme = Scheme::Https;
-    let text = target.url(scheme, device.port).trim_end_matches('/').to_owned();
-    Target { text, port: Some(device.port), scheme: Some(scheme), ..target }
-}
-
-/// A place as a target: where both usual ports may answer, by its host alone.
-pub fn at(host: &AltName, port: u16) -> Target {
-    let port = Some(port).filter(|port| *port != Scheme::Http.default_port());
-    let target = Target { text: String::new(), host: host.clone(), port, scheme: None };
-    let text = match port {
-        Some(port) => format!("{}:{port}", target.url_host()),
-        None => target.dial_host(),
-    };
-    Target { text, ..target }
 }
 
 /// The result, in the order in which the devices were named, and whether what was asked holds for all of them.

@@ -2,14 +2,15 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use authority::{Policy, Public, crl_at};
 use domain::{Finding, KeyTransport, Scheme, Target, Verdict};
 use pki::Certificate;
 use serde_json::{Value, json};
+use site::{DataDir, Kind, PROOF, PageCertificate, Schedule, Tell, Upkeep};
 use store::{DeviceRow, Store};
 use time::OffsetDateTime;
 use web::{Clients, Server};
@@ -17,12 +18,9 @@ use words::Words;
 
 use crate::{
     args,
-    backup::Schedule,
     failure::Failure,
-    page_certificate::Provers,
     setting::Setting,
     talk::{self, Level, log},
-    upkeep::Upkeep,
 };
 
 /// So many cameras are on the page; more would make it slow to read, for people too.
@@ -32,29 +30,26 @@ const LOOK: Duration = Duration::from_secs(3600);
 
 pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure> {
     talk::be_the_service();
-    let directory = setting.directory()?;
-    let store = setting.store().await?;
-    store.site().await?;
-    let Some(_lease) = store.lease_service()? else {
-        return Err(Failure::refused("already-serving", "directory", &directory.display().to_string()));
-    };
+    let site = setting.site().await?;
+    let _lease = site.lease_service()?;
     // Before anybody is asked for a passphrase.
     let https = listen(&serve.listen, 8443)?;
     let http = listen(&serve.http_listen, 8080)?;
-    let authority = setting.authority_if_told(&store).await?;
+    setting.unlock_if_told(&site).await?;
 
     let address = https.local_addr().map_err(cannot_serve)?;
     let named = Some(address.ip()).filter(|ip| !ip.is_unspecified());
-    let mut upkeep = Upkeep::new(store.clone(), authority, named);
+    let tell: Tell = Arc::new(|notice| log(notice.severity().into(), &notice));
+    let mut upkeep = Upkeep::new(site.clone(), named, tell.clone());
     upkeep.renew_certificate().await?;
     upkeep.begin_what_is_due().await;
-    let Some(certificate) = &upkeep.certificate else {
+    let Some(certificate) = upkeep.certificate() else {
         return Err(Failure::usage("page-certificate-missing"));
     };
     let tls = certificate.tls()?;
-    let locked = upkeep.authority.is_none();
+    let locked = site.authority().is_err();
     let shown = LiveSite {
-        store: store.clone(),
+        store: site.store().clone(),
         locked,
         words: Arc::new(Words::english()),
         reach: web::Reach {
@@ -62,7 +57,7 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
             https_port: address.port(),
             http_port: http.local_addr().ok().map(|address| address.port()),
         },
-        provers: Arc::new(Provers::new(&directory)),
+        provers: Arc::new(Provers::new(site.files())),
     };
     let clients = if serve.public { Clients::all() } else { Clients::private(refused) };
     let router = web::router(shown.clone());
@@ -80,11 +75,11 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
     );
 
     // Locked, a mistake in the policy is no reason not to serve.
-    let plan = Policy::read(&directory).unwrap_or_else(|e| {
+    let plan = site.files().policy().unwrap_or_else(|e| {
         log(Level::Error, &e);
         Policy::default()
     });
-    let backups = plan.backup.map(|plan| tokio::spawn(Schedule::new(store.clone(), directory, plan).run()));
+    let backups = plan.backup.map(|plan| tokio::spawn(Schedule::new(site.clone(), plan, tell).run()));
     let mut look = tokio::time::interval(LOOK);
     look.tick().await;
     tokio::select! {
@@ -103,7 +98,7 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
         backups.abort();
     }
     tokio::join!(server.stop(), trust.stop());
-    store.close().await;
+    site.close().await;
     Ok(true)
 }
 
@@ -127,6 +122,31 @@ fn listen(named: &Option<SocketAddr>, port: u16) -> Result<TcpListener, Failure>
         said: json!({"code": "cannot-listen", "address": addresses[0].to_string(), "reason": e.to_string()}),
         exit: 3,
     })
+}
+
+/// The prover of a data directory, read again when its file has changed: commands beside the service write it, too.
+struct Provers {
+    files: DataDir,
+    held: Mutex<Option<(SystemTime, Arc<web::Prover>)>>,
+}
+
+impl Provers {
+    fn new(files: &DataDir) -> Provers {
+        Provers { files: files.clone(), held: Mutex::default() }
+    }
+
+    /// The present one, if there is one that can be used.
+    fn current(&self) -> Option<Arc<web::Prover>> {
+        let changed = std::fs::metadata(self.files.path().join(PROOF)).ok()?.modified().ok()?;
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.as_ref().is_none_or(|(read, _)| *read != changed) {
+            let proof = PageCertificate::load(&self.files, Kind::Proof)?;
+            let root = proof.root()?;
+            let prover = web::Prover::new(proof.tls().ok()?, root.sha256(), proof.leaf().alt_names());
+            *held = Some((changed, Arc::new(prover)));
+        }
+        held.as_ref().map(|(_, prover)| prover.clone())
+    }
 }
 
 /// The ledger, as the page shows it.

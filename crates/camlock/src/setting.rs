@@ -7,8 +7,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use authority::{Authority, doubt_of_clock};
+use authority::doubt_of_clock;
 use serde_json::{Value, json};
+use site::{DataDir, Site};
 use store::Store;
 use time::OffsetDateTime;
 use words::Words;
@@ -60,30 +61,37 @@ impl Setting {
         Ok(Store::open(&self.directory()?).await?)
     }
 
-    /// The authority, open for signing.
-    pub async fn authority(&self) -> Result<(Store, Authority), Failure> {
-        let store = self.store().await?;
-        // Before anybody is asked for a passphrase.
-        store.site().await?;
-        let secret = self.passphrase("Passphrase: ")?;
-        let authority = Authority::open(&store, &secret).await?;
-        // It is done all the same: somebody asked for it.
-        if let Some(doubt) = doubt_of_clock(&store, OffsetDateTime::now_utc()).await? {
-            warn(&doubt);
-        }
-        Ok((store, authority))
+    /// The data directory, as a site's.
+    pub fn files(&self) -> Result<DataDir, Failure> {
+        Ok(DataDir::new(self.directory()?))
     }
 
-    /// The authority of an open ledger if its passphrase is in a file or is typed in; `None` leaves it locked.
-    pub async fn authority_if_told(&self, store: &Store) -> Result<Option<Authority>, Failure> {
+    /// The site, whose authority must be there; locked.
+    pub async fn site(&self) -> Result<Site, Failure> {
+        Ok(Site::open(self.files()?).await?)
+    }
+
+    /// The site with its authority open for signing.
+    pub async fn unlocked(&self) -> Result<Site, Failure> {
+        let site = self.site().await?;
+        site.unlock(&self.passphrase("Passphrase: ")?).await?;
+        // It is done all the same: somebody asked for it.
+        if let Some(doubt) = doubt_of_clock(site.store(), OffsetDateTime::now_utc()).await? {
+            warn(&doubt);
+        }
+        Ok(site)
+    }
+
+    /// Opens the authority if its passphrase is in a file or is typed in; otherwise it stays locked.
+    pub async fn unlock_if_told(&self, site: &Site) -> Result<(), Failure> {
         if self.passphrase_file.is_none() && !std::io::stdin().is_terminal() {
-            return Ok(None);
+            return Ok(());
         }
         let secret = self.passphrase("Passphrase (none: serve locked): ")?;
-        if secret.is_empty() {
-            return Ok(None);
+        if !secret.is_empty() {
+            site.unlock(&secret).await?;
         }
-        Ok(Some(Authority::open(store, &secret).await?))
+        Ok(())
     }
 
     /// The passphrase, from its file or the terminal.

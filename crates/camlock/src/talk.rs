@@ -69,6 +69,16 @@ pub enum Level {
     Error,
 }
 
+impl From<Severity> for Level {
+    fn from(severity: Severity) -> Level {
+        match severity {
+            Severity::Info => Level::Info,
+            Severity::Warning => Level::Warning,
+            Severity::Error => Level::Error,
+        }
+    }
+}
+
 /// A line of the service's log on standard error: the sentence for a person at a terminal; else one JSON object
 /// with time, level, the code with its arguments, the sentence, and what to do.
 pub fn log(level: Level, thing: &impl Serialize) {

@@ -47,7 +47,7 @@ async fn export(out: Option<&Path>, setting: &Setting) -> Result<bool, Failure> 
     let pem: String = roots.iter().map(Certificate::to_pem).collect();
     let file = match out {
         Some(file) if !files::is_standard(file) => {
-            files::write_new(file, pem.as_bytes(), 0o644)?;
+            site::write_new(file, pem.as_bytes(), 0o644)?;
             say(&json!({"code": "root-written", "file": file.display().to_string()}));
             for root in &roots {
                 tell(&format!("SHA-256 {}  {}", grouped(&root.sha256()), root.subject()));

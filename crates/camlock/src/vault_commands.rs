@@ -5,11 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use authority::{Opened, recovery_recipient};
 use domain::visible;
 use qrcode::{QrCode, render::unicode};
 use serde_json::{Value, json};
-use store::{Key, Store};
+use site::Secrets;
 use vault::{RecoveryKey, Wrapping, escrow::short_form};
 use zeroize::Zeroizing;
 
@@ -52,31 +51,11 @@ pub fn show_recovery_key(heading: &str, key: &RecoveryKey) {
     }
 }
 
-/// The open vault, and the wrapping of its key as it is to be.
-struct Secrets {
-    store: Store,
-    opened: Opened,
-}
-
-impl Secrets {
-    /// Opens the vault with any one of the present secrets.
-    async fn open(setting: &Setting) -> Result<Secrets, Failure> {
-        let store = setting.store().await?;
-        // Before anybody is asked for a passphrase.
-        store.site().await?;
-        let secret = setting.passphrase("Present passphrase (or recovery key): ")?;
-        let opened = Opened::open(&store, &secret).await?;
-        Ok(Secrets { store, opened })
-    }
-
-    /// Stores what was changed, if what it was changed from is still there. A new recovery key comes with the `keys`
-    /// that it opens.
-    async fn save(self, keys: Option<&[(i64, Key)]>) -> Result<(), Failure> {
-        let changed = serde_json::to_string(&self.opened.wrapping).map_err(store::Error::from)?;
-        self.store.replace_vault(&self.opened.site.vault, &changed, keys).await?;
-        self.store.close().await;
-        Ok(())
-    }
+/// The present secrets, opened by one of them.
+async fn opened(setting: &Setting) -> Result<Secrets, Failure> {
+    let site = setting.site().await?;
+    let secret = setting.passphrase("Present passphrase (or recovery key): ")?;
+    Ok(site.secrets(&secret).await?)
 }
 
 fn description(wrapping: &Wrapping) -> Value {
@@ -93,10 +72,10 @@ fn description(wrapping: &Wrapping) -> Value {
 
 /// What the ledger says, and then whether the authority stands behind it.
 async fn show(setting: &Setting) -> Result<bool, Failure> {
-    let store = setting.store().await?;
-    let site = store.site().await?;
-    store.close().await;
-    let wrapping: Wrapping = serde_json::from_str(&site.vault).map_err(store::Error::from)?;
+    let site = setting.site().await?;
+    let wrapping = site.wrapping().await?;
+    let unsigned = site.recovery_is_unsigned().await;
+    site.close().await;
     if setting.json {
         print_json(&description(&wrapping));
     } else {
@@ -109,23 +88,18 @@ async fn show(setting: &Setting) -> Result<bool, Failure> {
         print(&format!("  short form    {}", short_form(&wrapping.recovery_recipient)));
         print(&format!("  key file      {key_file}"));
     }
-    match recovery_recipient(&site) {
-        Ok(_) => Ok(true),
-        Err(e @ authority::Error::RecoveryUnsigned) => {
-            warn(&e);
-            Ok(true)
-        }
-        Err(e) => Err(e.into()),
+    if unsigned? {
+        warn(&authority::Error::RecoveryUnsigned);
     }
+    Ok(true)
 }
 
 async fn passphrase(new: Option<&Path>, setting: &Setting) -> Result<(), Failure> {
-    let mut secrets = Secrets::open(setting).await?;
+    let mut secrets = opened(setting).await?;
     let new = setting::new_passphrase(new, "new-passphrase-missing")?;
-    let Opened { vault, wrapping, .. } = &mut secrets.opened;
-    tokio::task::block_in_place(|| vault.change_passphrase(wrapping, &new))?;
-    let description = description(wrapping);
-    secrets.save(None).await?;
+    secrets.change_passphrase(&new)?;
+    let description = description(secrets.wrapping());
+    secrets.save().await?;
     say(&json!({"code": "passphrase-changed"}));
     if setting.json {
         print_json(&description);
@@ -133,41 +107,35 @@ async fn passphrase(new: Option<&Path>, setting: &Setting) -> Result<(), Failure
     Ok(())
 }
 
-/// The key is shown before it is stored: whatever happens in between, one that was seen opens the authority.
 async fn recovery_key(setting: &Setting) -> Result<(), Failure> {
-    let mut secrets = Secrets::open(setting).await?;
-    let Opened { vault, wrapping, .. } = &mut secrets.opened;
-    let key = vault.change_recovery_key(wrapping)?;
-    let keys = secrets.opened.keys()?;
+    let mut secrets = opened(setting).await?;
+    let key = secrets.change_recovery_key()?;
     if setting.json {
-        let mut shown = description(&secrets.opened.wrapping);
+        let mut shown = description(secrets.wrapping());
         shown["recovery_key"] = json!(key.text());
         print_json(&shown);
     } else {
         show_recovery_key("New recovery key", &key);
     }
-    secrets.save(Some(&keys)).await?;
+    secrets.save().await?;
     say(&json!({"code": "recovery-key-changed"}));
     Ok(())
 }
 
-/// The file is written first: one that opens nothing yet does no harm, and a wrapping whose key is lost would have
-/// taken the place of one that opened.
 async fn key_file(file: &PathBuf, setting: &Setting) -> Result<(), Failure> {
     if files::is_standard(file) {
         return Err(Failure::usage("key-to-terminal"));
     }
-    files::must_be_new(file)?;
-    let mut secrets = Secrets::open(setting).await?;
-    let Opened { vault, wrapping, .. } = &mut secrets.opened;
-    let key = vault.make_key_file(wrapping)?;
-    let mut description = description(wrapping);
+    site::must_be_new(file)?;
+    let mut secrets = opened(setting).await?;
+    let key = secrets.make_key_file()?;
+    let mut description = description(secrets.wrapping());
     let mut line = Zeroizing::new(String::with_capacity(key.len() + 1));
     line.extend([key.as_str(), "\n"]);
-    files::write_new(file, line.as_bytes(), 0o600)?;
-    if let Err(failure) = secrets.save(None).await {
+    site::write_new(file, line.as_bytes(), 0o600)?;
+    if let Err(e) = secrets.save().await {
         let _ = std::fs::remove_file(file);
-        return Err(failure);
+        return Err(e.into());
     }
     let name = file.display().to_string();
     say(&json!({"code": "key-file-written", "file": name}));
@@ -181,11 +149,10 @@ async fn key_file(file: &PathBuf, setting: &Setting) -> Result<(), Failure> {
 
 /// Asks for a secret: what is taken away by hand is damage.
 async fn remove_key_file(setting: &Setting) -> Result<(), Failure> {
-    let mut secrets = Secrets::open(setting).await?;
-    let Opened { vault, wrapping, .. } = &mut secrets.opened;
-    vault.remove_key_file(wrapping)?;
-    let description = description(wrapping);
-    secrets.save(None).await?;
+    let mut secrets = opened(setting).await?;
+    secrets.remove_key_file()?;
+    let description = description(secrets.wrapping());
+    secrets.save().await?;
     say(&json!({"code": "key-file-removed"}));
     if setting.json {
         print_json(&description);

@@ -17,7 +17,7 @@ mod meeting;
 mod private_way;
 mod visit;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use authority::Authority;
 use devices::{Credentials, Recipes};
@@ -70,7 +70,7 @@ pub struct Fleet {
     /// The ledger.
     pub store: Store,
     /// The open authority.
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
     /// How long things may take.
     pub limits: Limits,
     /// The recipes to recognise devices by.

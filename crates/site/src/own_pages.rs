@@ -1,12 +1,7 @@
 //! The certificates of Camlock's own pages. Key and chain are one file, 0600, outside the vault: so the pages are
 //! served while the authority is locked.
 
-use std::{
-    net::IpAddr,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::{net::IpAddr, sync::Arc};
 
 use authority::{Authority, Days, MANAGED_DAYS, Order, PAGE_NAME, Policy, Public};
 use domain::AltName;
@@ -20,9 +15,9 @@ use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
 use crate::{
-    backup::{PAGE, PROOF},
-    failure::Failure,
-    files, host,
+    DataDir, Error,
+    data_dir::{PAGE, PROOF},
+    disk, host,
 };
 
 /// Which of them.
@@ -59,7 +54,7 @@ impl PageCertificate {
         authority: &Authority,
         kind: Kind,
         names: &[AltName],
-    ) -> Result<PageCertificate, Failure> {
+    ) -> Result<PageCertificate, Error> {
         let policy = authority.policy()?;
         // Small and quick, unless the policy wants another.
         let kinds = [KeyKind::P256, KeyKind::P384, KeyKind::Rsa2048, KeyKind::Rsa3072, KeyKind::Rsa4096];
@@ -87,35 +82,39 @@ impl PageCertificate {
     }
 
     /// Reads the one of this data directory; `None` where there is none that can be used.
-    pub fn load(directory: &Path, kind: Kind) -> Option<PageCertificate> {
-        let pem = Zeroizing::new(std::fs::read_to_string(directory.join(kind.file())).ok()?);
+    pub fn load(files: &DataDir, kind: Kind) -> Option<PageCertificate> {
+        let pem = Zeroizing::new(std::fs::read_to_string(files.join(kind.file())).ok()?);
         let leaf = Certificate::read_all(pem.as_bytes()).ok()?.into_iter().next()?;
         let page = PageCertificate { kind, pem, leaf };
         page.tls().is_ok().then_some(page)
     }
 
     /// Writes it into the data directory, over an older one.
-    pub fn save(&self, directory: &Path) -> Result<(), Failure> {
-        files::write_over(&directory.join(self.kind.file()), self.pem.as_bytes(), 0o600)
+    pub fn save(&self, files: &DataDir) -> Result<(), Error> {
+        disk::write_over(&files.join(self.kind.file()), self.pem.as_bytes(), 0o600)
     }
 
     /// What the web server takes.
-    pub fn tls(&self) -> Result<ServerConfig, Failure> {
-        let failed =
-            |e: &dyn std::fmt::Display| Failure::broken("page-certificate", "reason", &e.to_string());
+    pub fn tls(&self) -> Result<ServerConfig, Error> {
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(self.pem.as_bytes())
             .collect::<Result<_, _>>()
-            .map_err(|e| failed(&e))?;
-        let key = PrivateKeyDer::from_pem_slice(self.pem.as_bytes()).map_err(|e| failed(&e))?;
+            .map_err(|e| Error::page_certificate(&e))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(self.pem.as_bytes()).map_err(|e| Error::page_certificate(&e))?;
         ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|c| c.with_no_client_auth().with_single_cert(chain, key))
-            .map_err(|e| failed(&e))
+            .map_err(|e| Error::page_certificate(&e))
     }
 
     /// The last second of its validity.
     pub fn not_after(&self) -> OffsetDateTime {
         self.leaf.not_after()
+    }
+
+    /// The last certificate of the file: with [`Kind::Proof`], the root that browsers prove to trust.
+    pub fn root(&self) -> Option<Certificate> {
+        Certificate::read_all(self.pem.as_bytes()).ok()?.pop()
     }
 
     /// The certificate.
@@ -136,39 +135,14 @@ impl PageCertificate {
     }
 }
 
-/// The prover of a data directory, read again when its file has changed: commands beside the service write it, too.
-pub struct Provers {
-    directory: PathBuf,
-    held: Mutex<Option<(SystemTime, Arc<web::Prover>)>>,
-}
-
-impl Provers {
-    pub fn new(directory: &Path) -> Provers {
-        Provers { directory: directory.to_owned(), held: Mutex::default() }
-    }
-
-    /// The present one, if there is one that can be used.
-    pub fn current(&self) -> Option<Arc<web::Prover>> {
-        let changed = std::fs::metadata(self.directory.join(Kind::Proof.file())).ok()?.modified().ok()?;
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.as_ref().is_none_or(|(read, _)| *read != changed) {
-            let proof = PageCertificate::load(&self.directory, Kind::Proof)?;
-            let root = Certificate::read_all(proof.pem.as_bytes()).ok()?.pop()?;
-            let prover = web::Prover::new(proof.tls().ok()?, root.sha256(), proof.leaf.alt_names());
-            *held = Some((changed, Arc::new(prover)));
-        }
-        held.as_ref().map(|(_, prover)| prover.clone())
-    }
-}
-
 /// The names by which this machine is reached and for which authority and policy allow a certificate: its host name, the
 /// same as a name of the local network (mDNS), its addresses, and the one that it was told to listen on.
-pub fn names(public: &Public, policy: &Policy, listen: Option<IpAddr>) -> Vec<AltName> {
+pub(crate) fn names(public: &Public, policy: &Policy, listen: Option<IpAddr>) -> Vec<AltName> {
     let allowed = |name: &AltName| {
         let alone = std::slice::from_ref(name);
         public.permitted.allows(name) && policy.permits_names(Profile::Server, alone).is_ok()
     };
-    let host = host::name().and_then(|n| AltName::dns(&n).ok());
+    let host = host::host_name().and_then(|n| AltName::dns(&n).ok());
     let local = match &host {
         Some(AltName::Dns(name)) if !name.contains('.') => AltName::dns(&format!("{name}.local")).ok(),
         _ => None,

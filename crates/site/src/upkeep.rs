@@ -1,69 +1,72 @@
-//! What `serve` sees to while it runs: the authority as it is now, the page's certificate, the next root, the lists of
+//! What a service sees to while it runs: the authority as it is now, the page's certificate, the next root, the lists of
 //! revoked certificates. While nothing happens it writes nothing.
 
 use std::net::IpAddr;
 
-use authority::{Ailment, Authority, Policy, Public, doubt_of_clock};
+use authority::{Ailment, Authority, Public, doubt_of_clock};
 use rustls::ServerConfig;
-use serde_json::json;
-use store::Store;
 use time::OffsetDateTime;
 
 use crate::{
-    failure::Failure,
-    page_certificate::{self, Kind, PageCertificate},
-    talk::{Level, log},
+    Error, Notice, Site, Tell,
+    own_pages::{self, Kind, PageCertificate},
 };
 
 /// What is kept up, and with what.
 pub struct Upkeep {
-    store: Store,
-    /// `None`: it is locked.
-    pub authority: Option<Authority>,
+    site: Site,
+    tell: Tell,
     /// The one address that it was told to listen on, if it was.
     named: Option<IpAddr>,
-    pub certificate: Option<PageCertificate>,
+    certificate: Option<PageCertificate>,
     complained: bool,
     /// What was said against the clock.
     doubt: Option<Ailment>,
 }
 
 impl Upkeep {
-    pub fn new(store: Store, authority: Option<Authority>, named: Option<IpAddr>) -> Upkeep {
-        let certificate = PageCertificate::load(store.directory(), Kind::Page);
-        Upkeep { store, authority, named, certificate, complained: false, doubt: None }
+    /// Of this site, whose service was told to listen on one address only if there is one in `named`.
+    pub fn new(site: Site, named: Option<IpAddr>, tell: Tell) -> Upkeep {
+        let certificate = PageCertificate::load(site.files(), Kind::Page);
+        Upkeep { site, tell, named, certificate, complained: false, doubt: None }
+    }
+
+    /// What the page serves, if there is anything.
+    pub fn certificate(&self) -> Option<&PageCertificate> {
+        self.certificate.as_ref()
     }
 
     /// Looks what the time or another process has changed. What the page serves from now on, if that is another
-    /// certificate. A failure is said in the log, and is no reason to end.
+    /// certificate. A failure is told, and is no reason to end.
     pub async fn look(&mut self) -> Option<ServerConfig> {
-        if let Some(authority) = &self.authority {
-            match authority.reopened().await {
-                Ok(authority) => self.authority = Some(authority),
-                // A mistake in the policy, say: what was read before holds on.
-                Err(e) => log(Level::Error, &e),
-            }
+        // After a mistake in the policy, for example, what was read before holds on.
+        if let Err(e) = self.site.refresh().await {
+            self.failed(e);
         }
-        let renewed = self.renew_certificate().await.unwrap_or_else(|failure| {
-            log(Level::Error, &failure.said);
+        let renewed = self.renew_certificate().await.unwrap_or_else(|e| {
+            self.failed(e);
             false
         });
         self.begin_what_is_due().await;
         let certificate = self.certificate.as_ref().filter(|_| renewed)?;
-        certificate.tls().map_err(|failure| log(Level::Error, &failure.said)).ok()
+        certificate.tls().map_err(|e| self.failed(e)).ok()
+    }
+
+    fn failed(&self, e: impl Into<Error>) {
+        (self.tell)(Notice::Failed(e.into()));
     }
 
     /// Whether this computer's clock can be believed. If not, what could wait is not begun.
     async fn is_on_time(&mut self, now: OffsetDateTime) -> bool {
-        let doubt = match doubt_of_clock(&self.store, now).await {
+        let doubt = match doubt_of_clock(self.site.store(), now).await {
             Ok(doubt) => doubt,
             Err(e) => {
-                log(Level::Error, &e);
+                self.failed(e);
                 return false;
             }
         };
-        if let Some(said) = doubt.as_ref().filter(|_| doubt != self.doubt) {
-            log(Level::Error, said);
+        if let Some(said) = doubt.clone().filter(|_| doubt != self.doubt) {
+            (self.tell)(Notice::Doubt(said));
         }
         self.doubt = doubt;
         self.doubt.is_none()
@@ -82,34 +85,39 @@ impl Upkeep {
     /// Makes the next root when its time has come. Nothing moves to it before the operator confirms. With two tiers the
     /// root's key has to be carried away, so a person has to be there.
     async fn begin_rollover(&self, now: OffsetDateTime) {
-        let Some(authority) = &self.authority else { return };
+        let Ok(authority) = self.site.authority() else { return };
         let made = async {
-            let public = Public::read(&self.store).await?;
+            let public = self.site.public().await?;
             let is_due = public.ends_soon(now) && public.root.not_after() > now && public.next.is_none();
             if !is_due || !public.issuers.is_empty() {
                 return Ok(None);
             }
             let next = authority.make_next(public.successor(), now).await?;
-            next.store(&self.store).await?;
-            Ok::<_, Failure>(Some(next.root().subject()))
+            next.store(self.site.store()).await?;
+            Ok::<_, Error>(Some(next.root().subject()))
         };
         match made.await {
-            Ok(Some(root)) => log(Level::Warning, &json!({"code": "rollover-begun", "root": root})),
+            Ok(Some(root)) => (self.tell)(Notice::RolloverBegun { root }),
             Ok(None) => {}
-            Err(failure) => log(Level::Error, &failure.said),
+            Err(e) => self.failed(e),
         }
     }
 
     /// Sees that the page's certificate is of the root in use, fits this machine's names and has time left; whether
-    /// another one is there now. An old one is better than none: the log says then why it stays.
-    pub async fn renew_certificate(&mut self) -> Result<bool, Failure> {
-        let public = Public::read(&self.store).await?;
-        let policy = match &self.authority {
+    /// another one is there now. An old one is better than none: the notice says then why it stays.
+    ///
+    /// # Errors
+    ///
+    /// There is none, and none can be made; or the ledger or the policy cannot be read.
+    pub async fn renew_certificate(&mut self) -> Result<bool, Error> {
+        let public = self.site.public().await?;
+        let authority = self.site.authority().ok();
+        let policy = match &authority {
             Some(authority) => authority.policy()?.clone(),
             // Locked, nothing is issued, and a mistake in the policy harms nobody.
-            None => Policy::read(self.store.directory()).unwrap_or_default(),
+            None => self.site.files().policy().unwrap_or_default(),
         };
-        let names = page_certificate::names(&public, &policy, self.named);
+        let names = own_pages::names(&public, &policy, self.named);
         if let Some(certificate) = &self.certificate
             && certificate.is_good(&public, &names)
             && !self.is_revoked(certificate).await?
@@ -121,24 +129,21 @@ impl Upkeep {
             return Ok(false);
         }
         let said: Vec<String> = names.iter().map(ToString::to_string).collect();
-        match (&self.authority, &self.certificate) {
-            (Some(authority), old) => match self.issue(authority, &names).await {
+        match (authority, &self.certificate) {
+            (Some(authority), old) => match self.issue(&authority, &names).await {
                 Ok(certificate) => {
                     let until = certificate.not_after().date();
-                    log(
-                        Level::Info,
-                        &json!({"code": "page-certificate-issued", "names": said, "until": until}),
-                    );
+                    (self.tell)(Notice::PageCertificateIssued { names: said, until });
                     self.certificate = Some(certificate);
                     return Ok(true);
                 }
-                Err(failure) if old.is_none() => return Err(failure),
-                Err(failure) => log(Level::Error, &failure.said),
+                Err(e) if old.is_none() => return Err(e),
+                Err(e) => self.failed(e),
             },
             (None, Some(old)) if !self.complained => {
                 self.complained = true;
                 let until = old.not_after().date();
-                log(Level::Warning, &json!({"code": "page-certificate-old", "names": said, "until": until}));
+                (self.tell)(Notice::PageCertificateOld { names: said, until });
             }
             (None, _) => {}
         }
@@ -146,8 +151,9 @@ impl Upkeep {
     }
 
     /// The page's key is the one that lies on the disk as it is.
-    async fn is_revoked(&self, certificate: &PageCertificate) -> Result<bool, Failure> {
-        let row = self.store.issued(&certificate.leaf().serial(), &certificate.leaf().sha256()).await?;
+    async fn is_revoked(&self, certificate: &PageCertificate) -> Result<bool, Error> {
+        let row =
+            self.site.store().issued(&certificate.leaf().serial(), &certificate.leaf().sha256()).await?;
         Ok(row.is_some_and(|row| row.revoked_at.is_some()))
     }
 
@@ -155,51 +161,57 @@ impl Upkeep {
         &self,
         authority: &Authority,
         names: &[domain::AltName],
-    ) -> Result<PageCertificate, Failure> {
+    ) -> Result<PageCertificate, Error> {
         let certificate = PageCertificate::issue(authority, Kind::Page, names).await?;
-        certificate.save(self.store.directory())?;
+        certificate.save(self.site.files())?;
         Ok(certificate)
     }
 
     /// Sees that there is a certificate by which browsers prove that they trust the newest root. Without one the trust
     /// page says that it cannot test.
     async fn renew_proof(&self) {
-        if let Some(authority) = &self.authority
-            && let Err(failure) = renew_proof(&self.store, authority, self.named).await
+        if let Ok(authority) = self.site.authority()
+            && let Err(e) = renew_proof(&self.site, &authority, self.named).await
         {
-            log(Level::Error, &failure.said);
+            self.failed(e);
         }
     }
 
     /// Signs the lists of revoked certificates that are missing or half over.
     async fn refresh_lists(&self, now: OffsetDateTime) {
-        let Some(authority) = &self.authority else { return };
+        let Ok(authority) = self.site.authority() else { return };
         match authority.refresh_crls(now).await {
             Ok(0) => {}
-            Ok(count) => log(Level::Info, &json!({"code": "crls-signed", "count": count})),
-            Err(e) => log(Level::Error, &e),
+            Ok(count) => (self.tell)(Notice::CrlsSigned { count }),
+            Err(e) => self.failed(e),
         }
     }
 }
 
-/// Issues the certificate of [`Kind::Proof`] anew if the one that is there does not fit any more.
-pub async fn renew_proof(store: &Store, authority: &Authority, named: Option<IpAddr>) -> Result<(), Failure> {
-    let public = Public::newest(store).await?;
-    let names = page_certificate::names(&public, authority.policy()?, named);
-    let held = PageCertificate::load(store.directory(), Kind::Proof);
+/// Issues the certificate of [`Kind::Proof`] again if the one that is there does not fit any more.
+pub(crate) async fn renew_proof(
+    site: &Site,
+    authority: &Authority,
+    named: Option<IpAddr>,
+) -> Result<(), Error> {
+    let public = Public::newest(site.store()).await?;
+    let names = own_pages::names(&public, authority.policy()?, named);
+    let held = PageCertificate::load(site.files(), Kind::Proof);
     if held.is_some_and(|held| held.is_good(&public, &names)) {
         return Ok(());
     }
-    PageCertificate::issue(authority, Kind::Proof, &names).await?.save(store.directory())
+    PageCertificate::issue(authority, Kind::Proof, &names).await?.save(site.files())
 }
 
 #[cfg(test)]
 mod tests {
-    use authority::{Founding, New};
+    use authority::{Founding, New, Policy};
     use pki::{KeyKind, Permitted, Profile};
+    use store::Store;
     use time::Duration;
 
     use super::*;
+    use crate::DataDir;
 
     fn founding(two_tier: bool) -> Founding {
         let permitted = Permitted::local(None);
@@ -210,7 +222,11 @@ mod tests {
         let store = Store::create(folder).await.unwrap();
         let new = New::make(founding(two_tier), "words", OffsetDateTime::now_utc()).await.unwrap();
         let (authority, _) = new.found(&store).await.unwrap();
-        Upkeep::new(store, Some(authority), None)
+        upkept(Site::of(DataDir::new(folder), store, Some(authority)))
+    }
+
+    fn upkept(site: Site) -> Upkeep {
+        Upkeep::new(site, None, std::sync::Arc::new(|_| {}))
     }
 
     fn served(upkeep: &Upkeep) -> OffsetDateTime {
@@ -223,8 +239,8 @@ mod tests {
         let mut upkeep = upkeep(folder.path(), false).await;
         assert!(upkeep.look().await.is_some() && upkeep.look().await.is_none());
 
-        let store = upkeep.store.clone();
-        let other = upkeep.authority.as_ref().unwrap().reopened().await.unwrap();
+        let store = upkeep.site.store().clone();
+        let other = upkeep.site.authority().unwrap().reopened().await.unwrap();
         other
             .make_next(founding(true), OffsetDateTime::now_utc())
             .await
@@ -232,7 +248,7 @@ mod tests {
             .store(&store)
             .await
             .unwrap();
-        let proof = || PageCertificate::load(folder.path(), Kind::Proof).unwrap();
+        let proof = || PageCertificate::load(&DataDir::new(folder.path()), Kind::Proof).unwrap();
         let public = Public::read(&store).await.unwrap();
         assert!(proof().is_good(&public, &proof().leaf().alt_names()));
         assert!(upkeep.look().await.is_none(), "nothing moves before it is confirmed");
@@ -245,10 +261,10 @@ mod tests {
         assert!(upkeep.look().await.is_some());
         assert_eq!(proof().leaf().serial(), serial, "it is of the right root already");
         let public = Public::read(&store).await.unwrap();
-        let names = page_certificate::names(&public, &Policy::default(), None);
+        let names = own_pages::names(&public, &Policy::default(), None);
         assert!(upkeep.certificate.as_ref().unwrap().is_good(&public, &names));
         // What a restart finds is the same one.
-        let again = Upkeep::new(store, None, None);
+        let again = upkept(Site::of(DataDir::new(folder.path()), store, None));
         assert_eq!(served(&again), served(&upkeep));
         assert!(again.certificate.unwrap().is_good(&public, &names));
         assert!(upkeep.look().await.is_none());
@@ -260,7 +276,7 @@ mod tests {
         let made = OffsetDateTime::now_utc() - Duration::days(3650 - days);
         let new = New::make(founding(two_tier), "words", made).await.unwrap();
         let (authority, _) = new.found(&store).await.unwrap();
-        Upkeep::new(store, Some(authority), None)
+        upkept(Site::of(DataDir::new(folder), store, Some(authority)))
     }
 
     #[tokio::test]
@@ -269,17 +285,17 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let mut upkeep = ending(folder.path(), days, two_tier).await;
             upkeep.look().await;
-            let next = || async { Public::read(&upkeep.store).await.unwrap().next };
+            let next = || async { Public::read(upkeep.site.store()).await.unwrap().next };
             let first = next().await;
             assert_eq!(first.is_some(), is_begun, "{days} {two_tier}");
             if is_begun {
                 // The trust page tests it at once.
-                let newest = Public::newest(&upkeep.store).await.unwrap();
-                let proof = PageCertificate::load(folder.path(), Kind::Proof).unwrap();
+                let newest = Public::newest(upkeep.site.store()).await.unwrap();
+                let proof = PageCertificate::load(&DataDir::new(folder.path()), Kind::Proof).unwrap();
                 assert!(proof.is_good(&newest, &proof.leaf().alt_names()));
             }
             upkeep.look().await;
-            assert_eq!(Public::read(&upkeep.store).await.unwrap().next, first);
+            assert_eq!(Public::read(upkeep.site.store()).await.unwrap().next, first);
         }
     }
 
@@ -291,26 +307,29 @@ mod tests {
             std::fs::write(folder.path().join("policy.toml"), "[crl]\nurl = \"http://nas.lan:8080\"\n")
                 .unwrap();
             let seen = OffsetDateTime::now_utc() + Duration::days(days);
-            upkeep.store.record_backup(seen, "a").await.unwrap();
+            upkeep.site.store().record_backup(seen, "a").await.unwrap();
             // The page has one, which is of no use any more.
-            let page = || PageCertificate::load(folder.path(), Kind::Page).map(|page| page.leaf().serial());
+            let page = || {
+                PageCertificate::load(&DataDir::new(folder.path()), Kind::Page)
+                    .map(|page| page.leaf().serial())
+            };
             let other = tempfile::tempdir().unwrap();
             let mut elsewhere = ending(other.path(), 2000, false).await;
             elsewhere.look().await;
-            elsewhere.certificate.as_ref().unwrap().save(folder.path()).unwrap();
-            upkeep.certificate = PageCertificate::load(folder.path(), Kind::Page);
+            elsewhere.certificate.as_ref().unwrap().save(upkeep.site.files()).unwrap();
+            upkeep.certificate = PageCertificate::load(&DataDir::new(folder.path()), Kind::Page);
             let before = page();
             assert!(upkeep.look().await.is_none(), "{days}");
             assert_eq!(page(), before);
-            assert!(PageCertificate::load(folder.path(), Kind::Proof).is_none());
-            assert!(Public::read(&upkeep.store).await.unwrap().next.is_none());
-            assert!(upkeep.store.crl(1).await.unwrap().is_none());
+            assert!(PageCertificate::load(&DataDir::new(folder.path()), Kind::Proof).is_none());
+            assert!(Public::read(upkeep.site.store()).await.unwrap().next.is_none());
+            assert!(upkeep.site.store().crl(1).await.unwrap().is_none());
 
             // A backup that somebody makes is what the ledger has seen last.
-            upkeep.store.record_backup(OffsetDateTime::now_utc(), "a").await.unwrap();
+            upkeep.site.store().record_backup(OffsetDateTime::now_utc(), "a").await.unwrap();
             assert!(upkeep.look().await.is_some());
-            assert!(Public::read(&upkeep.store).await.unwrap().next.is_some());
-            assert!(upkeep.store.crl(1).await.unwrap().is_some());
+            assert!(Public::read(upkeep.site.store()).await.unwrap().next.is_some());
+            assert!(upkeep.site.store().crl(1).await.unwrap().is_some());
         }
     }
 
@@ -322,24 +341,25 @@ mod tests {
         upkeep.look().await;
         std::fs::write(&file, "[crl]\nurl = \"http://nas.lan:8080\"\n").unwrap();
         upkeep.look().await;
-        let crl = || async { upkeep.store.crl(1).await.unwrap().map(|(der, _)| der) };
+        let crl = || async { upkeep.site.store().crl(1).await.unwrap().map(|(der, _)| der) };
         let list = crl().await;
         assert!(list.is_some(), "the site publishes lists from now on");
 
         std::fs::write(&file, "[crl]\nurl = 7\n").unwrap();
         assert!(upkeep.look().await.is_none());
-        let policy = upkeep.authority.as_ref().unwrap().policy().unwrap();
+        let authority = upkeep.site.authority().unwrap();
+        let policy = authority.policy().unwrap();
         assert_eq!(policy.crl_url.as_deref(), Some("http://nas.lan:8080"));
         // A list that is good for long is not signed again.
-        assert_eq!(upkeep.store.crl(1).await.unwrap().map(|(der, _)| der), list);
+        assert_eq!(upkeep.site.store().crl(1).await.unwrap().map(|(der, _)| der), list);
 
         // The names that a policy denies are not asked for.
         std::fs::write(&file, "[names]\npermit = [\"home.arpa\"]\n").unwrap();
-        let public = upkeep.authority.as_ref().unwrap().public().clone();
+        let public = upkeep.site.authority().unwrap().public().clone();
         upkeep.certificate = None;
         assert!(upkeep.look().await.is_some());
-        let narrow = upkeep.authority.as_ref().unwrap().policy().unwrap().clone();
-        let names = page_certificate::names(&public, &narrow, None);
+        let narrow = upkeep.site.authority().unwrap().policy().unwrap().clone();
+        let names = own_pages::names(&public, &narrow, None);
         assert!(
             names
                 .iter()

@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 
 /// This machine's own name, as the system tells it.
-pub fn name() -> Option<String> {
+pub fn host_name() -> Option<String> {
     let name = hostname::get().ok()?.into_string().ok()?;
     (!name.is_empty() && name != "localhost").then_some(name)
 }
 
 /// The addresses at which others reach this machine. Link-local ones of IPv6 are not among them: a browser cannot
 /// open them.
-pub fn addresses() -> Vec<IpAddr> {
+pub(crate) fn addresses() -> Vec<IpAddr> {
     let reachable = |ip: &IpAddr| match ip {
         IpAddr::V4(ip) => !ip.is_unspecified(),
         IpAddr::V6(ip) => !ip.is_unicast_link_local() && !ip.is_unspecified(),
