@@ -52,6 +52,8 @@ pub enum Error {
     RecoveryForged { authority: String, recovery: String },
     #[error("browsers refuse what is issued under {certificate}: {reasons:?}")]
     ImportRefused { certificate: String, reasons: Vec<pki::Lint> },
+    #[error("the authority is locked")]
+    Locked,
     #[serde(untagged)]
     #[error(transparent)]
     Pki(#[from] pki::Error),
@@ -84,6 +86,7 @@ impl Error {
             | Error::OneTier
             | Error::OtherRootKey { .. } => ErrorKind::Refused,
             Error::UnknownSerial { .. } => ErrorKind::NotFound,
+            Error::Locked => ErrorKind::Locked,
             Error::PolicyFile { .. }
             | Error::PolicyUnreadable { .. }
             | Error::PolicyTooLarge { .. }

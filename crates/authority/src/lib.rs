@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use domain::slug;
 use pki::{Certificate, PrivateKey};
-use store::{AuthorityRow, AuthorityState, CertificateRow, Site, Store};
+use store::{AuthorityRow, AuthorityState, Site, Store};
 use vault::Vault;
 
 pub use checker::{Flaw, check};
@@ -106,11 +106,6 @@ impl Authority {
     /// What everybody may know of it.
     pub fn public(&self) -> &Public {
         &self.public
-    }
-
-    /// Whether a certificate can stay: it is of the authority that issues now, and not revoked.
-    pub fn stands_behind(&self, certificate: &CertificateRow) -> bool {
-        certificate.authority_id == self.id && certificate.revoked_at.is_none()
     }
 
     /// The policy that it issues by.

@@ -1,5 +1,5 @@
 use pki::{Certificate, KeyKind, Permitted};
-use store::{AuthorityRow, AuthorityState, Dependents, Site, Store};
+use store::{AuthorityRow, AuthorityState, CertificateRow, Dependents, Site, Store};
 use time::{Duration, OffsetDateTime};
 
 use crate::{Error, Founding, PAGE_NAME, ROLLOVER_DAYS, stored_certificate};
@@ -21,6 +21,8 @@ pub struct Public {
     pub next: Option<Certificate>,
     /// Earlier authorities that something still depends on, by root.
     pub old: Vec<Old>,
+    /// Which row of the ledger issues.
+    active: i64,
 }
 
 /// The root of earlier authorities, and what still depends on them.
@@ -67,6 +69,7 @@ impl Public {
             constrained: active.constrained,
             next,
             old,
+            active: active.id,
             site: site.name.clone(),
         })
     }
@@ -85,7 +88,15 @@ impl Public {
     pub(crate) fn moved_to(self, site: &Site, row: &AuthorityRow) -> Result<Public, Error> {
         let (root, issuers) = chain_of(site, row)?;
         let permitted = serde_json::from_str(&row.permitted).map_err(store::Error::from)?;
-        Ok(Public { root, issuers, permitted, constrained: row.constrained, next: None, ..self })
+        Ok(Public {
+            root,
+            issuers,
+            permitted,
+            constrained: row.constrained,
+            next: None,
+            active: row.id,
+            ..self
+        })
     }
 
     /// A next authority that is as this one.
@@ -101,6 +112,11 @@ impl Public {
             constrained: self.constrained,
             two_tier: !self.issuers.is_empty(),
         }
+    }
+
+    /// Whether a certificate can stay: it is of the authority that issues now, and not revoked.
+    pub fn stands_behind(&self, certificate: &CertificateRow) -> bool {
+        certificate.authority_id == self.active && certificate.revoked_at.is_none()
     }
 
     /// Whether it is time that a next root comes to the computers.

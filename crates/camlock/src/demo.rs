@@ -56,7 +56,8 @@ pub async fn run(demo: &args::Demo, as_json: bool) -> Result<bool, Failure> {
     let public = authority.public().clone();
     let fleet = Arc::new(Fleet {
         store,
-        authority: Arc::new(authority),
+        public: public.clone(),
+        issuer: Some(Arc::new(authority)),
         limits: Limits::default(),
         recipes: devices::Recipes::default(),
         maker_roots: Vec::new(),

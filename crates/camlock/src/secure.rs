@@ -41,13 +41,13 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
         return Err(Failure::usage("one-device"));
     }
     if secure.by_hand {
-        let fleet = setting.unlocked().await?.fleet()?;
+        let fleet = setting.unlocked().await?.fleet().await?;
         let orders = by_hand(secure, known(&fleet.store, named).await?)?;
         return show_all(&all(&fleet, orders).await?, setting);
     }
     // What nobody can be asked for is missing before anything else is.
     let asked = if secure.all { None } else { Some(user(secure)?) };
-    let fleet = setting.unlocked().await?.fleet()?;
+    let fleet = setting.unlocked().await?.fleet().await?;
     let targets = if secure.all {
         let due = fleet.due().await?;
         if !due.strange.is_empty() {

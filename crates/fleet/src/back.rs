@@ -26,7 +26,7 @@ impl Run<'_> {
             && let Some(row) = self.fleet.store.issued(&served.serial, &served.sha256).await?
         {
             let ours = Ours { port: session.before.https_port, row };
-            let stays = self.fleet.authority.stands_behind(&ours.row);
+            let stays = self.fleet.public.stands_behind(&ours.row);
             if report.verdict == Verdict::Secure && !is_due(&ours.row) && stays {
                 self.journal.store_under(&last.id).await?;
                 for step in [Step::Request, Step::Sign, Step::Package, Step::Install] {
@@ -138,7 +138,7 @@ impl Run<'_> {
     /// Whoever was given the key of this certificate at a first contact was not seen to be the device.
     async fn revoke_given(&mut self, serial: &str) {
         let now = time::OffsetDateTime::now_utc();
-        let revoked = self.fleet.authority.revoke(serial, RevocationReason::KeyCompromise, now).await;
+        let revoked = self.issuer.revoke(serial, RevocationReason::KeyCompromise, now).await;
         let serial = serial.to_owned();
         self.outcome.findings.push(match revoked {
             Ok(_) => Finding::GivenAwayRevoked { serial },

@@ -47,7 +47,10 @@ impl Fleet {
         // Nobody signs in.
         let nobody = Credentials::new(String::new(), Zeroizing::default());
         let order = Order { new_device: hand.new_device, ..Order::new(hand.target.clone(), nobody) };
-        let mut run = Run::new(self, &order, progress);
+        let mut run = match Run::new(self, &order, progress) {
+            Ok(run) => run,
+            Err(locked) => return Outcome::not_begun(&hand.target, Some(locked)),
+        };
         let walked = run.by_hand(hand).await;
         run.end(walked).await
     }

@@ -201,7 +201,7 @@ pub(crate) async fn look(fleet: &Fleet, target: &Target, port: u16) -> Report {
 
 /// What a browser that trusts our root alone says.
 pub(crate) fn options(fleet: &Fleet, now: OffsetDateTime) -> Options {
-    let mut options = Options::trusting(fleet.authority.public().roots(), now);
+    let mut options = Options::trusting(fleet.public.roots(), now);
     options.connect = fleet.limits.device.connect;
     options.answer = fleet.limits.device.answer;
     options

@@ -2,7 +2,7 @@
 
 use std::{num::NonZero, sync::LazyLock, time::Duration};
 
-use authority::{Days, Issued, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
+use authority::{Authority, Days, Issued, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
 use devices::{Abilities, Admission, Before, Credentials, Driver, Endpoint, Found, Package};
 use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Told, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
@@ -22,13 +22,18 @@ use crate::{
 };
 
 pub(crate) async fn run(fleet: &Fleet, order: &Order, progress: Progress<'_>) -> Outcome {
-    let mut run = Run::new(fleet, order, progress);
+    let mut run = match Run::new(fleet, order, progress) {
+        Ok(run) => run,
+        Err(locked) => return Outcome::not_begun(&order.target, Some(locked)),
+    };
     let walked = run.walk().await;
     run.end(walked).await
 }
 
 pub(crate) struct Run<'a> {
     pub(crate) fleet: &'a Fleet,
+    /// The authority, open.
+    pub(crate) issuer: &'a Authority,
     pub(crate) order: &'a Order,
     pub(crate) journal: Journal<'a>,
     pub(crate) outcome: Outcome,
@@ -83,9 +88,11 @@ pub(crate) struct Session {
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(fleet: &'a Fleet, order: &'a Order, progress: Progress<'a>) -> Run<'a> {
-        Run {
+    /// An error if the authority is locked: before the first word to a device.
+    pub(crate) fn new(fleet: &'a Fleet, order: &'a Order, progress: Progress<'a>) -> Result<Run<'a>, Error> {
+        Ok(Run {
             fleet,
+            issuer: fleet.issuer.as_deref().ok_or(authority::Error::Locked)?,
             order,
             journal: Journal::new(&fleet.store, progress),
             outcome: Outcome::not_begun(&order.target, None),
@@ -95,7 +102,7 @@ impl<'a> Run<'a> {
             uploaded: false,
             given: None,
             was_reset: false,
-        }
+        })
     }
 
     pub(crate) async fn end(mut self, walked: Result<(), Error>) -> Outcome {
@@ -143,7 +150,7 @@ impl Run<'_> {
         if let Some(ours) = self.take_up(&mut session).await? {
             return self.finish(&mut session, ours).await;
         }
-        if !session.serves_chain && !self.fleet.authority.public().issuers.is_empty() {
+        if !session.serves_chain && !self.fleet.public.issuers.is_empty() {
             return Err(Error::ServesLeafAlone);
         }
         if session.overwrites && !session.renews && !self.order.consent.overwrite {
@@ -175,7 +182,7 @@ impl Run<'_> {
 
     /// What its certificate covers: every address and name of the device that the authority may vouch for.
     fn names_of(&mut self, device: &DeviceRow) {
-        let permitted = &self.fleet.authority.public().permitted;
+        let permitted = &self.fleet.public.permitted;
         let mut outside = Vec::new();
         self.hosts.truncate(1);
         for host in device.places().map(|place| place.host) {
@@ -183,7 +190,7 @@ impl Run<'_> {
                 continue;
             }
             let alone = std::slice::from_ref(&host);
-            match permitted.allows(&host) && self.fleet.authority.may_issue(Profile::Device, alone).is_ok() {
+            match permitted.allows(&host) && self.issuer.may_issue(Profile::Device, alone).is_ok() {
                 true => self.hosts.push(host),
                 false => outside.push(host.plain()),
             }
@@ -218,14 +225,14 @@ impl Run<'_> {
     pub(crate) fn stays(&self, contact: &Contact) -> Option<Ours> {
         let ours = contact.ours.clone()?;
         let covers = |host: &AltName| ours.row.names.contains(host);
-        let is_fresh = !is_due(&ours.row) && self.fleet.authority.stands_behind(&ours.row);
+        let is_fresh = !is_due(&ours.row) && self.fleet.public.stands_behind(&ours.row);
         (is_fresh && self.hosts.iter().all(covers)).then_some(ours)
     }
 
     /// Decides who answers, and in which dialect it is spoken to. Nothing secret was sent before this.
     async fn first_word(&mut self, contact: &Contact) -> Result<Found, Error> {
         if !self.order.consent.outside {
-            stays_on_site(&self.order.target.host, &self.fleet.authority.public().permitted).await?;
+            stays_on_site(&self.order.target.host, &self.fleet.public.permitted).await?;
         }
         self.names()?;
         let admission = contact.admit(self.fleet, self.order).await?;
@@ -356,7 +363,7 @@ impl Run<'_> {
             _ => vec![contact.port],
         };
         let kinds = abilities.key_kinds.iter();
-        let policy = self.fleet.authority.policy()?;
+        let policy = self.issuer.policy()?;
         Ok(Session {
             driver,
             before,
@@ -566,7 +573,7 @@ impl Run<'_> {
             clock_behind,
             device_id: Some(device_id),
         };
-        Ok(self.fleet.authority.issue(&order, OffsetDateTime::now_utc()).await?)
+        Ok(self.issuer.issue(&order, OffsetDateTime::now_utc()).await?)
     }
 
     pub(crate) async fn signed(&mut self, leaf: &Certificate, names: &[AltName]) -> Result<(), Error> {
@@ -577,8 +584,8 @@ impl Run<'_> {
     /// The names of the certificate, decided here and by policy, before anything is changed on the device.
     pub(crate) fn names(&self) -> Result<Vec<AltName>, Error> {
         let wish = Wish { names: self.hosts.clone(), common_name: None };
-        let names = effective(None, &wish)?.within(&self.fleet.authority.public().permitted).names;
-        self.fleet.authority.may_issue(Profile::Device, &names)?;
+        let names = effective(None, &wish)?.within(&self.fleet.public.permitted).names;
+        self.issuer.may_issue(Profile::Device, &names)?;
         Ok(names)
     }
 

@@ -19,7 +19,7 @@ mod visit;
 
 use std::{sync::Arc, time::Duration};
 
-use authority::Authority;
+use authority::{Authority, Public};
 use devices::{Credentials, Recipes};
 use domain::{AltName, Finding, KeyTransport, Step, StepState, Target, Told, Verdict};
 use futures_util::StreamExt;
@@ -69,8 +69,10 @@ impl Default for Limits {
 pub struct Fleet {
     /// The ledger.
     pub store: Store,
-    /// The open authority.
-    pub authority: Arc<Authority>,
+    /// What everybody may know of the authority: by it devices are looked at, listed and verified.
+    pub public: Public,
+    /// The authority while it is open: without it no run begins.
+    pub issuer: Option<Arc<Authority>>,
     /// How long things may take.
     pub limits: Limits,
     /// The recipes to recognise devices by.
@@ -280,7 +282,7 @@ impl Fleet {
         };
         let has_left = !self.store.unfinished_enrolments(device.id).await?.is_empty();
         let is_fresh =
-            certificate.as_ref().is_some_and(|c| !enrolment::is_due(c) && self.authority.stands_behind(c));
+            certificate.as_ref().is_some_and(|c| !enrolment::is_due(c) && self.public.stands_behind(c));
         let sha256 = certificate.and_then(|certificate| certificate.sha256);
         // What the ledger remembers may be past: another device has its address, say, while a name still leads to it.
         let (mut is_well, mut begins_at) = (false, None);

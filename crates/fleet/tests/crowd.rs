@@ -83,3 +83,18 @@ async fn what_is_under_way_is_finished_or_cut_off_as_told() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_fleet_lists_and_speaks_to_no_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = common::site(folder.path(), false, Limits::default(), Recipes::default()).await;
+    let locked = Arc::new(Fleet { issuer: None, ..open });
+    let device = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    device.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", device.local_addr().unwrap());
+    let (_stop, stopped) = watch::channel(Stop::Never);
+    let outcomes = locked.secure_many(vec![way(&url)], |_, _| {}, stopped).await.unwrap();
+    assert_eq!(outcomes[0].error, Some(Error::Authority(authority::Error::Locked)));
+    assert_eq!(device.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "not one connection");
+    assert!(locked.due().await.unwrap().devices.is_empty());
+}

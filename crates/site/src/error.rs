@@ -10,8 +10,6 @@ use crate::disk::shown;
 #[serde(tag = "code", rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub enum Error {
-    #[error("the authority is locked")]
-    Locked,
     #[error("another service runs on {directory}")]
     AlreadyServing { directory: String },
     #[error("{file} exists already")]
@@ -65,7 +63,6 @@ impl Error {
         match self {
             Error::Authority(e) => e.kind(),
             Error::Recipe(e) => e.kind(),
-            Error::Locked => ErrorKind::Locked,
             Error::FileExists { .. } | Error::RestoreUnfinished { .. } | Error::RestoreNotEmpty { .. } => {
                 ErrorKind::Refused
             }

@@ -103,7 +103,7 @@ impl Site {
     /// It is locked.
     pub fn authority(&self) -> Result<Arc<Authority>, Error> {
         let open = self.0.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.clone().ok_or(Error::Locked)
+        Ok(open.clone().ok_or(authority::Error::Locked)?)
     }
 
     /// Reads the ledger and the policy again, if the authority is open: another process may have moved it on to the next

@@ -19,5 +19,6 @@ pub async fn site(folder: &Path, two_tier: bool, limits: Limits, recipes: Recipe
         Founding { site: "Test".into(), key: KeyKind::P256, permitted, constrained: true, two_tier };
     let new = New::make(founding, "a passphrase", OffsetDateTime::now_utc()).await.unwrap();
     let (authority, _) = new.found(&store).await.unwrap();
-    Fleet { store, authority, limits, recipes, maker_roots: Vec::new() }
+    let public = authority.public().clone();
+    Fleet { store, public, issuer: Some(authority.into()), limits, recipes, maker_roots: Vec::new() }
 }
