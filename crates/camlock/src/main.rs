@@ -11,7 +11,6 @@ mod failure;
 mod files;
 mod find;
 mod import;
-mod know;
 mod list;
 mod packages;
 mod restore;

@@ -161,6 +161,8 @@ fn every_code_has_a_sentence() {
             "policy-key",
             "policy-days",
             "locked",
+            "tells-users-only",
+            "no-interfaces",
             "already-serving",
             "file-exists",
             "file-unreadable",

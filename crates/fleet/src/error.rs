@@ -41,6 +41,10 @@ pub enum Error {
     PackageNotWritten { reason: serde_json::Value },
     #[error("{target}, which may be the same device, refused the password in this run")]
     RefusedBefore { target: String },
+    #[error("{target} tells only its users what it is")]
+    TellsUsersOnly { target: String },
+    #[error("this computer's network interfaces cannot be read: {reason}")]
+    NoInterfaces { reason: String },
     #[error("the run was stopped before this device was secure")]
     Interrupted,
     #[serde(untagged)]
@@ -68,7 +72,7 @@ impl Error {
         match self {
             Error::Authority(e) => e.kind(),
             Error::Busy { .. } => ErrorKind::Busy,
-            Error::Device(devices::Error::NoRandomNumbers) => ErrorKind::Broken,
+            Error::Device(devices::Error::NoRandomNumbers) | Error::NoInterfaces { .. } => ErrorKind::Broken,
             Error::Device(_)
             | Error::TlsUnusable { .. }
             | Error::WouldOverwrite
@@ -86,6 +90,7 @@ impl Error {
             | Error::TlsStillSpoken { .. }
             | Error::PackageNotWritten { .. }
             | Error::RefusedBefore { .. }
+            | Error::TellsUsersOnly { .. }
             | Error::Interrupted => ErrorKind::Refused,
         }
     }

@@ -15,6 +15,8 @@ mod identity;
 mod journal;
 mod meeting;
 mod private_way;
+mod search;
+mod sightings;
 mod visit;
 
 use std::{sync::Arc, time::Duration};
@@ -30,10 +32,11 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 pub use by_hand::{BY_HAND, HandOrder, WritePackage};
-pub use contact::{tls_unusable, why_unusable};
 pub use crowd::{Event, Stop, Way};
 pub use error::{Consequence, Error, Said};
-pub use visit::{Stranger, who_is};
+pub use search::{Found, KeepPicture, Known, Met, Progress as SearchProgress, Search, Spoken, User};
+pub use sightings::Sighted;
+pub use visit::Stranger;
 
 /// When a certificate is to be renewed: 30 days before its end, or when two thirds of a short life are over.
 pub fn renew_from(not_before: OffsetDateTime, not_after: OffsetDateTime) -> OffsetDateTime {
