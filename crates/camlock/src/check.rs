@@ -1,7 +1,7 @@
 //! `check`: what a browser would say.
 
 use authority::Public;
-use domain::{AltName, Target};
+use domain::{AltName, Named, Target};
 use inspect::Options;
 use pki::Certificate;
 use serde_json::json;
@@ -9,14 +9,7 @@ use site::page_of;
 use store::Store;
 use time::OffsetDateTime;
 
-use crate::{
-    args::Check,
-    failure::Failure,
-    results::Results,
-    setting::Setting,
-    sweep, talk,
-    targets::{self, Named},
-};
+use crate::{args::Check, failure::Failure, results::Results, setting::Setting, sweep, talk, targets};
 
 /// Targets of one run: a bound on memory, of which each takes up to 2 kB.
 const TARGETS_MAX: usize = 1 << 17;
@@ -49,7 +42,7 @@ async fn asked(check: &Check, setting: &Setting) -> Result<Vec<(Target, bool)>, 
         Failure { said, exit: 2 }
     };
     for text in &check.targets {
-        match targets::named(text)? {
+        match domain::named(text)? {
             Named::Range(addresses) => asked.extend(addresses.into_iter().map(|address| {
                 let host = AltName::Ip(address.into());
                 (Target { text: address.to_string(), host, port: None, scheme: None }, true)

@@ -230,7 +230,7 @@ fn page(
 ) -> web::Page {
     let words = Words::english();
     let cameras: Vec<_> = shown.iter().map(|s| page_camera(s, &words)).collect();
-    let mut trust = serve::trust(public);
+    let mut trust = web::trust(public);
     trust.throw_away = true;
     trust.reach = web::Reach { names, https_port, http_port: None };
     web::Page {

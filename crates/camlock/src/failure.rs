@@ -10,11 +10,6 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// What was asked does not hold.
-    pub fn refused(code: &str, name: &str, value: &str) -> Failure {
-        Failure { said: json!({"code": code, name: value}), exit: 1 }
-    }
-
     /// Something is missing on the command line.
     pub fn usage(code: &str) -> Failure {
         Failure { said: json!({"code": code}), exit: 2 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io::IsTerminal, time::Duration};
 
 use comfy_table::{Cell, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use devices::{Credentials, DeviceInfo, Recipes};
-use domain::{AltName, Told};
+use domain::{AltName, Named, Told};
 use fleet::{KeepPicture, Known, Met, Search, SearchProgress, User};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use crate::{
     failure::Failure,
     setting::{self, Setting},
     talk::{self, print, print_json, tell, verdict_cell},
-    targets::{self, Named},
+    targets,
 };
 
 /// Characters of the table where no terminal has a width.
@@ -26,7 +26,7 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
     let mut ranges = BTreeSet::new();
     let mut named = Vec::new();
     for text in &find.targets {
-        match targets::named(text)? {
+        match domain::named(text)? {
             Named::Range(addresses) => ranges.extend(addresses),
             Named::One(target) => named.push(target),
         }

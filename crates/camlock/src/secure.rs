@@ -5,7 +5,7 @@ use std::{
 };
 
 use devices::Credentials;
-use domain::{AltName, Step, StepState, Target};
+use domain::{AltName, Named, Step, StepState, Target};
 use fleet::{Consents, Consequence, Error, Event, Fleet, HandOrder, Order, Outcome, StepOutcome, Stop, Way};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -20,14 +20,14 @@ use crate::{
     failure::Failure,
     setting::{self, Setting},
     talk::{self, paint, print, print_json, say, tell},
-    targets::{self, Named},
+    targets,
 };
 
 /// So many lines of progress have room on a terminal; of more devices only their number is shown.
 const FEW: usize = 16;
 
 pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
-    let mut named = secure.targets.iter().map(|text| targets::named(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut named = secure.targets.iter().map(|text| domain::named(text)).collect::<Result<Vec<_>, _>>()?;
     if let Some(file) = &secure.list {
         named.extend(targets::read_list(file)?.into_iter().map(Named::One));
     }

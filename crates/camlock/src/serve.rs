@@ -2,19 +2,14 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    sync::Arc,
+    time::Duration,
 };
 
-use authority::{Policy, Public, crl_at};
-use domain::{Finding, KeyTransport, Scheme, Target, Verdict};
-use pki::Certificate;
-use serde_json::{Value, json};
-use site::{DataDir, Kind, PROOF, PageCertificate, Schedule, Tell, Upkeep};
-use store::{DeviceRow, Store};
-use time::OffsetDateTime;
-use web::{Clients, Server};
-use words::Words;
+use authority::Policy;
+use serde_json::json;
+use site::{Schedule, Tell, Upkeep};
+use web::{Clients, LiveSite, Server};
 
 use crate::{
     args,
@@ -23,8 +18,6 @@ use crate::{
     talk::{self, Level, log},
 };
 
-/// So many cameras are on the page; more would make it slow to read, for people too.
-const SHOWN: usize = 200;
 /// How often it is looked what the time or another process has changed.
 const LOOK: Duration = Duration::from_secs(3600);
 
@@ -48,17 +41,12 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
     };
     let tls = certificate.tls()?;
     let locked = site.authority().is_err();
-    let shown = LiveSite {
-        store: site.store().clone(),
-        locked,
-        words: Arc::new(Words::english()),
-        reach: web::Reach {
-            names: certificate.leaf().alt_names(),
-            https_port: address.port(),
-            http_port: http.local_addr().ok().map(|address| address.port()),
-        },
-        provers: Arc::new(Provers::new(site.files())),
+    let reach = web::Reach {
+        names: certificate.leaf().alt_names(),
+        https_port: address.port(),
+        http_port: http.local_addr().ok().map(|address| address.port()),
     };
+    let shown = LiveSite::new(&site, reach, tell.clone());
     let clients = if serve.public { Clients::all() } else { Clients::private(refused) };
     let router = web::router(shown.clone());
     let server = Server::start(https, clients.clone(), tls, router).await.map_err(cannot_serve)?;
@@ -122,187 +110,6 @@ fn listen(named: &Option<SocketAddr>, port: u16) -> Result<TcpListener, Failure>
         said: json!({"code": "cannot-listen", "address": addresses[0].to_string(), "reason": e.to_string()}),
         exit: 3,
     })
-}
-
-/// The prover of a data directory, read again when its file has changed: commands beside the service write it, too.
-struct Provers {
-    files: DataDir,
-    held: Mutex<Option<(SystemTime, Arc<web::Prover>)>>,
-}
-
-impl Provers {
-    fn new(files: &DataDir) -> Provers {
-        Provers { files: files.clone(), held: Mutex::default() }
-    }
-
-    /// The present one, if there is one that can be used.
-    fn current(&self) -> Option<Arc<web::Prover>> {
-        let changed = std::fs::metadata(self.files.path().join(PROOF)).ok()?.modified().ok()?;
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.as_ref().is_none_or(|(read, _)| *read != changed) {
-            let proof = PageCertificate::load(&self.files, Kind::Proof)?;
-            let root = proof.root()?;
-            let prover = web::Prover::new(proof.tls().ok()?, root.sha256(), proof.leaf().alt_names());
-            *held = Some((changed, Arc::new(prover)));
-        }
-        held.as_ref().map(|(_, prover)| prover.clone())
-    }
-}
-
-/// The ledger, as the page shows it.
-#[derive(Clone)]
-struct LiveSite {
-    store: Store,
-    locked: bool,
-    words: Arc<Words>,
-    reach: web::Reach,
-    provers: Arc<Provers>,
-}
-
-impl web::Site for LiveSite {
-    async fn page(&self) -> Result<web::Page, web::Unreadable> {
-        self.read().await.map_err(unreadable)
-    }
-
-    async fn trust(&self) -> Result<web::Trust, web::Unreadable> {
-        Ok(self.reached(&Public::read(&self.store).await.map_err(unreadable)?))
-    }
-
-    async fn crl(&self, path: &str) -> Result<Option<web::Crl>, web::Unreadable> {
-        let list = crl_at(&self.store, path).await.map_err(unreadable)?;
-        Ok(list.map(|(der, next_update)| web::Crl { der, next_update }))
-    }
-
-    async fn health(&self) -> Result<web::Health, web::Unreadable> {
-        // Who asks for it is told, and asks often: not for the log.
-        self.store.site().await.map_err(|_| web::Unreadable)?;
-        Ok(web::Health { locked: self.locked })
-    }
-
-    fn words(&self) -> &Words {
-        &self.words
-    }
-
-    fn prover(&self) -> Option<Arc<web::Prover>> {
-        self.provers.current()
-    }
-
-    async fn proven(&self, root: &str, address: IpAddr) {
-        if let Err(e) = self.store.record_proof(root, address, OffsetDateTime::now_utc()).await {
-            log(Level::Error, &e);
-        }
-    }
-}
-
-fn unreadable(e: authority::Error) -> web::Unreadable {
-    log(Level::Error, &e);
-    web::Unreadable
-}
-
-impl LiveSite {
-    fn reached(&self, public: &Public) -> web::Trust {
-        web::Trust { reach: self.reach.clone(), ..trust(public) }
-    }
-
-    async fn read(&self) -> Result<web::Page, authority::Error> {
-        let now = OffsetDateTime::now_utc();
-        let devices = self.store.devices(None).await?;
-        let secure = devices.iter().filter(|d| state(d, now).0 == Verdict::Secure).count();
-        let mut cameras = Vec::new();
-        for device in devices.iter().take(SHOWN) {
-            cameras.push(self.camera(device, &self.words, now).await?);
-        }
-        Ok(web::Page {
-            trust: self.reached(&Public::read(&self.store).await?),
-            cameras,
-            count: web::Count { secure, total: devices.len() },
-            locked: self.locked,
-            sign_in: None,
-        })
-    }
-
-    async fn camera(
-        &self,
-        device: &DeviceRow,
-        words: &Words,
-        now: OffsetDateTime,
-    ) -> Result<web::Camera, store::Error> {
-        let steps = self.store.latest_steps(device.id).await?.into_iter().map(|s| web::StepLine {
-            step: s.step,
-            state: s.state,
-            seconds: s.milliseconds as f64 / 1000.0,
-            text: said(words, &s.text),
-        });
-        let steps: Vec<_> = steps.collect();
-        let host = Target { text: String::new(), host: device.host.clone(), port: None, scheme: None };
-        let (after, finding) = state(device, now);
-        Ok(web::Camera {
-            name: device.name.to_string(),
-            model: device.model.as_deref().unwrap_or_default().to_owned(),
-            way: device.key_transport.map_or("", way).to_owned(),
-            driver: device.driver.clone(),
-            before: device.first_verdict,
-            before_text: device.first_finding.as_deref().map(|f| said(words, f)).unwrap_or_default(),
-            after,
-            after_text: match finding {
-                Some(finding) => words.say(&finding).text,
-                None if after == Verdict::Secure => words.say(&json!({"code": "no-warning"})).text,
-                None => String::new(),
-            },
-            http_url: Some(host.url(Scheme::Http, device.port)),
-            https_url: host.url(Scheme::Https, device.https_port.unwrap_or(443)),
-            key_transport: device.key_transport.unwrap_or(KeyTransport::None),
-            warnings: Vec::new(),
-            seconds: steps.iter().map(|s| s.seconds).sum(),
-            steps,
-            valid_until: device.not_after.map(OffsetDateTime::date),
-            verified: device.verified_at.map(OffsetDateTime::date),
-        })
-    }
-}
-
-/// The verdict of the last verification, unless its certificate has ended since.
-fn state(device: &DeviceRow, now: OffsetDateTime) -> (Verdict, Option<Finding>) {
-    match device.not_after {
-        Some(end) if device.verdict == Verdict::Secure && end < now => {
-            (Verdict::NotSecure, Some(Finding::Expired { not_after: end.date() }))
-        }
-        _ => (device.verdict, None),
-    }
-}
-
-fn said(words: &Words, stored: &str) -> String {
-    words.say(&serde_json::from_str::<Value>(stored).unwrap_or_default()).text
-}
-
-fn way(transport: KeyTransport) -> &'static str {
-    match transport {
-        KeyTransport::None => "made on the camera",
-        _ => "made by Camlock",
-    }
-}
-
-/// The roots as the pages hand them out.
-pub fn trust(public: &Public) -> web::Trust {
-    web::Trust {
-        site: public.site.clone(),
-        root: root(&public.root),
-        next: public.next.as_ref().map(root),
-        old: public.old_roots().map(root).collect(),
-        reach: web::Reach::default(),
-        throw_away: false,
-    }
-}
-
-fn root(root: &Certificate) -> web::Root {
-    web::Root {
-        der: root.der().to_vec(),
-        pem: root.to_pem(),
-        subject: root.subject(),
-        sha256: root.sha256(),
-        not_after: root.not_after().date(),
-        constrained: root.has_name_constraints(),
-    }
 }
 
 /// Until Ctrl-C, or the system asks it to end; what comes from this call on counts.

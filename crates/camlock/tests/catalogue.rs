@@ -36,13 +36,7 @@ fn sources() -> String {
 /// Codes that stand in the sources as texts: in `json!({"code": ...})` and where a `Failure` is made.
 fn codes_in_quotes() -> Vec<String> {
     let sources = sources();
-    let markers = [
-        "\"code\": \"",
-        "Failure::usage(\"",
-        "Failure::refused(\"",
-        "Failure::broken(\"",
-        "Failure::file(\"",
-    ];
+    let markers = ["\"code\": \"", "Failure::usage(\"", "Failure::broken(\"", "Failure::file(\""];
     let after = markers.iter().flat_map(|m| sources.split(m).skip(1));
     let codes = after.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).filter(|code| code != "?");
     // The trust page's steps for each system are lists of codes.

@@ -13,6 +13,7 @@ mod revocation;
 mod rule;
 mod sign_in;
 mod target;
+mod targets;
 mod told;
 
 pub use enrolment::{EnrolmentState, KeyTransport, Step, StepState};
@@ -24,4 +25,5 @@ pub use revocation::RevocationReason;
 pub use rule::Rule;
 pub use sign_in::SignIn;
 pub use target::{InvalidTarget, Scheme, Target};
+pub use targets::{Named, named, read_list};
 pub use told::{Told, is_invisible, visible};

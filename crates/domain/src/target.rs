@@ -60,6 +60,10 @@ pub enum InvalidTarget {
     InvalidScheme { target: String },
     /// A URL with user name or password.
     CredentialsInUrl,
+    /// More addresses than one sweep has.
+    RangeTooLarge { range: String },
+    /// A range that ends before it begins.
+    RangeBackwards { range: String },
 }
 
 impl fmt::Display for InvalidTarget {
@@ -70,6 +74,8 @@ impl fmt::Display for InvalidTarget {
             }
             InvalidTarget::InvalidScheme { target } => write!(f, "{target:?} is neither http nor https"),
             InvalidTarget::CredentialsInUrl => write!(f, "a target holds no user name or password"),
+            InvalidTarget::RangeTooLarge { range } => write!(f, "{range} holds too many addresses"),
+            InvalidTarget::RangeBackwards { range } => write!(f, "{range} ends before it begins"),
         }
     }
 }

@@ -15,9 +15,11 @@ mod paths;
 mod seen;
 mod served;
 mod signature;
+mod sweep;
 mod verify;
 
 pub use served::pages;
+pub use sweep::sweep;
 pub use verify::verify;
 
 use std::{sync::Arc, time::Duration};

@@ -1,7 +1,7 @@
 //! The door for people: the page that shows what was done for each camera, and hands out the
 //! roots and the lists of revoked certificates.
 //!
-//! The room holds no rule of its own. Whoever starts it is a [`Site`] that gives a [`Page`] of plain values for
+//! The room holds no rule of its own. A [`Site`], mostly the [`LiveSite`] of a ledger, gives a [`Page`] of plain values for
 //! each request; [`router`] turns that into a document. Nothing of a request (path, Host, query) reaches a
 //! document, there is no script, and no document asks for anything from elsewhere: the trust page asks its own host for
 //! one file more, which only a browser that trusts the root can read.
@@ -14,6 +14,7 @@
 mod downloads;
 mod guard;
 mod guides;
+mod live;
 mod page;
 mod proof;
 mod routes;
@@ -24,6 +25,7 @@ mod view;
 mod visitor;
 
 pub use guard::Clients;
+pub use live::{LiveSite, trust};
 pub use page::{Camera, Count, Crl, Health, Page, Reach, Root, SignIn, Site, StepLine, Trust, Unreadable};
 pub use proof::Prover;
 pub use routes::router;
