@@ -185,7 +185,7 @@ pub fn first_line(file: &Path) -> Result<Zeroizing<String>, Failure> {
 pub fn open_to_others(path: &Path, metadata: &Metadata) -> Option<Value> {
     use std::os::unix::fs::PermissionsExt;
 
-    use crate::trust_commands::quoted;
+    use crate::talk::quoted;
 
     let mode = metadata.permissions().mode();
     let (path, quoted) = (path.display().to_string(), quoted(path));

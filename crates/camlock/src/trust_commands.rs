@@ -20,7 +20,7 @@ use crate::{
     failure::Failure,
     files,
     setting::{self, Setting},
-    talk::{cell, finding, finding_json, grouped, paint, print, print_json, say, tell},
+    talk::{cell, finding, finding_json, grouped, paint, print, print_json, quoted, say, tell},
 };
 
 pub async fn run(trust: &Trust, setting: &Setting) -> Result<bool, Failure> {
@@ -388,11 +388,4 @@ fn tell_as_root(chapters: &[Chapter], wish: Wish, change: &TrustChange, setting:
         command += &format!(" {option} {}", quoted(&path));
     }
     say(&json!({"code": "as-root", "command": command}));
-}
-
-/// A path as a shell takes it.
-pub fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "-_./+@%,:=".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

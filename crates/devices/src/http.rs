@@ -25,13 +25,12 @@ use url::Url;
 
 use crate::{
     Endpoint, Error, Limits, PublicKeyPin,
-    length::{Readable, is_whole},
+    length::{HEAD_MAX, Readable, is_whole},
     tls::{self, Pins},
 };
 
 /// Largest answer that is read; the largest honest one is a list of certificates, some tens of kilobytes.
 const BODY_MAX: usize = 1 << 20;
-pub(crate) const HEAD_MAX: usize = 64 << 10;
 const HEADERS_MAX: usize = 100;
 /// An answer that is whole though more was announced is waited for so long.
 const REST_WAIT: Duration = Duration::from_secs(2);

@@ -11,7 +11,10 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{http::HEAD_MAX, xml};
+use crate::xml;
+
+/// The longest head of an answer, bytes.
+pub(crate) const HEAD_MAX: usize = 64 << 10;
 
 /// A connection that leaves lengths out of the head of the answer if they are no number, or not one number.
 pub(crate) struct Readable<S> {

@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 use crate::{
     Error, contact,
     contact::Ours,
-    enrolment::{Run, Session, reason},
+    enrolment::{Run, Session},
+    error::reason,
     identity::key_of,
 };
 

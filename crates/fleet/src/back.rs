@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use crate::{
     Error, Said,
-    by_hand::by_hand,
     contact::{self, Ours},
-    enrolment::{Run, Session, is_due, key_transport, reason},
+    enrolment::{Run, Session, is_due, key_transport},
+    error::reason,
 };
 
 impl Run<'_> {
@@ -45,7 +45,7 @@ impl Run<'_> {
         for enrolment in left.iter().rev() {
             let before: Before = serde_json::from_str(&enrolment.before).map_err(store::Error::from)?;
             // What a person did, or did not, is not ours to take back.
-            let state = if by_hand(enrolment).is_some()
+            let state = if enrolment.handed_out().is_some()
                 || !other_identity(&before.device, &session.before.device).is_empty()
             {
                 EnrolmentState::Superseded

@@ -10,7 +10,7 @@ use authority::BY_HAND_DAYS;
 use devices::{Before, Credentials};
 use domain::{EnrolmentState, Finding, KeyTransport, Report, Scheme, Step, Target, Verdict};
 use pki::{KeyKind, PrivateKey};
-use store::{EnrolmentRow, NewDevice};
+use store::NewDevice;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -80,7 +80,7 @@ impl Run<'_> {
         let port = contact.https_port.unwrap_or(Scheme::Https.default_port());
         let left = self.fleet.store.unfinished_enrolments(device_id).await?;
         let there = left.iter().rev().find_map(|enrolment| {
-            let file = (hand.file)(by_hand(enrolment)?);
+            let file = (hand.file)(enrolment.handed_out()?);
             file.exists().then_some((enrolment, file))
         });
         let (serial, file) = match there {
@@ -191,11 +191,6 @@ impl Run<'_> {
         self.journal.done(&Said::PackagedFile { file: file.display().to_string() }).await?;
         Ok((serial, file))
     }
-}
-
-/// The serial number of the certificate that an enrolment by hand gave out.
-pub(crate) fn by_hand(enrolment: &EnrolmentRow) -> Option<&str> {
-    enrolment.serial.as_deref().filter(|_| enrolment.key_transport == Some(KeyTransport::ByHand))
 }
 
 /// What was seen from outside: nobody was let in to see more.

@@ -2,14 +2,14 @@
 //! which device of the ledger it is.
 
 use devices::{Admission, Endpoint, Expected, PublicKeyPin, Seen};
-use domain::{AltName, Finding, Report, Scheme, Severity, Target, Verdict};
+use domain::{AltName, Finding, Report, Severity, Target};
 use inspect::Options;
 use pki::{Certificate, KeyKind, Permitted};
 use store::{CertificateRow, DeviceRow, Lease};
 use time::OffsetDateTime;
 use tokio::net::lookup_host;
 
-use crate::{Error, Fleet, Order, enrolment::reason, identity::https_page, meeting};
+use crate::{Error, Fleet, Order, error::reason, identity::https_page};
 
 /// The way to a device, who it is, and what its HTTPS shows if that is ours.
 pub(crate) struct Contact {
@@ -45,38 +45,6 @@ pub(crate) struct Ours {
     pub(crate) row: CertificateRow,
 }
 
-/// Looks at the target, and decides how to speak to it; `told`: where it says that its HTTPS is.
-pub(crate) async fn find(fleet: &Fleet, order: &Order, told: Option<u16>) -> Result<Contact, Error> {
-    let contact = meeting::meet(fleet, order, told).await?;
-    if let Some(shown) = &contact.shown
-        && contact.endpoint.pin.is_some()
-        && why_unusable(shown).is_some()
-    {
-        return Err(contact.unreached(fleet, shown, &order.target).await?);
-    }
-    if contact.endpoint.pin.is_none() {
-        let report = &contact.report;
-        // A device that hangs is not asked again; and of one that is known by its keys nothing is to be had without TLS.
-        let hangs = matches!(report.findings.first(), Some(Finding::TimedOut { .. }));
-        let has_keys = contact.expected.as_ref().is_some_and(|expected| expected.secured);
-        if hangs || order.target.scheme == Some(Scheme::Https) {
-            return Err(contact.unreached(fleet, report, &order.target).await?);
-        }
-        // That nothing listens there any more is a change; that it does not answer, or not as it should, is none.
-        let tls = contact.shown.as_ref().and_then(|shown| shown.findings.first());
-        let is_off = matches!(
-            tls,
-            Some(Finding::ConnectionRefused { .. } | Finding::NotTls { .. } | Finding::PlainHttp { .. })
-                | None
-        );
-        if has_keys && !order.new_device && (!is_off || report.verdict == Verdict::Unreachable) {
-            let shown = contact.shown.as_ref().filter(|_| !is_off).unwrap_or(report);
-            return Err(contact.unreached(fleet, shown, &order.target).await?);
-        }
-    }
-    Ok(contact)
-}
-
 impl Contact {
     /// The kind of the key that it serves, if that is one that Camlock makes for a package.
     pub(crate) fn served_kind(&self) -> Option<KeyKind> {
@@ -88,7 +56,12 @@ impl Contact {
     }
 
     /// Why there is no way to the device. What the ledger says of it is past.
-    async fn unreached(&self, fleet: &Fleet, seen: &Report, target: &Target) -> Result<Error, Error> {
+    pub(crate) async fn unreached(
+        &self,
+        fleet: &Fleet,
+        seen: &Report,
+        target: &Target,
+    ) -> Result<Error, Error> {
         if let Some(known) = &self.known {
             fleet.store.record_verdict(known.id, self.report.verdict, None, None, None).await?;
         }

@@ -6,7 +6,6 @@ use authority::{Authority, Days, Issued, MANAGED_DAYS, Order as CertificateOrder
 use devices::{Abilities, Admission, Before, Credentials, Driver, Endpoint, Found, Package};
 use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Told, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
-use serde::Serialize;
 use store::{CertificateRow, DeviceRow, NewDevice};
 use time::OffsetDateTime;
 use tokio::{sync::Semaphore, time::Instant};
@@ -14,11 +13,11 @@ use zeroize::Zeroizing;
 
 use crate::{
     Error, Fleet, Order, Outcome, Progress, Said,
-    by_hand::by_hand,
     contact::{self, Contact, Ours, stays_on_site},
+    error::reason,
     identity::{self, is_same_device, served},
     journal::Journal,
-    renew_from,
+    meeting, renew_from,
 };
 
 pub(crate) async fn run(fleet: &Fleet, order: &Order, progress: Progress<'_>) -> Outcome {
@@ -121,7 +120,7 @@ impl<'a> Run<'a> {
 impl Run<'_> {
     async fn walk(&mut self) -> Result<(), Error> {
         self.journal.begin(Step::Find);
-        let mut contact = contact::find(self.fleet, self.order, None).await?;
+        let mut contact = meeting::find(self.fleet, self.order, None).await?;
         self.meets(&contact);
         if let Some(ours) = self.stays(&contact) {
             return self.already_secure(contact, ours).await;
@@ -136,7 +135,7 @@ impl Run<'_> {
         if let Some(port) = self.shows_ours_on(&contact, &noted.before).await? {
             // It is known after all, and spoken to over that from here on.
             drop(contact);
-            contact = contact::find(self.fleet, self.order, Some(port)).await?;
+            contact = meeting::find(self.fleet, self.order, Some(port)).await?;
             self.meets(&contact);
             self.settle_names(&contact).await?;
             let found = self.first_word(&contact).await?;
@@ -255,7 +254,7 @@ impl Run<'_> {
         let has_left = match &contact.known {
             Some(device) => {
                 let left = self.fleet.store.unfinished_enrolments(device.id).await?;
-                left.iter().any(|enrolment| by_hand(enrolment).is_none())
+                left.iter().any(|enrolment| enrolment.handed_out().is_none())
             }
             None => false,
         };
@@ -756,11 +755,6 @@ pub(crate) async fn make<T: Send + 'static>(
     let made = tokio::task::spawn_blocking(work).await;
     drop(place);
     Ok(made.map_err(|e| pki::Error::Crypto { operation: e.to_string() })??)
-}
-
-/// Why something beside the main thing went wrong, as it stands in a finding.
-pub(crate) fn reason(e: &impl Serialize) -> serde_json::Value {
-    serde_json::to_value(e).unwrap_or_default()
 }
 
 pub(crate) fn is_due(certificate: &CertificateRow) -> bool {

@@ -168,3 +168,8 @@ pub enum Said {
     /// A step whose effect on the device was taken back.
     TakenBack,
 }
+
+/// Why something beside the main thing went wrong, as it stands in a finding.
+pub(crate) fn reason(e: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(e).unwrap_or_default()
+}

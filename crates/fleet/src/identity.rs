@@ -6,7 +6,7 @@ use domain::{AltName, Finding, Report, Scheme, Target};
 use inspect::Options;
 use store::{CertificateRow, DeviceRow, Place, Store};
 
-use crate::{Error, by_hand::by_hand};
+use crate::Error;
 
 /// What the ledger expects of a device.
 pub(crate) async fn expected(store: &Store, device: &DeviceRow) -> Result<Expected, Error> {
@@ -20,7 +20,7 @@ pub(crate) async fn expected(store: &Store, device: &DeviceRow) -> Result<Expect
         keys: certificates.iter().filter(|row| !row.compromised).filter_map(key_of).collect(),
         lost_keys: certificates.iter().filter(|row| row.compromised).filter_map(key_of).collect(),
         first_keys: first_keys.iter().filter_map(|key| PublicKeyPin::from_hex(key)).collect(),
-        unfinished: unfinished.iter().any(|enrolment| by_hand(enrolment).is_none()),
+        unfinished: unfinished.iter().any(|enrolment| enrolment.handed_out().is_none()),
         driver: Some(device.driver.clone()),
         makes_key: device.makes_key,
         device: told(device),

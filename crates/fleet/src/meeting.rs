@@ -8,9 +8,41 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
     Error, Fleet, Order,
-    contact::{Contact, Ours, factory_identity, look, options},
+    contact::{Contact, Ours, factory_identity, look, options, why_unusable},
     identity::{Arrival, arrives, expected, seen, served},
 };
+
+/// Looks at the target, and decides how to speak to it; `told`: where it says that its HTTPS is.
+pub(crate) async fn find(fleet: &Fleet, order: &Order, told: Option<u16>) -> Result<Contact, Error> {
+    let contact = meet(fleet, order, told).await?;
+    if let Some(shown) = &contact.shown
+        && contact.endpoint.pin.is_some()
+        && why_unusable(shown).is_some()
+    {
+        return Err(contact.unreached(fleet, shown, &order.target).await?);
+    }
+    if contact.endpoint.pin.is_none() {
+        let report = &contact.report;
+        // A device that hangs is not asked again; and of one that is known by its keys nothing is to be had without TLS.
+        let hangs = matches!(report.findings.first(), Some(Finding::TimedOut { .. }));
+        let has_keys = contact.expected.as_ref().is_some_and(|expected| expected.secured);
+        if hangs || order.target.scheme == Some(Scheme::Https) {
+            return Err(contact.unreached(fleet, report, &order.target).await?);
+        }
+        // That nothing listens there any more is a change; that it does not answer, or not as it should, is none.
+        let tls = contact.shown.as_ref().and_then(|shown| shown.findings.first());
+        let is_off = matches!(
+            tls,
+            Some(Finding::ConnectionRefused { .. } | Finding::NotTls { .. } | Finding::PlainHttp { .. })
+                | None
+        );
+        if has_keys && !order.new_device && (!is_off || report.verdict == Verdict::Unreachable) {
+            let shown = contact.shown.as_ref().filter(|_| !is_off).unwrap_or(report);
+            return Err(contact.unreached(fleet, shown, &order.target).await?);
+        }
+    }
+    Ok(contact)
+}
 
 /// How long a run waits for another one that has the same device under another address. An enrolment takes seconds.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     sync::{
         Arc, LazyLock, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -32,20 +31,11 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     Options,
+    connect::{Refusal, connect},
     facts::Facts,
     old::{self, Old},
     signature::Kind,
 };
-
-/// Why there was no connection.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    Refused,
-    /// After that many seconds.
-    TimedOut(u64),
-    NameNotFound,
-    Other(String),
-}
 
 /// What a TLS handshake found.
 #[derive(Debug)]
@@ -278,22 +268,6 @@ fn sends_to_https(answer: &[u8]) -> bool {
     let redirects = text.split(' ').nth(1).is_some_and(|status| status.starts_with('3'));
     redirects
         && text.lines().any(|l| l.strip_prefix("location:").is_some_and(|u| u.trim().starts_with("https://")))
-}
-
-pub(crate) async fn connect(target: &Target, port: u16, patience: Duration) -> Result<TcpStream, Refusal> {
-    let addresses = match &target.host {
-        AltName::Ip(ip) => vec![SocketAddr::new(*ip, port)],
-        AltName::Dns(name) => match timeout(patience, tokio::net::lookup_host((name.as_str(), port))).await {
-            Ok(Ok(addresses)) => addresses.collect(),
-            _ => return Err(Refusal::NameNotFound),
-        },
-    };
-    match timeout(patience, TcpStream::connect(addresses.as_slice())).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => Err(Refusal::Refused),
-        Ok(Err(e)) => Err(Refusal::Other(e.to_string())),
-        Err(_) => Err(Refusal::TimedOut(patience.as_secs())),
-    }
 }
 
 fn tls_failure(e: &io::Error) -> Tls {

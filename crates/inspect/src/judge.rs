@@ -8,16 +8,12 @@ use crate::{
     dial::{Failure, Tls},
     firefox,
     old::Old,
+    pages::{MISMATCH, NO_OVERLAP, Pages, concluded},
     seen::Seen,
     served,
 };
 
-pub(crate) const MISMATCH: &str = "ERR_SSL_VERSION_OR_CIPHER_MISMATCH";
 const PROTOCOL: &str = "ERR_SSL_PROTOCOL_ERROR";
-pub(crate) const NO_OVERLAP: &str = "SSL_ERROR_NO_CYPHER_OVERLAP";
-
-/// The error page of each browser.
-pub(crate) type Pages = (Option<&'static str>, Option<&'static str>);
 
 pub(crate) fn judge(target: &Target, port: u16, tls: Tls, options: &Options) -> Report {
     let name = options.name.as_ref().unwrap_or(&target.host);
@@ -161,12 +157,4 @@ fn alert_pages(alert: AlertDescription) -> (&'static str, &'static str) {
         // Firefox has a code for each; that of an end stands for those that were never measured.
         _ => (PROTOCOL, "PR_END_OF_FILE_ERROR"),
     }
-}
-
-/// Puts the findings in order.
-pub(crate) fn concluded(mut report: Report, found: Vec<Finding>, pages: Pages) -> Report {
-    (report.chromium, report.firefox) = pages;
-    report.findings = found;
-    report.findings.sort_by_key(Finding::severity);
-    report
 }

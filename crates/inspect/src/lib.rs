@@ -4,6 +4,7 @@
 //! trusted: every read has a limit and a time-out.
 
 mod chromium;
+mod connect;
 mod der;
 mod dial;
 mod facts;
@@ -11,6 +12,7 @@ mod firefox;
 mod judge;
 mod names;
 pub mod old;
+mod pages;
 mod paths;
 mod seen;
 mod served;
@@ -24,7 +26,8 @@ pub use verify::verify;
 
 use std::{sync::Arc, time::Duration};
 
-use dial::{Http, Refusal, Tls};
+use connect::Refusal;
+use dial::{Http, Tls};
 use domain::{AltName, Finding, Report, Scheme, Target, Verdict};
 use pki::Certificate;
 use seen::Seen;

@@ -7,7 +7,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Options, dial::connect};
+use crate::{Options, connect::connect};
 
 /// The suites that are offered, newest first: whatever firmware may still have. IANA, "TLS Cipher Suites".
 const SUITES: [(u16, &str); 26] = [

@@ -39,6 +39,10 @@ impl Seen {
         }
         seen
     }
+
+    pub(crate) fn for_firefox(&self) -> firefox::Served<'_> {
+        (&self.der, self.firefox.as_ref().map_err(|page| *page))
+    }
 }
 
 /// The facts of those that have some.

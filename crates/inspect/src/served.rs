@@ -9,7 +9,7 @@ use crate::{
     dial::checks_proof_of,
     facts::Facts,
     firefox,
-    judge::{MISMATCH, NO_OVERLAP, Pages, concluded},
+    pages::{MISMATCH, NO_OVERLAP, Pages, concluded},
     paths::Pool,
     seen::{Seen, facts},
     signature::Kind,
@@ -99,7 +99,10 @@ fn pages_of(
             let roots = roots.0.iter();
             let roots = roots
                 .filter_map(|r| Some((firefox::subject(&r.der)?, r.firefox.as_ref().map_err(|page| *page))));
-            firefox::page(&roots.collect::<Vec<firefox::Root<'_>>>(), leaf, others, name, now)
+            let roots: Vec<firefox::Root<'_>> = roots.collect();
+            let others: Vec<firefox::Served<'_>> = others.iter().map(Seen::for_firefox).collect();
+            let has_usual_key = leaf.chromium.as_ref().is_ok_and(|c| c.key.is_some());
+            firefox::page(&roots, leaf.for_firefox(), has_usual_key, &others, name, now)
         }
     };
     (chromium, firefox)

@@ -10,7 +10,7 @@ use der::{
 
 use crate::{
     Certificate, Lint,
-    key_file::{elements, elements_of},
+    elements::{elements, elements_of},
     lint::rules,
     profile::SERVER_AUTH,
 };

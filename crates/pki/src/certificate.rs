@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use aws_lc_rs::digest;
-use der::{Decode, Encode, Tag, asn1::Any};
+use der::{Decode, Encode, Tag, Tagged, asn1::Any};
 use domain::{AltName, CertificateSummary};
 use time::OffsetDateTime;
 use x509_cert::{
@@ -13,10 +13,9 @@ use x509_cert::{
 
 use crate::{
     Error, PublicKey,
+    elements::elements,
     key::{self},
-    key_file::elements,
     pem, pkcs7,
-    request::text,
 };
 
 /// A certificate, read and kept with its exact bytes.
@@ -210,6 +209,24 @@ pub(crate) fn readable(name: &Name) -> String {
     let mut sets: Vec<String> = sets.collect();
     sets.reverse();
     sets.join(",")
+}
+
+/// The kinds of text that a DirectoryString may be (RFC 5280, section 4.1.2.4), and IA5String, which some write.
+/// What stands in the bytes counts, not which of them the kind allows.
+pub(crate) fn text(value: &Any) -> Option<String> {
+    let bytes = value.value();
+    match value.tag() {
+        Tag::Utf8String | Tag::PrintableString | Tag::Ia5String => String::from_utf8(bytes.to_vec()).ok(),
+        // By the letter an alphabet of its own; in fact Latin-1.
+        Tag::TeletexString => Some(bytes.iter().map(|b| *b as char).collect()),
+        Tag::BmpString => {
+            let (pairs, []) = bytes.as_chunks::<2>() else { return None };
+            char::decode_utf16(pairs.iter().map(|pair| u16::from_be_bytes(*pair)))
+                .collect::<Result<_, _>>()
+                .ok()
+        }
+        _ => None,
+    }
 }
 
 pub(crate) fn alt_name(name: &GeneralName) -> Option<AltName> {

@@ -7,7 +7,7 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair},
 };
 use der::{
-    Decode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged,
+    Decode, Sequence, Tag, TagNumber, Tagged,
     asn1::{AnyRef, ObjectIdentifier, OctetStringRef, UintRef},
 };
 use x509_cert::spki::AlgorithmIdentifierRef;
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     Error, KeyKind, PrivateKey,
+    elements::elements,
     key::{EC_PUBLIC_KEY, P256, P384, RSA_ENCRYPTION},
     pbe::{self, Budget, Password},
     pem,
@@ -216,26 +217,6 @@ fn curve(parameters: AnyRef<'_>) -> Option<String> {
 fn known(oid: ObjectIdentifier) -> String {
     let oid = oid.to_string();
     KNOWN.into_iter().find(|(known, _)| *known == oid).map_or(oid, |(_, name)| name.to_owned())
-}
-
-/// The elements of a sequence.
-pub(crate) fn elements(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
-    let whole = AnyRef::from_der(der).ok().filter(|whole| whole.tag() == Tag::Sequence)?;
-    let (found, is_whole) = elements_of(whole.value());
-    is_whole.then_some(found)
-}
-
-/// The elements that stand one behind another, up to what is none; whether that is all.
-pub(crate) fn elements_of(content: &[u8]) -> (Vec<AnyRef<'_>>, bool) {
-    let mut found = Vec::new();
-    let Ok(mut reader) = SliceReader::new(content) else { return (found, false) };
-    while !reader.is_finished() {
-        match AnyRef::decode(&mut reader) {
-            Ok(element) => found.push(element),
-            Err(_) => return (found, false),
-        }
-    }
-    (found, true)
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

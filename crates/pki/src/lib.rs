@@ -14,6 +14,7 @@ mod certificate;
 pub mod chain;
 mod constraints;
 pub mod crl;
+mod elements;
 mod error;
 mod key;
 mod key_file;

@@ -18,9 +18,9 @@ use x509_cert::{
 use crate::{
     Certificate, Error, Permitted, PrivateKey, Profile, PublicKey, Unsigned,
     certificate::alt_name,
+    certificate::text,
     key,
     profile::{CLIENT_AUTH, MAX_COMMON_NAME, MAX_LEAF_DAYS, SERVER_AUTH},
-    request::text,
     tbs::{self, Tbs, Validity},
 };
 

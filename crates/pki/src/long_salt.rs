@@ -12,7 +12,7 @@ use pkcs5::pbes2::{Kdf, Pbkdf2Prf};
 use x509_cert::spki::AlgorithmIdentifierRef;
 use zeroize::Zeroizing;
 
-use crate::{Error, key_file::elements_of};
+use crate::{Error, elements::elements_of};
 
 /// What `pkcs5` holds, bytes.
 const SHORT: usize = 32;

@@ -7,7 +7,7 @@ use der::{
 
 use crate::{
     Certificate, Error, ber,
-    key_file::{elements, elements_of},
+    elements::{elements, elements_of},
 };
 
 /// What a PEM block of it is called.

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use der::{
     Decode, Encode, Sequence, Tag, TagNumber, Tagged,
-    asn1::{Any, AnyRef, ObjectIdentifier, OctetStringRef},
+    asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
     oid::{AssociatedOid, db::rfc4519::COMMON_NAME},
 };
 use domain::{AltName, is_invisible, visible};
@@ -15,8 +15,8 @@ use x509_cert::{
 
 use crate::{
     Error, PublicKey,
-    certificate::{alt_name, general_name_text},
-    key_file::elements_of,
+    certificate::{alt_name, general_name_text, text},
+    elements::elements_of,
     pem,
     profile::MAX_COMMON_NAME,
 };
@@ -305,24 +305,6 @@ fn common_name(subject: AnyRef<'_>) -> Result<(Option<String>, Option<String>), 
         Some(text) => (Some(text), None),
         None => (None, Some(shown(&String::from_utf8_lossy(value.value())))),
     })
-}
-
-/// The kinds of text that a DirectoryString may be (RFC 5280, section 4.1.2.4), and IA5String, which some write.
-/// What stands in the bytes counts, not which of them the kind allows.
-pub(crate) fn text(value: &Any) -> Option<String> {
-    let bytes = value.value();
-    match value.tag() {
-        Tag::Utf8String | Tag::PrintableString | Tag::Ia5String => String::from_utf8(bytes.to_vec()).ok(),
-        // By the letter an alphabet of its own; in fact Latin-1.
-        Tag::TeletexString => Some(bytes.iter().map(|b| *b as char).collect()),
-        Tag::BmpString => {
-            let (pairs, []) = bytes.as_chunks::<2>() else { return None };
-            char::decode_utf16(pairs.iter().map(|pair| u16::from_be_bytes(*pair)))
-                .collect::<Result<_, _>>()
-                .ok()
-        }
-        _ => None,
-    }
 }
 
 /// Text from outside, short enough for a line and without anything that would change how the line looks.

@@ -5,8 +5,8 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, NameCon
 
 use crate::{
     Certificate, Error,
+    certificate::text,
     profile::{ANY_PURPOSE, SERVER_AUTH},
-    request::text,
 };
 
 impl Certificate {

@@ -2,10 +2,8 @@ use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 use time::OffsetDateTime;
 
 use crate::{
-    Error, Store, begin,
-    certificates::date,
-    devices::{from_word, word},
-    now,
+    Error, Store, begin, now,
+    values::{date, from_word, word},
 };
 
 /// What an authority is for at present.

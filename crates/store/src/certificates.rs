@@ -3,9 +3,8 @@ use sqlx::{Row, sqlite::SqliteRow};
 use time::OffsetDateTime;
 
 use crate::{
-    AuthorityState, Error, Store,
-    devices::word,
-    pattern,
+    AuthorityState, Error, Store, pattern,
+    values::{date, word},
     writer::{NewCertificate, NewIntent},
 };
 
@@ -188,9 +187,4 @@ fn certificate(row: &SqliteRow) -> Result<CertificateRow, Error> {
         revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(date).transpose()?,
         compromised: row.try_get("compromised")?,
     })
-}
-
-pub(crate) fn date(seconds: i64) -> Result<OffsetDateTime, Error> {
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .map_err(|_| Error::StoredData { detail: "a date out of range".into() })
 }

@@ -4,7 +4,10 @@ use domain::{AltName, KeyTransport, SignIn, Told, Verdict};
 use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 use time::OffsetDateTime;
 
-use crate::{Error, Store, begin, certificates::date, now, pattern};
+use crate::{
+    Error, Store, begin, now, pattern,
+    values::{date, from_word, word},
+};
 
 /// A device that was met, and where.
 #[derive(Debug)]
@@ -631,16 +634,4 @@ fn device(row: &SqliteRow) -> Result<DeviceRow, Error> {
         not_after: row.try_get::<Option<i64>, _>("not_after")?.map(date).transpose()?,
         verified_at: row.try_get::<Option<i64>, _>("verified_at")?.map(date).transpose()?,
     })
-}
-
-/// A type of the domain whose serialised form is one word, as that word.
-pub(crate) fn word<T: serde::Serialize>(value: &T) -> Result<String, Error> {
-    match serde_json::to_value(value)? {
-        serde_json::Value::String(word) => Ok(word),
-        other => Err(Error::StoredData { detail: format!("{other} is no word") }),
-    }
-}
-
-pub(crate) fn from_word<T: serde::de::DeserializeOwned>(word: &str) -> Result<T, Error> {
-    Ok(serde_json::from_value(serde_json::Value::String(word.to_owned()))?)
 }

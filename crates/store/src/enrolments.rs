@@ -2,9 +2,8 @@ use domain::{EnrolmentState, KeyTransport, Step, StepState};
 use sqlx::Row;
 
 use crate::{
-    Error, Store,
-    devices::{from_word, word},
-    now,
+    Error, Store, now,
+    values::{from_word, word},
 };
 
 /// An enrolment as stored.
@@ -20,6 +19,13 @@ pub struct EnrolmentRow {
     pub serial: Option<String>,
     /// How the key was going to the device when that certificate was about to be installed.
     pub key_transport: Option<KeyTransport>,
+}
+
+impl EnrolmentRow {
+    /// The serial number of the certificate that was given to a person to carry, if it was.
+    pub fn handed_out(&self) -> Option<&str> {
+        self.serial.as_deref().filter(|_| self.key_transport == Some(KeyTransport::ByHand))
+    }
 }
 
 /// One step of an enrolment.

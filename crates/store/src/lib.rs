@@ -15,6 +15,7 @@ mod proofs;
 mod revocations;
 mod shape;
 mod site;
+mod values;
 mod writer;
 
 use std::{

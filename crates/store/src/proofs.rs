@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use sqlx::Row;
 use time::{Date, Duration, OffsetDateTime};
 
-use crate::{Error, Store, begin, certificates::date};
+use crate::{Error, Store, begin, values::date};
 
 /// So many addresses are counted for each root; whoever makes up more of them adds nothing.
 const MOST: i64 = 1000;

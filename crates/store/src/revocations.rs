@@ -3,10 +3,8 @@ use sqlx::Row;
 use time::OffsetDateTime;
 
 use crate::{
-    Error, Store,
-    certificates::date,
-    devices::{from_word, word},
-    now,
+    Error, Store, now,
+    values::{date, from_word, word},
 };
 
 /// A revoked certificate.

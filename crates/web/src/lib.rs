@@ -16,6 +16,7 @@ mod guard;
 mod guides;
 mod live;
 mod page;
+mod plain_or_tls;
 mod proof;
 mod routes;
 mod server;

@@ -3,7 +3,6 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    sync::Arc,
     time::Duration,
 };
 
@@ -26,7 +25,8 @@ use tokio::{
 use crate::{
     guard::{Clients, Guard, note_answer},
     page::Site,
-    proof::PlainOrTls,
+    plain_or_tls::PlainOrTls,
+    proof::http1_only,
     routes::trust_router,
 };
 
@@ -166,11 +166,6 @@ impl Server {
     }
 }
 
-pub(crate) fn http1_only(mut tls: rustls::ServerConfig) -> Arc<rustls::ServerConfig> {
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Arc::new(tls)
-}
-
 impl Drop for Server {
     fn drop(&mut self) {
         self.handle.shutdown();
@@ -179,6 +174,8 @@ impl Drop for Server {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use std::net::IpAddr;
 
     use axum::routing::get;

@@ -18,7 +18,7 @@ use checks::{EXPIRED, INADEQUATE_USAGE, INVALID_TIME, NOT_YET_VALID, Place, Usag
 pub(crate) use decoder::subject;
 use der::Page;
 
-use crate::{der::OCTET_STRING, seen::Seen, signature::Signed};
+use crate::{der::OCTET_STRING, signature::Signed};
 
 const UNDECODABLE: Page = "SEC_ERROR_LIBRARY_FAILURE";
 /// This page has a name and no code.
@@ -35,26 +35,31 @@ const STEPS_MAX: usize = 2000;
 /// A trusted root: its subject, and what Firefox reads of it.
 pub(crate) type Root<'a> = (&'a [u8], Result<&'a Certificate, Page>);
 
-/// The error page, if there is one, of a chain with the leaf first.
+/// A certificate that was served: its DER, and what Firefox reads of it.
+pub(crate) type Served<'a> = (&'a [u8], Result<&'a Certificate, Page>);
+
+/// The error page, if there is one, of a chain with the leaf first. Without `has_usual_key` nobody else could read the
+/// leaf's key.
 pub(crate) fn page(
     roots: &[Root<'_>],
-    leaf: &Seen,
-    others: &[Seen],
+    leaf: Served<'_>,
+    has_usual_key: bool,
+    others: &[Served<'_>],
     name: &AltName,
     now: OffsetDateTime,
 ) -> Option<Page> {
-    let decodes = |seen: &Seen| subject(&seen.der).is_some();
-    if !decodes(leaf) {
+    let decodes = |served: &Served<'_>| subject(served.0).is_some();
+    if !decodes(&leaf) {
         return Some(UNDECODABLE);
     }
-    if let Ok(certificate) = &leaf.firefox
-        && !leaf.chromium.as_ref().is_ok_and(|c| c.key.is_some())
+    if let Ok(certificate) = leaf.1
+        && !has_usual_key
         && let Some(page) = handshake_page(certificate)
     {
         return Some(page);
     }
-    let readable: Vec<&Certificate> = others.iter().filter_map(|other| other.firefox.as_ref().ok()).collect();
-    match page_of_readable(roots, leaf.firefox.as_ref().map_err(|page| *page), &readable, name, now) {
+    let readable: Vec<&Certificate> = others.iter().filter_map(|other| other.1.ok()).collect();
+    match page_of_readable(roots, leaf.1, &readable, name, now) {
         // What is sent beside it harms nobody until an error is to be explained.
         Some(page) if page != UNDECODABLE && !others.iter().all(decodes) => Some(NO_CODE),
         page => page,
