@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::core::Core;
-use crate::discovery;
-use crate::options::{Model, Options};
+use crate::models::Model;
+use crate::options::Options;
+use crate::port::Port;
 use crate::shown::Shown;
 use crate::state::State;
+use crate::{discovery, server};
 
 /// A running camera. Dropping it unplugs it; [`Camera::stop`] also waits until its ports are free.
 pub struct Camera {
@@ -18,8 +20,9 @@ pub struct Camera {
 impl Camera {
     /// Plugs a camera in. When this returns it accepts connections. A fault that this model cannot have is an error.
     pub async fn start(options: Options) -> io::Result<Camera> {
-        let core = tokio::task::spawn_blocking(|| Core::new(options)).await.map_err(io::Error::other)??;
-        let core = Arc::new(core);
+        let port = |number| Port::reserve(SocketAddr::new(options.bind, number)).map(Arc::new);
+        let ports = [port(options.http_port)?, port(options.https_port)?];
+        let core = made(ports, options).await?;
         if core.options.discovery {
             let sockets = discovery::open(core.options.bind)?;
             tokio::spawn(discovery::serve(Arc::clone(&core), sockets));
@@ -36,9 +39,7 @@ impl Camera {
         if options.http_port == self.https_address().port() {
             ports.reverse();
         }
-        let core =
-            tokio::task::spawn_blocking(|| Core::on(ports, options)).await.map_err(io::Error::other)??;
-        let core = Arc::new(core);
+        let core = made(ports, options).await?;
         core.start().await?;
         Ok(Camera { core })
     }
@@ -61,6 +62,11 @@ impl Camera {
     /// `https://host:port`, whether or not HTTPS is on.
     pub fn https_url(&self) -> String {
         format!("https://{}", self.https_address())
+    }
+
+    /// Where it is spoken to when it is new: over HTTPS, if it comes with that.
+    pub fn url(&self) -> String {
+        if self.model().comes_with_https() { self.https_url() } else { self.http_url() }
     }
 
     /// The address of the HTTP port.
@@ -121,4 +127,20 @@ impl Drop for Camera {
     fn drop(&mut self) {
         self.core.stopping.send_replace(true);
     }
+}
+
+/// A camera on these ports, HTTP and HTTPS; nothing listens yet.
+async fn made(ports: [Arc<Port>; 2], options: Options) -> io::Result<Arc<Core>> {
+    let model = options.model;
+    if let Some(fault) = options.faults.iter().find(|fault| !fault.fits(model)) {
+        let reason = format!("a camera of the kind {model} cannot have the fault {}", fault.name());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    }
+    let dialect = model.dialect();
+    let serve = move |core, listener, tls, drained| {
+        tokio::spawn(server::accept(core, dialect, listener, tls, drained))
+    };
+    let make = move || Core::new(ports, dialect.kind(), dialect.store(), Box::new(serve), options);
+    let core = tokio::task::spawn_blocking(make).await.map_err(io::Error::other)??;
+    Ok(Arc::new(core))
 }

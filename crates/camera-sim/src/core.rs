@@ -1,27 +1,30 @@
 //! The inside of a camera: what its ports, its services and its web page share.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use hyper::header;
 use rcgen::{DistinguishedName, DnType};
 use rustls::SupportedProtocolVersion;
 use time::{Duration, OffsetDateTime};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 
-use crate::device_certificates::DeviceCertificates;
-use crate::digest::Guard;
+use crate::digest::{Guard, Login};
 use crate::given::Given;
+use crate::http::{self, Answer};
 use crate::keys::{self, Algorithm, Contents, Pair};
-use crate::keystore::Keystore;
-use crate::options::{Fault, Model, Options};
-use crate::pem_file::Installed;
+use crate::kind::Kind;
+use crate::options::{Fault, Options};
 use crate::port::Port;
 use crate::random;
-use crate::server;
 use crate::shown::Shown;
-use crate::state::{CertificateSummary, RequestSummary, State};
+use crate::state::{RequestSummary, State};
+use crate::store::Store;
 use crate::tls::Served;
 use crate::transcript::Transcript;
 
@@ -38,8 +41,13 @@ const AWAY: std::time::Duration = std::time::Duration::from_secs(1);
 /// How long the old certificate is served with [`Fault::ServesOldForAWhile`].
 const A_WHILE: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// Answers whoever connects to a port, in TLS or not, until told to drain. What it answers is above the core.
+pub(crate) type Serve =
+    Box<dyn Fn(Arc<Core>, TcpListener, bool, watch::Receiver<bool>) -> JoinHandle<()> + Send + Sync>;
+
 /// One camera.
 pub(crate) struct Core {
+    pub(crate) kind: &'static Kind,
     pub(crate) options: Options,
     /// Its serial number.
     pub(crate) serial: String,
@@ -48,6 +56,7 @@ pub(crate) struct Core {
     pub(crate) transcript: Option<Transcript>,
     /// True once the camera is being unplugged.
     pub(crate) stopping: watch::Sender<bool>,
+    serve: Serve,
     live: Mutex<Live>,
     news: watch::Sender<State>,
     /// Held while ports are switched, so that two requests cannot switch the last one off together.
@@ -58,7 +67,7 @@ pub(crate) struct Core {
 
 /// What changes while a camera runs.
 pub(crate) struct Live {
-    pub(crate) store: Store,
+    pub(crate) store: Box<dyn Store>,
     pub(crate) guard: Guard,
     /// The camera's clock minus the true time.
     pub(crate) clock_offset: Duration,
@@ -82,19 +91,6 @@ pub(crate) struct Live {
     pinned: bool,
 }
 
-/// Where each model keeps its certificates.
-pub(crate) enum Store {
-    Security(Keystore),
-    Device(DeviceCertificates),
-    Page(Option<Installed>),
-    #[cfg(feature = "makers")]
-    Axis(crate::makers::axis::Certificates),
-    #[cfg(feature = "makers")]
-    Maker(crate::makers::Place),
-    #[cfg(feature = "makers")]
-    Synology(crate::makers::synology::Shelf),
-}
-
 /// Why a port was not switched.
 #[derive(Debug)]
 pub(crate) enum SwitchRefusal {
@@ -109,67 +105,19 @@ pub(crate) enum SwitchRefusal {
 }
 
 impl Core {
-    /// Takes both ports and makes the factory's certificate; nothing listens yet.
-    pub(crate) fn new(options: Options) -> io::Result<Self> {
-        let port = |number| Port::reserve(SocketAddr::new(options.bind, number)).map(Arc::new);
-        let ports = [port(options.http_port)?, port(options.https_port)?];
-        Core::on(ports, options)
-    }
-
-    /// The same on these ports, HTTP and HTTPS.
-    pub(crate) fn on([http, https]: [Arc<Port>; 2], options: Options) -> io::Result<Self> {
-        if let Some(fault) = options.faults.iter().find(|fault| !fault.fits(options.model)) {
-            let reason =
-                format!("a camera of the kind {} cannot have the fault {}", options.model, fault.name());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
-        }
+    /// Makes a camera on these ports, HTTP and HTTPS, with the factory's certificate; nothing listens yet.
+    pub(crate) fn new(
+        [http, https]: [Arc<Port>; 2],
+        kind: &'static Kind,
+        store: Box<dyn Store>,
+        serve: Serve,
+        options: Options,
+    ) -> io::Result<Self> {
         let transcript = options.transcript.as_deref().map(Transcript::create).transpose()?;
-        let uses = if options.has(Fault::ShortNonces) { SHORT_NONCE_USES } else { NONCE_USES };
-        let mut guard = Guard::new(
-            options.model.realm(),
-            &options.user,
-            &options.password,
-            uses,
-            options.has(Fault::Locks),
-        );
-        guard.open = options.has(Fault::NoPassword);
-        guard.sha256 = options.has(Fault::Sha256Digest);
-        let store = match options.model {
-            Model::OnvifSecurity => Store::Security(Keystore::default()),
-            Model::OnvifDevice => Store::Device(DeviceCertificates::default()),
-            Model::PemPage => Store::Page(None),
-            #[cfg(feature = "makers")]
-            Model::Axis => Store::Axis(crate::makers::axis::Certificates::default()),
-            #[cfg(feature = "makers")]
-            Model::Bosch | Model::Hanwha => Store::Device(DeviceCertificates::default()),
-            #[cfg(feature = "makers")]
-            Model::FormPage | Model::Mobotix | Model::Reolink | Model::Uniview => {
-                Store::Maker(crate::makers::Place::default())
-            }
-            #[cfg(feature = "makers")]
-            Model::Synology => Store::Synology(crate::makers::synology::Shelf::default()),
-        };
+        let mut live = Live::new(kind, store, &options);
         let serial = options.serial.clone().unwrap_or_else(|| random::hex_token::<5>().to_uppercase());
-        let mut live = Live {
-            store,
-            guard,
-            clock_offset: clock_offset(&options),
-            http_on: false,
-            https_on: false,
-            served: None,
-            shown: Vec::new(),
-            tls: rustls::ALL_VERSIONS.to_vec(),
-            time_server: None,
-            uploads_dropped: 0,
-            restarts: 0,
-            hold: None,
-            answers_held: 0,
-            requests: VecDeque::new(),
-            given: Given::default(),
-            pinned: false,
-        };
-        if options.starts_with_certificate() {
-            let (certificate, pair) = factory(&options, &serial).map_err(io::Error::other)?;
+        if starts_with_certificate(kind, &options) {
+            let (certificate, pair) = factory(kind, &options, &serial).map_err(io::Error::other)?;
             live.store.install_factory(certificate, pair);
             live.refresh();
             if let Some(shown) = &options.shows {
@@ -180,14 +128,22 @@ impl Core {
                 || options.has(Fault::ServesOldForAWhile);
         }
         if options.has(Fault::FullStore) {
-            live.store.fill(&options).map_err(io::Error::other)?;
+            // Certificates of the operator.
+            loop {
+                let (certificate, pair) = factory(kind, &options, "").map_err(io::Error::other)?;
+                if !live.store.take(certificate, &pair) {
+                    break;
+                }
+            }
         }
         Ok(Core {
+            kind,
             serial,
             http,
             https,
             transcript,
             stopping: watch::Sender::new(false),
+            serve,
             news: watch::Sender::new(live.picture()),
             live: Mutex::new(live),
             switching: tokio::sync::Mutex::new(()),
@@ -313,6 +269,12 @@ impl Core {
         }
     }
 
+    /// The challenge that goes with a 401.
+    pub(crate) fn challenge(&self, login: Login, answer: &mut Answer) {
+        let challenge = self.change(|live| live.guard.challenge(login == Login::Stale, Instant::now()));
+        http::set(answer, header::WWW_AUTHENTICATE, &challenge);
+    }
+
     /// Switches ports on and off for real; what is `None` stays. On comes before off, so the camera stays reachable.
     pub(crate) async fn switch(
         self: &Arc<Self>,
@@ -385,11 +347,47 @@ impl Core {
 
     async fn open(self: &Arc<Self>, port: &Port, tls: bool) -> io::Result<()> {
         let core = Arc::clone(self);
-        port.open(|listener, drained| tokio::spawn(server::accept(core, listener, tls, drained))).await
+        port.open(|listener, drained| (self.serve)(core, listener, tls, drained)).await
     }
 }
 
 impl Live {
+    fn new(kind: &Kind, store: Box<dyn Store>, options: &Options) -> Live {
+        let uses = if options.has(Fault::ShortNonces) { SHORT_NONCE_USES } else { NONCE_USES };
+        let mut guard =
+            Guard::new(kind.realm, &options.user, &options.password, uses, options.has(Fault::Locks));
+        guard.open = options.has(Fault::NoPassword);
+        guard.sha256 = options.has(Fault::Sha256Digest);
+        Live {
+            store,
+            guard,
+            clock_offset: clock_offset(options),
+            http_on: false,
+            https_on: false,
+            served: None,
+            shown: Vec::new(),
+            tls: rustls::ALL_VERSIONS.to_vec(),
+            time_server: None,
+            uploads_dropped: 0,
+            restarts: 0,
+            hold: None,
+            answers_held: 0,
+            requests: VecDeque::new(),
+            given: Given::default(),
+            pinned: false,
+        }
+    }
+
+    /// The store, as the dialect knows it that made it.
+    pub(crate) fn store<S: Store>(&self) -> Option<&S> {
+        (&*self.store as &dyn Any).downcast_ref()
+    }
+
+    /// The same, to change it.
+    pub(crate) fn store_mut<S: Store>(&mut self) -> Option<&mut S> {
+        (&mut *self.store as &mut dyn Any).downcast_mut()
+    }
+
     /// Makes what is served what is assigned.
     pub(crate) fn refresh(&mut self) {
         let identity = self.store.identity();
@@ -410,28 +408,9 @@ impl Live {
     }
 
     fn picture(&self) -> State {
-        let (keys, certificates, paths) = match &self.store {
-            Store::Security(keystore) => keystore.summaries(),
-            Store::Device(store) => (store.keys(), store.summaries(), Vec::new()),
-            #[cfg(feature = "makers")]
-            Store::Axis(store) => (Vec::new(), store.summaries(), Vec::new()),
-            Store::Page(installed) => {
-                let chain = installed.iter().flat_map(|installed| installed.chain.iter());
-                let summary = |der: &Vec<u8>| CertificateSummary { id: "page".to_owned(), der: der.clone() };
-                (Vec::new(), chain.map(summary).collect(), Vec::new())
-            }
-            #[cfg(feature = "makers")]
-            Store::Maker(place) => (Vec::new(), place.summaries(), Vec::new()),
-            #[cfg(feature = "makers")]
-            Store::Synology(shelf) => (Vec::new(), shelf.summaries(), Vec::new()),
-        };
         State {
             http_on: self.http_on,
             https_on: self.https_on,
-            keys,
-            certificates,
-            paths,
-            assigned: self.store.assigned(),
             served_chain: self.served.as_ref().map(|served| served.chain.clone()).unwrap_or_default(),
             logins_refused: self.guard.logins_refused,
             replays_refused: self.guard.replays_refused,
@@ -442,74 +421,19 @@ impl Live {
             answers_held: self.answers_held,
             given: self.given,
             requests: self.requests.iter().cloned().collect(),
+            ..self.store.picture()
         }
     }
 }
 
-impl Store {
-    fn identity(&self) -> Option<(Vec<Vec<u8>>, &Pair)> {
-        match self {
-            Store::Security(keystore) => keystore.identity(),
-            Store::Device(store) => store.identity(),
-            #[cfg(feature = "makers")]
-            Store::Axis(store) => store.identity(),
-            Store::Page(installed) => {
-                installed.as_ref().map(|installed| (installed.chain.clone(), &installed.pair))
-            }
-            #[cfg(feature = "makers")]
-            Store::Maker(place) => place.identity(),
-            #[cfg(feature = "makers")]
-            Store::Synology(shelf) => shelf.identity(),
-        }
-    }
-
-    fn assigned(&self) -> Vec<String> {
-        match self {
-            Store::Security(keystore) => keystore.assigned.clone(),
-            Store::Device(store) => store.enabled(),
-            #[cfg(feature = "makers")]
-            Store::Axis(store) => store.in_use.clone(),
-            Store::Page(installed) => installed.iter().map(|_| "page".to_owned()).collect(),
-            #[cfg(feature = "makers")]
-            Store::Maker(place) => place.summaries().into_iter().take(1).map(|shown| shown.id).collect(),
-            #[cfg(feature = "makers")]
-            Store::Synology(shelf) => shelf.assigned(),
-        }
-    }
-
-    /// Certificates of the operator, until there is no room for one more.
-    fn fill(&mut self, options: &Options) -> Result<(), rcgen::Error> {
-        loop {
-            let (certificate, pair) = factory(options, "")?;
-            let is_full = match self {
-                Store::Security(keystore) => {
-                    keystore.add_certificate(certificate, None, None, false).is_err()
-                }
-                Store::Device(store) => store.load(None, certificate, pair.private.secret_der()).is_err(),
-                _ => true,
-            };
-            if is_full {
-                return Ok(());
-            }
-        }
-    }
-
-    /// An empty store has room for it, so nothing can refuse it.
-    fn install_factory(&mut self, certificate: Vec<u8>, pair: Pair) {
-        match self {
-            Store::Security(keystore) => {
-                let _ = keystore.install_factory(certificate, pair);
-            }
-            Store::Device(store) => store.install_factory(certificate, pair),
-            #[cfg(feature = "makers")]
-            Store::Axis(store) => store.install_factory(certificate, pair),
-            Store::Page(installed) => *installed = Some(Installed { chain: vec![certificate], pair }),
-            #[cfg(feature = "makers")]
-            Store::Maker(place) => place.factory = Some(Installed { chain: vec![certificate], pair }),
-            #[cfg(feature = "makers")]
-            Store::Synology(shelf) => shelf.install_factory(certificate, pair),
-        }
-    }
+/// Whether it starts with a certificate of its own and HTTPS on.
+fn starts_with_certificate(kind: &Kind, options: &Options) -> bool {
+    let needing = [Fault::CsrKillsKey, Fault::ServesOldCertificate, Fault::ServesOldForAWhile];
+    !options.https_off
+        && (options.factory_certificate
+            || options.shows.is_some()
+            || kind.comes_with_https
+            || needing.into_iter().any(|fault| options.has(fault)))
 }
 
 /// How far the clock is off when the camera starts.
@@ -519,12 +443,12 @@ fn clock_offset(options: &Options) -> Duration {
 
 /// The certificate a camera leaves the factory with: no SAN, ten years; by itself with a name for people, or by its maker
 /// with its serial number.
-fn factory(options: &Options, serial: &str) -> Result<(Vec<u8>, Pair), rcgen::Error> {
+fn factory(kind: &Kind, options: &Options, serial: &str) -> Result<(Vec<u8>, Pair), rcgen::Error> {
     let pair = Pair::generate(Algorithm::P256)?;
     let mut subject = DistinguishedName::new();
     subject.push(DnType::OrganizationName, "Simulated Cameras");
     match &options.maker {
-        Some(_) => subject.push(DnType::CommonName, format!("{}-{serial}", options.model)),
+        Some(_) => subject.push(DnType::CommonName, format!("{}-{serial}", kind.name)),
         None => subject.push(DnType::CommonName, options.name.as_str()),
     }
     let contents = Contents { subject, extensions: Vec::new() };

@@ -1,7 +1,11 @@
 //! The certificates of a camera that has only the device service: each with its private key, one of them enabled.
 
 use crate::keys::Pair;
-use crate::state::{CertificateSummary, KeySummary};
+use crate::state::CertificateSummary;
+#[cfg(feature = "makers")]
+use crate::state::KeySummary;
+use crate::state::State;
+use crate::store::Store;
 use crate::{random, x509};
 
 /// Most certificates kept.
@@ -97,37 +101,38 @@ impl DeviceCertificates {
         self.entries.iter().find(|entry| entry.id == id).ok_or(Refusal::Unknown)
     }
 
-    /// What TLS is to serve: the enabled leaf, never a chain.
-    pub(crate) fn identity(&self) -> Option<(Vec<Vec<u8>>, &Pair)> {
-        self.entries.iter().find(|entry| entry.enabled).map(|entry| (vec![entry.der.clone()], &entry.pair))
-    }
-
     /// Ids of what is enabled.
     pub(crate) fn enabled(&self) -> Vec<String> {
         self.entries.iter().filter(|entry| entry.enabled).map(|entry| entry.id.clone()).collect()
     }
+}
 
-    /// Puts in what the factory made, enabled.
-    pub(crate) fn install_factory(&mut self, der: Vec<u8>, pair: Pair) {
+impl Store for DeviceCertificates {
+    /// The enabled leaf, never a chain.
+    fn identity(&self) -> Option<(Vec<Vec<u8>>, &Pair)> {
+        self.entries.iter().find(|entry| entry.enabled).map(|entry| (vec![entry.der.clone()], &entry.pair))
+    }
+
+    fn picture(&self) -> State {
+        let summary = |entry: &Entry| CertificateSummary { id: entry.id.clone(), der: entry.der.clone() };
+        State {
+            #[cfg(feature = "makers")]
+            keys: self
+                .pending
+                .keys()
+                .map(|id| KeySummary { id: id.clone(), status: "ok", has_private_key: true })
+                .collect(),
+            certificates: self.entries.iter().map(summary).collect(),
+            assigned: self.enabled(),
+            ..State::default()
+        }
+    }
+
+    fn install_factory(&mut self, der: Vec<u8>, pair: Pair) {
         self.entries.push(Entry { id: "factory".to_owned(), der, enabled: true, pair });
     }
 
-    /// The keys that wait for their certificates, for a test to see.
-    #[cfg(feature = "makers")]
-    pub(crate) fn keys(&self) -> Vec<KeySummary> {
-        let key = |id: &String| KeySummary { id: id.clone(), status: "ok", has_private_key: true };
-        self.pending.keys().map(key).collect()
-    }
-
-    /// Such a camera makes none.
-    #[cfg(not(feature = "makers"))]
-    pub(crate) fn keys(&self) -> Vec<KeySummary> {
-        Vec::new()
-    }
-
-    /// For a test to see.
-    pub(crate) fn summaries(&self) -> Vec<CertificateSummary> {
-        let summary = |entry: &Entry| CertificateSummary { id: entry.id.clone(), der: entry.der.clone() };
-        self.entries.iter().map(summary).collect()
+    fn take(&mut self, der: Vec<u8>, pair: &Pair) -> bool {
+        self.load(None, der, pair.private.secret_der()).is_ok()
     }
 }

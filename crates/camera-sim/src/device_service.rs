@@ -11,14 +11,16 @@ use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 
-use crate::core::{Core, Store};
+use crate::core::Core;
 use crate::device_certificates::{DeviceCertificates, Refusal};
 use crate::keys::Pair;
-use crate::onvif::{DEVICE_SERVICE, MEDIA_SERVICE, Outcome, SECURITY_SERVICE};
-use crate::options::{CapabilityNames, Model, Options};
-use crate::security_service;
+use crate::keystore::Keystore;
+use crate::options::CapabilityNames;
 use crate::soap::{self, Children, SoapFault, TAS, TDS, TRT, TT, binary, element, text};
-use crate::x509;
+use crate::{media_service, security_service, x509};
+
+/// Where it is, on every ONVIF device (Core specification).
+pub(crate) const PATH: &str = "/onvif/device_service";
 
 /// Operations of the access class PRE_AUTH, which need no credentials.
 pub(crate) const PRE_AUTH: [&str; 5] =
@@ -29,6 +31,20 @@ const CAPABILITIES: &str = "<tds:Capabilities><tds:Network IPFilter=\"false\" IP
      <tds:Security TLS1.0=\"false\" TLS1.1=\"false\" TLS1.2=\"true\" OnboardKeyGeneration=\"false\" \
      AccessPolicyConfig=\"false\" Dot1X=\"false\" UsernameToken=\"false\" HttpDigest=\"true\" MaxUsers=\"1\"/>\
      <tds:System DiscoveryResolve=\"false\" DiscoveryBye=\"false\" SystemBackup=\"false\"/></tds:Capabilities>";
+
+/// What an operation comes to.
+pub(crate) struct Outcome {
+    /// The response element.
+    pub(crate) body: String,
+    /// HTTP and HTTPS to switch before it is sent.
+    pub(crate) switch: Option<(Option<bool>, Option<bool>)>,
+}
+
+impl From<String> for Outcome {
+    fn from(body: String) -> Self {
+        Outcome { body, switch: None }
+    }
+}
 
 /// Performs one operation. `base` is scheme and host as the client named them.
 pub(crate) fn perform(core: &Arc<Core>, base: &str, request: Node<'_, '_>) -> Result<Outcome, SoapFault> {
@@ -53,11 +69,16 @@ pub(crate) fn perform(core: &Arc<Core>, base: &str, request: Node<'_, '_>) -> Re
             switch = Some(set_network_protocols(core, arguments)?);
             String::new()
         }
-        _ if core.options.model == Model::OnvifDevice => certificates(core, operation, arguments)?,
+        _ if !has_security_service(core) => certificates(core, operation, arguments)?,
         other => return Err(SoapFault::unsupported(other)),
     };
     let body = format!("<tds:{operation}Response>{content}</tds:{operation}Response>");
     Ok(Outcome { body, switch })
+}
+
+/// A camera with the Security service keeps its certificates there, and has no other way to them.
+fn has_security_service(core: &Core) -> bool {
+    core.look(|live| live.store::<Keystore>().is_some())
 }
 
 /// The old certificate operations.
@@ -206,9 +227,10 @@ fn get_services(core: &Core, base: &str, mut arguments: Children<'_, '_>) -> Res
     };
     let media = "<trt:Capabilities xmlns:trt=\"http://www.onvif.org/ver10/media/wsdl\" SnapshotUri=\"true\">\
                  <trt:ProfileCapabilities MaximumNumberOfProfiles=\"2\"/><trt:StreamingCapabilities/></trt:Capabilities>";
-    let mut services = service(TDS, DEVICE_SERVICE, CAPABILITIES) + &service(TRT, MEDIA_SERVICE, media);
-    if core.options.model == Model::OnvifSecurity {
-        services += &service(TAS, SECURITY_SERVICE, &security_service::capabilities(&core.options));
+    let mut services = service(TDS, PATH, CAPABILITIES) + &service(TRT, media_service::PATH, media);
+    if has_security_service(core) {
+        let capabilities = security_service::capabilities(&core.options);
+        services += &service(TAS, security_service::PATH, &capabilities);
     }
     Ok(services)
 }
@@ -229,7 +251,7 @@ fn get_capabilities(base: &str, mut arguments: Children<'_, '_>) -> Result<Strin
         "<tds:Capabilities><tt:Device>{}<tt:Security><tt:TLS1.1>false</tt:TLS1.1><tt:TLS1.2>true</tt:TLS1.2>\
          <tt:OnboardKeyGeneration>false</tt:OnboardKeyGeneration>{flags}</tt:Security></tt:Device>\
          </tds:Capabilities>",
-        element("tt:XAddr", format!("{base}{DEVICE_SERVICE}"))
+        element("tt:XAddr", format!("{base}{PATH}"))
     ))
 }
 
@@ -245,9 +267,8 @@ fn hostname(core: &Core) -> String {
 }
 
 fn device_information(core: &Core) -> String {
-    let Options { model, model_told, .. } = &core.options;
     element("tds:Manufacturer", "Simulated Cameras")
-        + &element("tds:Model", model_told.as_deref().unwrap_or(model.name()))
+        + &element("tds:Model", core.options.model_told.as_deref().unwrap_or(core.kind.name))
         + &element("tds:FirmwareVersion", env!("CARGO_PKG_VERSION"))
         + &element("tds:SerialNumber", &core.serial)
         + &element("tds:HardwareId", "camera-sim")
@@ -432,9 +453,9 @@ fn with_store<R>(
     core: &Core,
     act: impl FnOnce(&mut DeviceCertificates) -> Result<R, Refusal>,
 ) -> Result<R, SoapFault> {
-    core.change(|live| match &mut live.store {
-        Store::Device(store) => act(store).map_err(SoapFault::from),
-        _ => Err(SoapFault::unsupported("This operation")),
+    core.change(|live| match live.store_mut() {
+        Some(store) => act(store).map_err(SoapFault::from),
+        None => Err(SoapFault::unsupported("This operation")),
     })
 }
 

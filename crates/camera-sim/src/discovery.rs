@@ -9,9 +9,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 use crate::core::Core;
-use crate::onvif;
-use crate::options::Fault;
-use crate::router::ELSEWHERE;
+use crate::device_service;
+use crate::options::{ELSEWHERE, Fault};
 use crate::soap::{self, ENV, TDS, element, escape, text};
 
 const DISCOVERY: &str = "http://schemas.xmlsoap.org/ws/2005/04/discovery";
@@ -86,7 +85,7 @@ fn answer(core: &Core, packet: &[u8]) -> Option<String> {
          </d:ProbeMatch></d:ProbeMatches>",
         element("w:Address", format!("urn:uuid:00000000-0000-4000-8000-{:0>12}", core.serial.to_lowercase())),
         element("d:Scopes", scopes.join(" ")),
-        element("d:XAddrs", format!("http://{host}{}", onvif::DEVICE_SERVICE)),
+        element("d:XAddrs", format!("http://{host}{}", device_service::PATH)),
     );
     let header = format!(
         "{}{}{}<w:To>{ADDRESSING}/role/anonymous</w:To>",
@@ -125,7 +124,7 @@ fn scopes(core: &Core) -> Vec<String> {
     [
         "type/video_encoder".to_owned(),
         format!("name/{}", encode(&core.options.name)),
-        format!("hardware/{}", core.options.model.name()),
+        format!("hardware/{}", core.kind.name),
     ]
     .map(|scope| format!("onvif://www.onvif.org/{scope}"))
     .into()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Bytes};
 use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use tokio::time::timeout;
 
@@ -102,11 +103,42 @@ pub(crate) fn plain(status: u16, text: &'static str) -> Answer {
     answer(status, "text/plain; charset=utf-8", text)
 }
 
+/// The answer to a method that is not one of these.
+pub(crate) fn not_allowed(methods: &str) -> Answer {
+    let mut answer = plain(405, "Not this way.\n");
+    set(&mut answer, header::ALLOW, methods);
+    answer
+}
+
 /// Sets a header; a value that HTTP cannot hold is left out.
 pub(crate) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
     }
+}
+
+/// Method and path, as a request is called that has no other name.
+pub(crate) fn name(parts: &Parts) -> String {
+    let path: String = parts.uri.path().chars().take(100).collect();
+    format!("{} {path}", parts.method)
+}
+
+/// What the body is said to be.
+pub(crate) fn content_type(parts: &Parts) -> &str {
+    parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// A parameter of the query, as it is written.
+#[cfg(feature = "makers")]
+pub(crate) fn parameter<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+    let pairs = parts.uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(found, _)| *found == name).map(|(_, value)| value).next()
+}
+
+/// The same as [`percent_decoded`]; none if it is not UTF-8 afterwards.
+#[cfg(feature = "makers")]
+pub(crate) fn percent_decoded_text(text: &str) -> Option<String> {
+    String::from_utf8(percent_decoded(text.as_bytes())).ok()
 }
 
 /// `%41` and the like made plain.
@@ -134,4 +166,22 @@ pub(crate) fn percent_decoded(text: &[u8]) -> Vec<u8> {
 
 pub(crate) fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(all(test, feature = "makers"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_signs_are_read() {
+        for (text, plain) in [
+            ("a%20b%2B", Some("a b+")),
+            ("%", Some("%")),
+            ("%zz", Some("%zz")),
+            ("%ff", None),
+            ("%4", Some("%4")),
+        ] {
+            assert_eq!(percent_decoded_text(text).as_deref(), plain, "{text}");
+        }
+    }
 }

@@ -4,7 +4,8 @@
 //! linked to a key by its public key, nothing that something else refers to can be deleted.
 
 use crate::keys::Pair;
-use crate::state::{CertificateSummary, KeySummary, PathSummary};
+use crate::state::{CertificateSummary, KeySummary, PathSummary, State};
+use crate::store::Store;
 use crate::{random, x509};
 
 /// Most keys kept, public ones included.
@@ -96,6 +97,14 @@ pub(crate) struct Path {
     pub(crate) certificates: Vec<String>,
 }
 
+/// A passphrase for PKCS#12.
+#[cfg(feature = "makers")]
+pub(crate) struct Passphrase {
+    pub(crate) id: String,
+    pub(crate) alias: Option<String>,
+    pub(crate) value: String,
+}
+
 /// The keystore and the TLS server's assignments.
 #[derive(Default)]
 pub(crate) struct Keystore {
@@ -104,7 +113,7 @@ pub(crate) struct Keystore {
     pub(crate) paths: Vec<Path>,
     pub(crate) assigned: Vec<String>,
     #[cfg(feature = "makers")]
-    pub(crate) passphrases: Vec<crate::security_pkcs12::Passphrase>,
+    pub(crate) passphrases: Vec<Passphrase>,
 }
 
 impl Keystore {
@@ -267,38 +276,6 @@ impl Keystore {
         Ok(())
     }
 
-    /// What the TLS server is to serve: the chain, leaf first, and the leaf's key.
-    pub(crate) fn identity(&self) -> Option<(Vec<Vec<u8>>, &Pair)> {
-        let path = self.path(self.assigned.first()?).ok()?;
-        match &self.leaf_key(path).ok()?.life {
-            KeyLife::Pair(pair) => Some((self.chain(&path.certificates).ok()?, pair)),
-            _ => None,
-        }
-    }
-
-    /// Puts in what the factory made, and assigns it.
-    pub(crate) fn install_factory(&mut self, certificate: Vec<u8>, pair: Pair) -> Result<(), Refusal> {
-        let alias = Some("factory".to_owned());
-        self.add_key(alias.clone(), KeyLife::Pair(pair))?;
-        let (certificate, _) = self.add_certificate(certificate, alias.clone(), None, true)?;
-        let path = self.create_path(vec![certificate], alias)?;
-        self.assign(&path)
-    }
-
-    /// For a test to see.
-    pub(crate) fn summaries(&self) -> (Vec<KeySummary>, Vec<CertificateSummary>, Vec<PathSummary>) {
-        let keys = self.keys.iter().map(|key| KeySummary {
-            id: key.id.clone(),
-            status: key.status(),
-            has_private_key: key.has_private_key(),
-        });
-        let certificates =
-            self.certificates.iter().map(|c| CertificateSummary { id: c.id.clone(), der: c.der.clone() });
-        let paths =
-            self.paths.iter().map(|p| PathSummary { id: p.id.clone(), certificates: p.certificates.clone() });
-        (keys.collect(), certificates.collect(), paths.collect())
-    }
-
     fn add_key(&mut self, alias: Option<String>, life: KeyLife) -> Result<String, Refusal> {
         if self.keys.len() >= KEYS {
             return Err(Refusal::TooManyKeys);
@@ -315,6 +292,50 @@ impl Keystore {
     fn leaf_key(&self, path: &Path) -> Result<&Key, Refusal> {
         let leaf = path.certificates.first().ok_or(Refusal::InvalidPath)?;
         self.key(&self.certificate(leaf)?.key_id)
+    }
+}
+
+impl Store for Keystore {
+    fn identity(&self) -> Option<(Vec<Vec<u8>>, &Pair)> {
+        let path = self.path(self.assigned.first()?).ok()?;
+        match &self.leaf_key(path).ok()?.life {
+            KeyLife::Pair(pair) => Some((self.chain(&path.certificates).ok()?, pair)),
+            _ => None,
+        }
+    }
+
+    fn picture(&self) -> State {
+        let keys = self.keys.iter().map(|key| KeySummary {
+            id: key.id.clone(),
+            status: key.status(),
+            has_private_key: key.has_private_key(),
+        });
+        let certificates =
+            self.certificates.iter().map(|c| CertificateSummary { id: c.id.clone(), der: c.der.clone() });
+        let paths =
+            self.paths.iter().map(|p| PathSummary { id: p.id.clone(), certificates: p.certificates.clone() });
+        State {
+            keys: keys.collect(),
+            certificates: certificates.collect(),
+            paths: paths.collect(),
+            assigned: self.assigned.clone(),
+            ..State::default()
+        }
+    }
+
+    fn install_factory(&mut self, certificate: Vec<u8>, pair: Pair) {
+        let alias = Some("factory".to_owned());
+        let install = || {
+            self.add_key(alias.clone(), KeyLife::Pair(pair))?;
+            let (certificate, _) = self.add_certificate(certificate, alias.clone(), None, true)?;
+            let path = self.create_path(vec![certificate], alias)?;
+            self.assign(&path)
+        };
+        let _ = install();
+    }
+
+    fn take(&mut self, certificate: Vec<u8>, _pair: &Pair) -> bool {
+        self.add_certificate(certificate, None, None, false).is_ok()
     }
 }
 

@@ -5,6 +5,7 @@ use rustls::pki_types::PrivateKeyDer;
 
 use super::{CERTIFICATES, KEYS, KeyLife, Keystore, PATHS, Refusal};
 use crate::keys::{Algorithm, Pair};
+use crate::store::Store as _;
 
 struct Authority {
     root: Vec<u8>,

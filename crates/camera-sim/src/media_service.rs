@@ -5,6 +5,8 @@ use roxmltree::Node;
 use crate::http::{self, Answer};
 use crate::soap::{Children, SoapFault, TRT, element, text};
 
+/// Where this camera has it.
+pub(crate) const PATH: &str = "/onvif/media";
 /// Where the picture is.
 pub(crate) const SNAPSHOT: &str = "/snapshot.jpg";
 

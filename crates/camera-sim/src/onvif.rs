@@ -1,27 +1,173 @@
-//! The ONVIF endpoints: a SOAP message in, a SOAP message out.
+//! [`crate::Model::OnvifSecurity`] and [`crate::Model::OnvifDevice`]: a SOAP message in, a SOAP message out.
 
 use std::sync::Arc;
 
+use hyper::Method;
+use hyper::header::{self, HeaderMap};
+
 use crate::core::{Core, SwitchRefusal};
+use crate::device_certificates::DeviceCertificates;
+use crate::device_service::{self, Outcome};
+use crate::dialect::{Answering, Asked, Dialect};
 use crate::digest::Login;
 use crate::http::{self, Answer};
-use crate::options::Fault;
+use crate::keystore::Keystore;
+use crate::kind::{Kind, Page};
+use crate::options::{ELSEWHERE, Fault};
 use crate::soap::{self, SoapFault, TAS, TDS, TRT};
-use crate::{device_service, media_service, router, security_service, username_token};
+use crate::store::Store;
+use crate::tls::Arrival;
+use crate::{media_service, security_service, username_token};
 
-/// Where the device service is, on every ONVIF device (Core specification).
-pub(crate) const DEVICE_SERVICE: &str = "/onvif/device_service";
-/// Where this camera has its Security service; a client finds it with GetServices.
-pub(crate) const SECURITY_SERVICE: &str = "/onvif/security";
+/// What an upload is recognised by before its body is whole.
+const UPLOADS: [&str; 2] = ["UploadCertificate", "LoadCertificateWithPrivateKey"];
 
-/// Where it has its Media service.
-pub(crate) const MEDIA_SERVICE: &str = "/onvif/media";
+/// ONVIF, with the services of one of the models.
+pub(crate) struct Onvif {
+    kind: &'static Kind,
+    services: &'static [(&'static str, Service)],
+    store: fn() -> Box<dyn Store>,
+}
+
+/// With the Security service.
+pub(crate) const SECURITY: Onvif = Onvif {
+    kind: &Kind {
+        name: "onvif-security",
+        called: "Shop front",
+        takes: "ONVIF Security service",
+        page: Page { scene: include_str!("scenes/shop_front.svg"), ..PAGE },
+        faults: &[
+            Fault::AnnouncesElsewhere,
+            Fault::BasicInsideTls,
+            Fault::CsrFails,
+            Fault::CsrKillsKey,
+            Fault::FullStore,
+            Fault::HttpsPretended,
+            Fault::HttpsRefused,
+            Fault::LocalTimeAsUtc,
+            Fault::MalformedAnswers,
+            Fault::NoKeyGeneration,
+            Fault::NoPassword,
+            #[cfg(feature = "makers")]
+            Fault::Pkcs12Alone,
+            Fault::RefusesChains,
+            Fault::RsaOnly,
+            Fault::Sha256Digest,
+            Fault::ShortNonces,
+            Fault::TlsPretended,
+            Fault::UsernameToken,
+            Fault::WrongClock,
+        ],
+        makes_key: true,
+        ..KIND
+    },
+    services: &[
+        (device_service::PATH, Service::Device),
+        (security_service::PATH, Service::Security),
+        (media_service::PATH, Service::Media),
+    ],
+    store: || Box::<Keystore>::default(),
+};
+
+/// With the device service alone.
+pub(crate) const DEVICE: Onvif = Onvif {
+    kind: &KIND,
+    services: &[(device_service::PATH, Service::Device), (media_service::PATH, Service::Media)],
+    store: || Box::<DeviceCertificates>::default(),
+};
+
+const KIND: Kind = Kind {
+    name: "onvif-device",
+    called: "Gate",
+    realm: "Simulated camera",
+    server: "SimCam/1.0",
+    takes: "ONVIF device service",
+    page: PAGE,
+    faults: &[
+        Fault::AnnouncesElsewhere,
+        Fault::BasicInsideTls,
+        Fault::FullStore,
+        Fault::HttpsPretended,
+        Fault::HttpsRefused,
+        Fault::LocalTimeAsUtc,
+        Fault::MalformedAnswers,
+        Fault::NoPassword,
+        Fault::RsaOnly,
+        Fault::Sha256Digest,
+        Fault::ShortNonces,
+        Fault::UsernameToken,
+        Fault::WrongClock,
+    ],
+    makes_key: false,
+    comes_with_https: false,
+    switches_http: true,
+};
+const PAGE: Page =
+    Page { scene: include_str!("scenes/gate.svg"), menu: "", onvif: Some(device_service::PATH) };
 
 const SOAP_XML: &str = "application/soap+xml; charset=utf-8";
 
+impl Dialect for Onvif {
+    fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
+    fn store(&self) -> Box<dyn Store> {
+        (self.store)()
+    }
+
+    fn answer<'a>(&'a self, asked: Asked<'a>, body: &'a [u8]) -> Answering<'a> {
+        Box::pin(async move {
+            let Asked { core, arrival, parts, login } = asked;
+            let path = parts.uri.path();
+            if let Some((_, service)) = self.services.iter().find(|(of, _)| *of == path) {
+                if parts.method != Method::POST {
+                    return Some((http::name(parts), http::not_allowed("POST")));
+                }
+                let base = base_url(core, arrival, &parts.headers);
+                return Some(answer(core, *service, &base, login, body).await);
+            }
+            let reading = parts.method == Method::GET || parts.method == Method::HEAD;
+            (path == media_service::SNAPSHOT && reading).then(|| (http::name(parts), snapshot(asked)))
+        })
+    }
+
+    fn is_upload(&self, _asked: Asked<'_>, operation: &str) -> bool {
+        UPLOADS.contains(&operation)
+    }
+
+    fn drop_at(&self, asked: Asked<'_>) -> &'static [&'static str] {
+        let is_accepted = asked.login == Login::Accepted && asked.parts.method == Method::POST;
+        if is_accepted { &UPLOADS } else { &[] }
+    }
+}
+
+/// Scheme and host as the client named them, for the XAddrs it is to follow.
+fn base_url(core: &Core, arrival: &Arrival, headers: &HeaderMap) -> String {
+    if core.options.has(Fault::AnnouncesElsewhere) {
+        return format!("http://{ELSEWHERE}");
+    }
+    let scheme = if arrival.tls.is_some() { "https" } else { "http" };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let sane = |host: &&str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+        !host.is_empty() && host.len() <= 255 && host.chars().all(allowed)
+    };
+    format!("{scheme}://{}", host.filter(sane).unwrap_or(&arrival.local))
+}
+
+fn snapshot(Asked { core, parts, login, .. }: Asked<'_>) -> Answer {
+    if login == Login::Accepted || login == Login::Absent && core.look(|live| live.guard.open) {
+        return media_service::snapshot(parts.uri.query());
+    }
+    let mut answer = http::plain(401, "This needs the camera's user and password.\n");
+    core.challenge(login, &mut answer);
+    answer
+}
+
 /// A service of the camera.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Service {
+enum Service {
     Device,
     Security,
     Media,
@@ -45,22 +191,8 @@ impl Service {
     }
 }
 
-/// What an operation comes to.
-pub(crate) struct Outcome {
-    /// The response element.
-    pub(crate) body: String,
-    /// HTTP and HTTPS to switch before it is sent.
-    pub(crate) switch: Option<(Option<bool>, Option<bool>)>,
-}
-
-impl From<String> for Outcome {
-    fn from(body: String) -> Self {
-        Outcome { body, switch: None }
-    }
-}
-
 /// Answers one message; gives the operation's name too.
-pub(crate) async fn answer(
+async fn answer(
     core: &Arc<Core>,
     service: Service,
     base: &str,
@@ -90,7 +222,7 @@ pub(crate) async fn answer(
     }
     let mut answer = http::answer(status, SOAP_XML, text);
     if status == 401 {
-        router::challenge(core, login, &mut answer);
+        core.challenge(login, &mut answer);
     }
     (operation, answer)
 }

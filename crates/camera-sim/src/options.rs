@@ -1,7 +1,7 @@
 //! What kind of camera to simulate, and what is wrong with it.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,124 +9,11 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use crate::maker::Maker;
+use crate::models::Model;
 use crate::shown::Shown;
 
-/// How a simulated camera takes its certificate. By how much ONVIF it speaks, least last; then the makers' own.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-#[non_exhaustive]
-pub enum Model {
-    /// ONVIF with the Security service: makes its own key and request, takes a chain.
-    OnvifSecurity,
-    /// ONVIF with the device service alone: takes certificate and private key, serves only the leaf.
-    OnvifDevice,
-    /// No ONVIF: a form on the camera's own web page takes one PEM file.
-    PemPage,
-    /// AXIS OS 11.11 and later: makes its own key and request; REST and SOAP.
-    #[cfg(feature = "makers")]
-    Axis,
-    /// A camera of no maker: a login form, two files, a choice and a restart on its pages. HTTPS is on from the factory.
-    #[cfg(feature = "makers")]
-    FormPage,
-    /// SUNAPI of Hanwha Vision: takes certificate and private key, serves only the leaf.
-    #[cfg(feature = "makers")]
-    Hanwha,
-    /// A maker's dialect: Bosch, RCP+; makes its own key and request. HTTPS is on from the factory.
-    #[cfg(feature = "makers")]
-    Bosch,
-    /// A maker's dialect: Mobotix, two files and a restart. HTTPS is on from the factory.
-    #[cfg(feature = "makers")]
-    Mobotix,
-    /// A maker's dialect: Reolink, JSON commands under a token. HTTPS is on from the factory.
-    #[cfg(feature = "makers")]
-    Reolink,
-    /// No camera: a NAS with Synology DSM, its Web API. HTTPS is on from the factory.
-    #[cfg(feature = "makers")]
-    Synology,
-    /// A maker's dialect: Uniview, LAPI.
-    #[cfg(feature = "makers")]
-    Uniview,
-}
-
-impl Model {
-    /// The name on the command line, and in GetDeviceInformation.
-    pub fn name(self) -> &'static str {
-        match self {
-            Model::OnvifSecurity => "onvif-security",
-            Model::OnvifDevice => "onvif-device",
-            Model::PemPage => "pem-page",
-            #[cfg(feature = "makers")]
-            Model::Axis => "axis",
-            #[cfg(feature = "makers")]
-            Model::FormPage => "form-page",
-            #[cfg(feature = "makers")]
-            Model::Hanwha => "hanwha",
-            #[cfg(feature = "makers")]
-            Model::Bosch => "bosch",
-            #[cfg(feature = "makers")]
-            Model::Mobotix => "mobotix",
-            #[cfg(feature = "makers")]
-            Model::Reolink => "reolink",
-            #[cfg(feature = "makers")]
-            Model::Synology => "synology",
-            #[cfg(feature = "makers")]
-            Model::Uniview => "uniview",
-        }
-    }
-
-    /// The realm of its digest challenge.
-    pub(crate) fn realm(self) -> &'static str {
-        match self {
-            Model::OnvifSecurity | Model::OnvifDevice => "Simulated camera",
-            Model::PemPage => "PemCam",
-            #[cfg(feature = "makers")]
-            Model::Axis => crate::makers::axis::REALM,
-            #[cfg(feature = "makers")]
-            Model::Hanwha => crate::makers::hanwha::REALM,
-            #[cfg(feature = "makers")]
-            model => crate::makers::realm(model),
-        }
-    }
-
-    /// Its `Server` header.
-    pub(crate) fn server(self) -> &'static str {
-        match self {
-            Model::OnvifSecurity | Model::OnvifDevice => "SimCam/1.0",
-            Model::PemPage => "PemCam/1.0",
-            #[cfg(feature = "makers")]
-            Model::Axis => "Apache",
-            #[cfg(feature = "makers")]
-            Model::FormPage => "FormCam/2.1",
-            #[cfg(feature = "makers")]
-            Model::Hanwha => "Hanwha",
-            #[cfg(feature = "makers")]
-            Model::Bosch => "VCS-VideoJet-Webserver",
-            #[cfg(feature = "makers")]
-            _ => "nginx",
-        }
-    }
-
-    /// Whether it answers to ONVIF at all.
-    pub(crate) fn speaks_onvif(self) -> bool {
-        matches!(self, Model::OnvifSecurity | Model::OnvifDevice)
-    }
-
-    /// Whether it leaves the factory with HTTPS on.
-    fn comes_with_https(self) -> bool {
-        #[cfg(feature = "makers")]
-        return matches!(
-            self,
-            Model::Bosch | Model::FormPage | Model::Mobotix | Model::Reolink | Model::Synology
-        );
-        #[cfg(not(feature = "makers"))]
-        return false;
-    }
-}
-
-impl fmt::Display for Model {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+/// A host that is not the camera (TEST-NET-3, RFC 5737).
+pub(crate) const ELSEWHERE: &str = "203.0.113.9";
 
 /// Something a real camera was seen, or feared, to do wrong. Several may be on at once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -204,49 +91,6 @@ impl Fault {
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
-
-    /// Whether a camera of this kind can have it.
-    pub fn fits(self, model: Model) -> bool {
-        let is_onvif = matches!(model, Model::OnvifSecurity | Model::OnvifDevice);
-        match self {
-            Fault::CsrKillsKey | Fault::NoKeyGeneration | Fault::TlsPretended => {
-                model == Model::OnvifSecurity
-            }
-            #[cfg(feature = "makers")]
-            Fault::Pkcs12Alone => model == Model::OnvifSecurity,
-            Fault::AnnouncesElsewhere
-            | Fault::FullStore
-            | Fault::LocalTimeAsUtc
-            | Fault::NoPassword
-            | Fault::UsernameToken
-            | Fault::WrongClock => is_onvif,
-            Fault::RefusesChains => matches!(model, Model::OnvifSecurity | Model::PemPage),
-            Fault::RsaOnly => is_onvif || model == Model::PemPage,
-            // They do so anyway, or have a login of their own.
-            #[cfg(feature = "makers")]
-            Fault::BasicInsideTls => !matches!(
-                model,
-                Model::Axis | Model::Bosch | Model::FormPage | Model::Reolink | Model::Synology
-            ),
-            #[cfg(feature = "makers")]
-            Fault::CsrFails => matches!(model, Model::OnvifSecurity | Model::Axis | Model::Bosch),
-            // It answers in words and whole files, of which a half is a word and a file too.
-            #[cfg(feature = "makers")]
-            Fault::MalformedAnswers => model != Model::Mobotix,
-            // They have no nonces, and a login of their own.
-            #[cfg(feature = "makers")]
-            Fault::ShortNonces | Fault::Sha256Digest => {
-                !matches!(model, Model::FormPage | Model::Reolink | Model::Synology)
-            }
-            #[cfg(feature = "makers")]
-            Fault::NoAdministrator | Fault::SecondFactor => model == Model::Synology,
-            #[cfg(feature = "makers")]
-            Fault::HttpsRefused | Fault::HttpsPretended => !model.comes_with_https(),
-            #[cfg(not(feature = "makers"))]
-            Fault::CsrFails => model == Model::OnvifSecurity,
-            _ => true,
-        }
-    }
 }
 
 /// Which names of the Security service's capabilities are answered (they were renamed in 23.12).
@@ -314,55 +158,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// A camera on loopback with ports chosen by the system, no faults, and keys that take 300 ms.
-    pub fn new(model: Model, user: impl Into<String>, password: impl Into<String>) -> Self {
-        let name = match model {
-            Model::OnvifSecurity => "Shop front",
-            Model::OnvifDevice => "Gate",
-            Model::PemPage => "Yard",
-            #[cfg(feature = "makers")]
-            Model::Axis => "Ramp",
-            #[cfg(feature = "makers")]
-            Model::Hanwha => "Stairs",
-            #[cfg(feature = "makers")]
-            model => crate::makers::name(model),
-        };
-        Options {
-            model,
-            name: name.to_owned(),
-            model_told: None,
-            serial: None,
-            user: user.into(),
-            password: password.into(),
-            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            http_port: 0,
-            https_port: 0,
-            faults: Vec::new(),
-            key_generation: Duration::from_millis(300),
-            capability_names: CapabilityNames::Both,
-            factory_certificate: false,
-            https_off: false,
-            shows: None,
-            old_tls: None,
-            maker: None,
-            discovery: false,
-            transcript: None,
-        }
-    }
-
     /// Whether this fault is on.
     pub fn has(&self, fault: Fault) -> bool {
         self.faults.contains(&fault)
-    }
-
-    /// Whether it starts with a certificate of its own and HTTPS on.
-    pub(crate) fn starts_with_certificate(&self) -> bool {
-        let needing = [Fault::CsrKillsKey, Fault::ServesOldCertificate, Fault::ServesOldForAWhile];
-        !self.https_off
-            && (self.factory_certificate
-                || self.shows.is_some()
-                || self.model.comes_with_https()
-                || needing.into_iter().any(|fault| self.has(fault)))
     }
 }
 

@@ -5,10 +5,8 @@ use time::macros::format_description;
 
 use crate::core::Core;
 use crate::http::{self, Answer};
-use crate::onvif;
-use crate::options::Model;
-use crate::server::Arrival;
 use crate::soap::escape;
+use crate::tls::Arrival;
 
 const STYLE: &str = include_str!("page.css");
 /// A camera, for the tab and for the head of the page. Inline, so that no second request is made for it.
@@ -28,12 +26,7 @@ const CLOSED_LOCK: &str = "<svg viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"cur
 /// Answers `GET /`, which anybody may see.
 pub(crate) fn start(core: &Core, arrival: &Arrival) -> Answer {
     let name = escape(&core.options.name);
-    let scene = match core.options.model {
-        Model::OnvifSecurity => include_str!("scenes/shop_front.svg"),
-        Model::OnvifDevice => include_str!("scenes/gate.svg"),
-        // The makers' models have no picture of their own.
-        _ => include_str!("scenes/yard.svg"),
-    };
+    let scene = core.kind.page.scene;
     let stamp = core.clock().format(format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC"));
     let body = format!(
         "<figure class=\"picture\">{scene}<span class=\"osd a\"><i class=\"dot\"></i>LIVE</span>\
@@ -48,18 +41,15 @@ pub(crate) fn start(core: &Core, arrival: &Arrival) -> Answer {
 
 /// A whole page around `body`.
 pub(crate) fn document(core: &Core, title: &str, body: &str) -> String {
-    let settings = match core.options.model {
-        Model::PemPage => "<nav><a href=\"/\">Live</a><a href=\"/settings\">Settings</a></nav>",
-        _ => "",
-    };
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>{title}</title>\
          <link rel=\"icon\" href=\"{ICON}\"><style>{STYLE}</style></head><body><main><header>{CAMERA}<div>\
-         <h1>{title}</h1><p>Network camera \u{b7} {model}</p></div>{settings}</header>{body}\
+         <h1>{title}</h1><p>Network camera \u{b7} {model}</p></div>{menu}</header>{body}\
          <footer>A simulated camera: the picture is drawn, the certificate is real.</footer></main></body></html>\n",
         title = escape(title),
-        model = core.options.model,
+        model = core.kind.name,
+        menu = core.kind.page.menu,
     )
 }
 
@@ -90,24 +80,13 @@ fn facts(core: &Core) -> String {
     let port = |on: bool, number: u16| {
         if on { format!("on, port {number}") } else { format!("off (port {number})") }
     };
-    let takes = match core.options.model {
-        Model::OnvifSecurity => "ONVIF Security service",
-        Model::OnvifDevice => "ONVIF device service",
-        Model::PemPage => "one PEM file, on its settings page",
-        #[cfg(feature = "makers")]
-        Model::Axis => "REST (cert v1) and SOAP",
-        #[cfg(feature = "makers")]
-        Model::Hanwha => "SUNAPI",
-        #[cfg(feature = "makers")]
-        model => crate::makers::takes(model),
-    };
     let fact = |name: &str, value: &str| format!("<div><dt>{name}</dt><dd>{}</dd></div>", escape(value));
-    let mut facts = fact("Takes its certificate by", takes)
+    let mut facts = fact("Takes its certificate by", core.kind.takes)
         + &fact("HTTP", &port(http_on, core.http.address().port()))
         + &fact("HTTPS", &port(https_on, core.https.address().port()))
         + &fact("Serial number", &core.serial);
-    if core.options.model.speaks_onvif() {
-        facts += &fact("ONVIF address", onvif::DEVICE_SERVICE);
+    if let Some(address) = core.kind.page.onvif {
+        facts += &fact("ONVIF address", address);
     }
     facts
 }

@@ -1,4 +1,4 @@
-//! The one file that [`crate::Model::PemPage`] takes: private key and certificate in PEM, in either order.
+//! Files in PEM; that with private key and certificate, in either order, as [`crate::Model::PemPage`] takes it.
 
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
@@ -45,6 +45,16 @@ pub(crate) fn read(file: &[u8]) -> Result<Installed, &'static str> {
         return Err("The private key does not belong to the certificate.");
     }
     Ok(Installed { chain, pair })
+}
+
+/// One section of such a file.
+#[cfg(feature = "makers")]
+pub(crate) fn section(label: &str, der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap_or_default()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 #[cfg(test)]

@@ -5,37 +5,114 @@
 use std::sync::Arc;
 
 use hyper::Method;
-use hyper::header;
 use hyper::http::request::Parts;
 
-use crate::core::{Core, Store, SwitchRefusal};
+use crate::core::{Core, SwitchRefusal};
+use crate::dialect::{Answering, Asked, Dialect};
 use crate::digest::Login;
 use crate::http::{self, Answer};
+use crate::keys::Pair;
+use crate::kind::{Kind, Page};
 use crate::options::Fault;
+use crate::pem_file::Installed;
 use crate::soap::escape;
-use crate::{form, page, pem_file, router};
+use crate::state::{CertificateSummary, State};
+use crate::store::Store;
+use crate::{form, page, pem_file};
 
 /// The index of the settings.
 const INDEX: &str = "/settings";
 /// The form that takes the certificate.
-pub(crate) const CERTIFICATE: &str = "/settings/certificate";
+const CERTIFICATE: &str = "/settings/certificate";
 /// The form with the switches.
 const HTTPS: &str = "/settings/https";
 
 /// What a form did: a sentence, and whether it is good news.
 type Said = Result<&'static str, &'static str>;
 
-/// Whether a path is one of the settings pages.
-pub(crate) fn is_settings(path: &str) -> bool {
-    matches!(path, INDEX | CERTIFICATE | HTTPS)
+/// The dialect.
+pub(crate) struct PemPage;
+
+impl Dialect for PemPage {
+    fn kind(&self) -> &'static Kind {
+        &Kind {
+            name: "pem-page",
+            called: "Yard",
+            realm: "PemCam",
+            server: "PemCam/1.0",
+            takes: "one PEM file, on its settings page",
+            page: Page {
+                scene: include_str!("scenes/yard.svg"),
+                menu: "<nav><a href=\"/\">Live</a><a href=\"/settings\">Settings</a></nav>",
+                onvif: None,
+            },
+            faults: &[
+                Fault::BasicInsideTls,
+                Fault::HttpsPretended,
+                Fault::HttpsRefused,
+                Fault::MalformedAnswers,
+                Fault::RefusesChains,
+                Fault::RsaOnly,
+                Fault::Sha256Digest,
+                Fault::ShortNonces,
+            ],
+            makes_key: false,
+            comes_with_https: false,
+            switches_http: true,
+        }
+    }
+
+    fn store(&self) -> Box<dyn Store> {
+        Box::<Slot>::default()
+    }
+
+    fn answer<'a>(&'a self, asked: Asked<'a>, body: &'a [u8]) -> Answering<'a> {
+        Box::pin(async move {
+            let Asked { core, parts, login, .. } = asked;
+            let is_settings = matches!(parts.uri.path(), INDEX | CERTIFICATE | HTTPS);
+            if !is_settings {
+                return None;
+            }
+            Some((http::name(parts), answer(core, parts, login, body).await))
+        })
+    }
+
+    fn is_upload(&self, Asked { parts, login, .. }: Asked<'_>, _operation: &str) -> bool {
+        login == Login::Accepted && parts.method == Method::POST && parts.uri.path() == CERTIFICATE
+    }
+}
+
+/// The one place for a certificate.
+#[derive(Default)]
+struct Slot(Option<Installed>);
+
+impl Store for Slot {
+    fn identity(&self) -> Option<(Vec<Vec<u8>>, &Pair)> {
+        self.0.as_ref().map(|installed| (installed.chain.clone(), &installed.pair))
+    }
+
+    fn picture(&self) -> State {
+        let chain = self.0.iter().flat_map(|installed| &installed.chain);
+        State {
+            certificates: chain
+                .map(|der| CertificateSummary { id: "page".to_owned(), der: der.clone() })
+                .collect(),
+            assigned: self.0.iter().map(|_| "page".to_owned()).collect(),
+            ..State::default()
+        }
+    }
+
+    fn install_factory(&mut self, certificate: Vec<u8>, pair: Pair) {
+        self.0 = Some(Installed { chain: vec![certificate], pair });
+    }
 }
 
 /// Answers a settings page, behind HTTP Digest.
-pub(crate) async fn answer(core: &Arc<Core>, parts: &Parts, login: Login, body: &[u8]) -> Answer {
+async fn answer(core: &Arc<Core>, parts: &Parts, login: Login, body: &[u8]) -> Answer {
     if login != Login::Accepted {
         let text = "<p class=\"error\">This page needs the camera's user and password.</p>";
         let mut answer = http::page(401, page::document(core, "Settings", text));
-        router::challenge(core, login, &mut answer);
+        core.challenge(login, &mut answer);
         return answer;
     }
     let reading = parts.method == Method::GET || parts.method == Method::HEAD;
@@ -43,10 +120,7 @@ pub(crate) async fn answer(core: &Arc<Core>, parts: &Parts, login: Login, body: 
     match parts.uri.path() {
         INDEX if reading => http::page(200, page::document(core, "Settings", &index(core))),
         CERTIFICATE if reading => certificate_page(core, None),
-        CERTIFICATE if posting => {
-            let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-            certificate_page(core, Some(store(core, content_type.unwrap_or_default(), body)))
-        }
+        CERTIFICATE if posting => certificate_page(core, Some(store(core, http::content_type(parts), body))),
         HTTPS if reading => https_page(core, None),
         HTTPS if posting => https_page(core, Some(switch(core, body).await)),
         _ => http::plain(405, "Not this way.\n"),
@@ -66,7 +140,7 @@ fn store(core: &Core, content_type: &str, body: &[u8]) -> Said {
     if core.options.has(Fault::RefusesChains) && installed.chain.len() > 1 {
         return Err("The file holds more than one certificate.");
     }
-    core.change(|live| live.store = Store::Page(Some(installed)));
+    core.change(|live| live.store = Box::new(Slot(Some(installed))));
     Ok("Certificate stored.")
 }
 

@@ -6,10 +6,11 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use crate::core::Core;
 use crate::keys::Pair;
+use crate::keystore::Passphrase;
 use crate::options::{CapabilityNames, Options};
 use crate::random;
-use crate::security_service::{alias, nothing, one_id, with_store};
-use crate::soap::{self, Children, SoapFault, TAS, element, optional, text};
+use crate::security_store::with_store;
+use crate::soap::{self, Children, SoapFault, TAS, alias, element, one_id, optional, text};
 
 /// Most passphrases kept.
 const PASSPHRASES: usize = 2;
@@ -17,13 +18,6 @@ const PASSPHRASES: usize = 2;
 const TRIPLE_DES: &[u8] = &[6, 10, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 1, 3];
 /// aes128-CBC, in DER.
 const AES_128: &[u8] = &[6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1, 2];
-
-/// A passphrase in the keystore.
-pub(crate) struct Passphrase {
-    id: String,
-    alias: Option<String>,
-    value: String,
-}
 
 /// Whether it is of the time before 23.12: Triple DES, and the passphrase beforehand.
 fn is_old(options: &Options) -> bool {
@@ -71,7 +65,7 @@ fn upload_passphrase(core: &Core, mut arguments: Children<'_, '_>) -> Result<Str
 }
 
 fn passphrases(core: &Core, arguments: Children<'_, '_>) -> Result<String, SoapFault> {
-    nothing(arguments)?;
+    arguments.end()?;
     with_store(core, |store| {
         let all = store.passphrases.iter().map(|kept| {
             let alias = optional("tas:Alias", kept.alias.as_deref());

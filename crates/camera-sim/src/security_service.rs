@@ -12,14 +12,18 @@ use time::format_description::well_known::Rfc3339;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::core::{Core, Store};
+use crate::core::Core;
 use crate::csr;
 use crate::keys::{self, Algorithm, Contents, Pair, RsaBits};
 use crate::keystore::{ASSIGNMENTS, CERTIFICATES, Certificate, KEYS, Keystore, PATHS, Refusal};
 use crate::options::{CapabilityNames, Fault, Options};
 #[cfg(feature = "makers")]
 use crate::security_pkcs12;
-use crate::soap::{self, Children, SoapFault, TAS, binary, element, optional, text};
+use crate::security_store::with_store;
+use crate::soap::{self, Children, SoapFault, TAS, alias, binary, element, one_id, optional, text};
+
+/// Where this camera has it; a client finds it with GetServices.
+pub(crate) const PATH: &str = "/onvif/security";
 
 const NO_PASSPHRASES: &str = "MaximumNumberOfPassphrases=\"0\"";
 
@@ -28,7 +32,7 @@ pub(crate) fn perform(core: &Arc<Core>, request: Node<'_, '_>) -> Result<String,
     let operation = request.tag_name().name();
     let arguments = Children::of(request, TAS);
     let content = match operation {
-        "GetServiceCapabilities" => nothing(arguments).map(|()| capabilities(&core.options))?,
+        "GetServiceCapabilities" => arguments.end().map(|()| capabilities(&core.options))?,
         "CreateRSAKeyPair" | "CreateECCKeyPair" | "CreatePKCS10CSR" if !makes_keys(&core.options) => {
             return Err(SoapFault::unsupported(operation));
         }
@@ -48,7 +52,7 @@ pub(crate) fn perform(core: &Arc<Core>, request: Node<'_, '_>) -> Result<String,
             with_store(core, |store| store.certificate(&id).map(certificate))?
         }
         "GetAllCertificates" => {
-            nothing(arguments)?;
+            arguments.end()?;
             with_store(core, |store| Ok(store.certificates.iter().map(certificate).collect::<String>()))?
         }
         "DeleteCertificate" => {
@@ -57,7 +61,7 @@ pub(crate) fn perform(core: &Arc<Core>, request: Node<'_, '_>) -> Result<String,
         "CreateCertificationPath" => create_path(core, arguments)?,
         "GetCertificationPath" => get_path(core, arguments)?,
         "GetAllCertificationPaths" => {
-            nothing(arguments)?;
+            arguments.end()?;
             with_store(core, |store| Ok(path_ids(store.paths.iter().map(|path| path.id.as_str()))))?
         }
         "DeleteCertificationPath" => {
@@ -71,10 +75,10 @@ pub(crate) fn perform(core: &Arc<Core>, request: Node<'_, '_>) -> Result<String,
             let https_on = core.look(|live| live.https_on);
             on_id(core, arguments, "CertificationPathID", |store, id| store.unassign(id, https_on))?
         }
-        "GetEnabledTLSVersions" => nothing(arguments).map(|()| tls_versions(core))?,
+        "GetEnabledTLSVersions" => arguments.end().map(|()| tls_versions(core))?,
         "SetEnabledTLSVersions" => set_tls_versions(core, arguments)?,
         "GetAssignedServerCertificates" => {
-            nothing(arguments)?;
+            arguments.end()?;
             with_store(core, |store| Ok(path_ids(store.assigned.iter().map(String::as_str))))?
         }
         #[cfg(feature = "makers")]
@@ -220,7 +224,7 @@ fn generate(core: &Arc<Core>, algorithm: Algorithm, alias: Option<String>) -> Re
         let (made, ()) = tokio::join!(spawn_blocking(move || Pair::generate(algorithm)), sleep(least));
         let made = made.ok().and_then(Result::ok);
         core.change(|live| {
-            if let Store::Security(store) = &mut live.store {
+            if let Some(store) = live.store_mut::<Keystore>() {
                 store.finish_key(&made_id, made);
             }
         });
@@ -235,7 +239,7 @@ fn get_key_status(core: &Core, arguments: Children<'_, '_>) -> Result<String, So
 }
 
 fn get_all_keys(core: &Core, arguments: Children<'_, '_>) -> Result<String, SoapFault> {
-    nothing(arguments)?;
+    arguments.end()?;
     with_store(core, |store| {
         let attributes = store.keys.iter().map(|key| {
             format!(
@@ -368,16 +372,6 @@ fn path_ids<'a>(ids: impl Iterator<Item = &'a str>) -> String {
     ids.map(|id| element("tas:CertificationPathID", id)).collect()
 }
 
-pub(crate) fn nothing(arguments: Children<'_, '_>) -> Result<(), SoapFault> {
-    arguments.end()
-}
-
-pub(crate) fn one_id(mut arguments: Children<'_, '_>, name: &str) -> Result<String, SoapFault> {
-    let id = text(arguments.required(name)?);
-    arguments.end()?;
-    Ok(id)
-}
-
 /// An operation that takes one id and answers nothing.
 fn on_id(
     core: &Core,
@@ -390,21 +384,6 @@ fn on_id(
     Ok(String::new())
 }
 
-/// A client's own name for a thing: unstructured data, says the specification. Kept short.
-pub(crate) fn alias(arguments: &mut Children<'_, '_>, name: &str) -> Option<String> {
-    arguments.optional(name).map(|node| text(node).chars().take(128).collect())
-}
-
-pub(crate) fn with_store<R>(
-    core: &Core,
-    act: impl FnOnce(&mut Keystore) -> Result<R, Refusal>,
-) -> Result<R, SoapFault> {
-    core.change(|live| match &mut live.store {
-        Store::Security(store) => act(store).map_err(SoapFault::from),
-        _ => Err(SoapFault::unsupported("The Security service")),
-    })
-}
-
 /// An xs:dateTime; without a time zone it is taken as UTC.
 fn date(node: Node<'_, '_>) -> Result<OffsetDateTime, SoapFault> {
     let given = text(node);
@@ -414,42 +393,4 @@ fn date(node: Node<'_, '_>) -> Result<OffsetDateTime, SoapFault> {
         // Before 1950 a certificate's date has no form in X.509 that every reader takes.
         .filter(|date| date.year() >= 1950)
         .ok_or_else(|| SoapFault::invalid("InvalidDateTime", "The date is not acceptable."))
-}
-
-impl From<Refusal> for SoapFault {
-    fn from(refusal: Refusal) -> Self {
-        let invalid = SoapFault::invalid;
-        let action = |code, reason: &str| SoapFault::receiver(&["Action", code], reason);
-        match refusal {
-            Refusal::BadCertificate => invalid("BadCertificate", "The certificate cannot be read."),
-            Refusal::Duplicate => invalid("Duplicate", "The certificate is here already."),
-            Refusal::InvalidPath => invalid(
-                "InvalidCertificationPath",
-                "A certificate in the path is not signed by the next one.",
-            ),
-            Refusal::KeyNotReady => invalid("InvalidKeyStatus", "The key is not ready."),
-            Refusal::NoMatchingPrivateKey => {
-                action("NoMatchingPrivateKey", "No private key in the keystore belongs to this certificate.")
-            }
-            Refusal::NoPrivateKey => {
-                invalid("NoPrivateKey", "The path's first certificate has no private key.")
-            }
-            Refusal::ReferenceExists => invalid("ReferenceExists", "Something still refers to it."),
-            Refusal::TooManyAssignments => {
-                action("MaximumNumberOfTLSCertificationPathsReached", "A path is assigned already.")
-            }
-            Refusal::TooManyCertificates => {
-                action("MaximumNumberOfCertificatesReached", "There is no room for another certificate.")
-            }
-            Refusal::TooManyKeys => action("MaximumNumberOfKeysReached", "There is no room for another key."),
-            Refusal::TooManyPaths => {
-                action("MaximumNumberOfCertificationPathsReached", "There is no room for another path.")
-            }
-            Refusal::UnknownCertificate => invalid("CertificateID", "There is no certificate of this id."),
-            Refusal::UnknownKey => invalid("KeyID", "There is no key pair of this id."),
-            Refusal::UnknownNewPath => invalid("NewCertificationPathID", "There is no path of this id."),
-            Refusal::UnknownOldPath => invalid("OldCertificationPathID", "No such path is assigned."),
-            Refusal::UnknownPath => invalid("CertificationPathID", "There is no path of this id."),
-        }
-    }
 }

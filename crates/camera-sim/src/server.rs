@@ -1,8 +1,7 @@
 //! Connections: accepted, secured, served, ended. Everything here is bounded in number and in time.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +15,9 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::core::Core;
+use crate::dialect::Dialect;
 use crate::options::Fault;
-use crate::tls::Served;
+use crate::tls::Arrival;
 use crate::{old_tls, router};
 
 /// Most connections to one port at a time.
@@ -29,56 +29,50 @@ const CONNECTION_LIFE: Duration = Duration::from_secs(300);
 /// Pause after the system could not accept (out of file descriptors), lest this loop spins.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How a request came.
-#[derive(Clone)]
-pub(crate) struct Arrival {
-    /// The certificate its connection was secured with; none over plain HTTP.
-    pub(crate) tls: Option<Arc<Served>>,
-    /// The camera's own address on that connection.
-    pub(crate) local: String,
-}
-
 /// Accepts connections until told to drain, or until the camera is unplugged.
-///
-/// Boxed, because serving a request may switch a port on and so spawn this again.
-pub(crate) fn accept(
+pub(crate) async fn accept(
     core: Arc<Core>,
+    dialect: &'static dyn Dialect,
     listener: TcpListener,
     tls: bool,
     mut drained: watch::Receiver<bool>,
-) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    Box::pin(async move {
-        let places = if core.options.has(Fault::OneConnection) { 1 } else { CONNECTIONS };
-        let places = Arc::new(Semaphore::new(places));
-        let mut stopping = core.stopping.subscribe();
-        loop {
-            let accepted = async {
-                let place = Arc::clone(&places).acquire_owned().await;
-                (listener.accept().await, place)
-            };
-            let (accepted, place) = tokio::select! {
-                _ = drained.wait_for(|drain| *drain) => return,
-                _ = stopping.wait_for(|stop| *stop) => return,
-                accepted = accepted => accepted,
-            };
-            let Ok((stream, _)) = accepted else {
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
-            let connection = connection(Arc::clone(&core), stream, tls, drained.clone());
-            let mut stopping = stopping.clone();
-            tokio::spawn(async move {
-                let _place = place;
-                tokio::select! {
-                    _ = stopping.wait_for(|stop| *stop) => {}
-                    _ = timeout(CONNECTION_LIFE, connection) => {}
-                }
-            });
-        }
-    })
+) {
+    let places = if core.options.has(Fault::OneConnection) { 1 } else { CONNECTIONS };
+    let places = Arc::new(Semaphore::new(places));
+    let mut stopping = core.stopping.subscribe();
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            _ = drained.wait_for(|drain| *drain) => return,
+            _ = stopping.wait_for(|stop| *stop) => return,
+            accepted = accepted => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let connection = connection(Arc::clone(&core), dialect, stream, tls, drained.clone());
+        let mut stopping = stopping.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => {}
+                _ = timeout(CONNECTION_LIFE, connection) => {}
+            }
+        });
+    }
 }
 
-async fn connection(core: Arc<Core>, stream: TcpStream, tls: bool, mut drained: watch::Receiver<bool>) {
+async fn connection(
+    core: Arc<Core>,
+    dialect: &'static dyn Dialect,
+    stream: TcpStream,
+    tls: bool,
+    mut drained: watch::Receiver<bool>,
+) {
     if core.options.has(Fault::Hangs) {
         // Holds the connection and says nothing; ends with the camera, the port or the connection's life.
         let _ = drained.wait_for(|drain| *drain).await;
@@ -88,7 +82,7 @@ async fn connection(core: Arc<Core>, stream: TcpStream, tls: bool, mut drained: 
     // Small answers should not wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
     if !tls {
-        serve(core, stream, Arrival { tls: None, local: local.to_string() }, drained).await;
+        serve(core, dialect, stream, Arrival { tls: None, local: local.to_string() }, drained).await;
         return;
     }
     let Some(served) = core.look(|live| live.served.clone()) else { return };
@@ -98,15 +92,21 @@ async fn connection(core: Arc<Core>, stream: TcpStream, tls: bool, mut drained: 
     }
     let handshake = TlsAcceptor::from(Arc::clone(&served.config)).accept(stream);
     if let Ok(Ok(stream)) = timeout(PATIENCE, handshake).await {
-        serve(core, stream, Arrival { tls: Some(served), local: local.to_string() }, drained).await;
+        serve(core, dialect, stream, Arrival { tls: Some(served), local: local.to_string() }, drained).await;
     }
 }
 
-async fn serve<S>(core: Arc<Core>, stream: S, arrival: Arrival, mut drained: watch::Receiver<bool>)
-where
+async fn serve<S>(
+    core: Arc<Core>,
+    dialect: &'static dyn Dialect,
+    stream: S,
+    arrival: Arrival,
+    mut drained: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request| router::answer(Arc::clone(&core), arrival.clone(), request));
+    let service =
+        service_fn(move |request| router::answer(Arc::clone(&core), dialect, arrival.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)

@@ -168,6 +168,18 @@ pub(crate) fn text(node: Node<'_, '_>) -> String {
     node.children().filter_map(|child| child.text()).collect::<String>().trim().to_owned()
 }
 
+/// The one argument of an operation that takes an id.
+pub(crate) fn one_id(mut arguments: Children<'_, '_>, name: &str) -> Result<String, SoapFault> {
+    let id = text(arguments.required(name)?);
+    arguments.end()?;
+    Ok(id)
+}
+
+/// A client's own name for a thing: unstructured data, says the specification. Kept short.
+pub(crate) fn alias(arguments: &mut Children<'_, '_>, name: &str) -> Option<String> {
+    arguments.optional(name).map(|node| text(node).chars().take(128).collect())
+}
+
 /// An xs:boolean.
 pub(crate) fn boolean(node: Node<'_, '_>) -> Result<bool, SoapFault> {
     match text(node).as_str() {

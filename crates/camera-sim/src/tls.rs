@@ -20,6 +20,15 @@ pub(crate) struct Served {
     pub(crate) config: Arc<ServerConfig>,
 }
 
+/// How a request came.
+#[derive(Clone)]
+pub(crate) struct Arrival {
+    /// The certificate its connection was secured with; none over plain HTTP.
+    pub(crate) tls: Option<Arc<Served>>,
+    /// The camera's own address on that connection.
+    pub(crate) local: String,
+}
+
 impl Served {
     /// Makes ready to serve `chain`, whose leaf has the key `pair`, over these versions of TLS.
     pub(crate) fn new(

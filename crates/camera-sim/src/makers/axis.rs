@@ -5,29 +5,30 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use hyper::header;
 use hyper::http::request::Parts;
+use hyper::{Method, header};
 use rcgen::{CustomExtension, DistinguishedName, DnType};
 use roxmltree::Node;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use serde_json::{Value, json};
 use time::Duration;
 
-use super::percent_decoded;
-use crate::core::{Core, Store, SwitchRefusal};
+use crate::core::{Core, SwitchRefusal};
+use crate::dialect::{Answering, Asked, Dialect};
 use crate::digest::Login;
 use crate::http::{self, Answer};
 use crate::keys::{self, Algorithm, Contents, Pair, RsaBits};
+use crate::kind::{Kind, Page};
 use crate::options::Fault;
-use crate::server::Arrival;
+use crate::pem_file::section;
 use crate::soap::{self, element, escape};
-use crate::state::CertificateSummary;
-use crate::{router, x509};
+use crate::state::{CertificateSummary, State};
+use crate::store::Store;
+use crate::tls::Arrival;
+use crate::x509;
 
 /// Its realm, by the serial number.
-pub(crate) const REALM: &str = "AXIS_ACCC8E000001";
+const REALM: &str = "AXIS_ACCC8E000001";
 const BASIC_DEVICE_INFO: &str = "/axis-cgi/basicdeviceinfo.cgi";
 const PARAMETERS: &str = "/axis-cgi/param.cgi";
 const DISCOVER: &str = "/config/discover";
@@ -42,11 +43,55 @@ const ALIAS_CHARACTERS: usize = 128;
 /// id-ce-subjectAltName.
 const SUBJECT_ALT_NAME: [u64; 4] = [2, 5, 29, 17];
 
+/// The dialect.
+pub(crate) struct Axis;
+
+impl Dialect for Axis {
+    fn kind(&self) -> &'static Kind {
+        &Kind {
+            name: "axis",
+            called: "Ramp",
+            realm: REALM,
+            server: "Apache",
+            takes: "REST (cert v1) and SOAP",
+            page: Page::PLAIN,
+            faults: &[
+                Fault::CsrFails,
+                Fault::HttpsPretended,
+                Fault::HttpsRefused,
+                Fault::MalformedAnswers,
+                Fault::Sha256Digest,
+                Fault::ShortNonces,
+            ],
+            makes_key: true,
+            comes_with_https: false,
+            switches_http: true,
+        }
+    }
+
+    fn store(&self) -> Box<dyn Store> {
+        Box::<Certificates>::default()
+    }
+
+    fn answer<'a>(&'a self, asked: Asked<'a>, body: &'a [u8]) -> Answering<'a> {
+        Box::pin(answer(asked, body))
+    }
+
+    fn is_upload(&self, asked: Asked<'_>, _operation: &str) -> bool {
+        asked.login == Login::Accepted && asked.parts.method == Method::PATCH
+    }
+
+    /// Over TLS this camera takes Basic; over plain HTTP, where anybody reads it, it does not.
+    fn takes_basic(&self, arrival: &Arrival, _parts: &Parts) -> bool {
+        arrival.tls.is_some()
+    }
+}
+
 /// The certificates and which of them the web server shows.
 #[derive(Default)]
-pub(crate) struct Certificates {
+struct Certificates {
     entries: Vec<Entry>,
-    pub(crate) in_use: Vec<String>,
+    in_use: Vec<String>,
 }
 
 struct Entry {
@@ -60,12 +105,28 @@ struct Entry {
 }
 
 impl Certificates {
-    pub(crate) fn identity(&self) -> Option<(Vec<Vec<u8>>, &Pair)> {
+    fn get(&self, alias: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.alias == alias)
+    }
+}
+
+impl Store for Certificates {
+    fn identity(&self) -> Option<(Vec<Vec<u8>>, &Pair)> {
         let entry = self.get(self.in_use.first()?)?;
         Some((entry.chain.clone(), &entry.pair))
     }
 
-    pub(crate) fn install_factory(&mut self, certificate: Vec<u8>, pair: Pair) {
+    fn picture(&self) -> State {
+        let leaf = |entry: &Entry| entry.chain.first().cloned().unwrap_or_default();
+        let summary = |entry: &Entry| CertificateSummary { id: entry.alias.clone(), der: leaf(entry) };
+        State {
+            certificates: self.entries.iter().map(summary).collect(),
+            assigned: self.in_use.clone(),
+            ..State::default()
+        }
+    }
+
+    fn install_factory(&mut self, certificate: Vec<u8>, pair: Pair) {
         let alias = "Default (self-signed)".to_owned();
         self.in_use = vec![alias.clone()];
         self.entries.push(Entry {
@@ -77,27 +138,13 @@ impl Certificates {
             alt_names: Vec::new(),
         });
     }
-
-    pub(crate) fn summaries(&self) -> Vec<CertificateSummary> {
-        let leaf = |entry: &Entry| entry.chain.first().cloned().unwrap_or_default();
-        self.entries.iter().map(|e| CertificateSummary { id: e.alias.clone(), der: leaf(e) }).collect()
-    }
-
-    fn get(&self, alias: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.alias == alias)
-    }
 }
 
 /// Why the REST interface refuses: the status, and the sentence.
 type Refusal = (u16, &'static str);
 
-pub(crate) async fn answer(
-    core: &Arc<Core>,
-    arrival: &Arrival,
-    parts: &Parts,
-    login: Login,
-    body: &[u8],
-) -> Option<(String, Answer)> {
+async fn answer(asked: Asked<'_>, body: &[u8]) -> Option<(String, Answer)> {
+    let Asked { core, arrival, parts, login } = asked;
     let path = parts.uri.path();
     let name = format!("{} {path}", parts.method);
     if path == BASIC_DEVICE_INFO && asks_what_is_open(body) {
@@ -112,7 +159,7 @@ pub(crate) async fn answer(
             Some(_) => {
                 http::set(&mut answer, header::WWW_AUTHENTICATE, &format!("Basic realm=\"{REALM}\""));
             }
-            None => router::challenge(core, login, &mut answer),
+            None => core.challenge(login, &mut answer),
         }
         return Some((name, answer));
     }
@@ -166,7 +213,7 @@ fn parameters(core: &Core) -> String {
 /// The certificates' REST interface.
 async fn cert(core: &Arc<Core>, parts: &Parts, body: &[u8]) -> (String, Result<Value, Refusal>) {
     let path = parts.uri.path().strip_prefix(CERT).unwrap_or_default();
-    let mut segments = path.split('/').map(|segment| percent_decoded(segment).unwrap_or_default());
+    let mut segments = path.split('/').map(|segment| http::percent_decoded_text(segment).unwrap_or_default());
     let (kind, alias, action) = (segments.next().unwrap_or_default(), segments.next(), segments.next());
     let operation = action.as_ref().or(alias.as_ref().map(|_| &kind)).unwrap_or(&kind).clone();
     let operation = format!("{} {operation}", parts.method);
@@ -174,9 +221,9 @@ async fn cert(core: &Arc<Core>, parts: &Parts, body: &[u8]) -> (String, Result<V
         serde_json::from_slice::<Value>(body).ok().and_then(|mut whole| Some(whole.get_mut("data")?.take()));
     let no_data = (400, "There is no data object.");
     let result = match (parts.method.as_str(), kind.as_str(), alias, action.as_deref()) {
-        ("GET", "certificates", None, None) => Ok(core.look(|live| match &live.store {
-            Store::Axis(store) => store.entries.iter().map(shown).collect(),
-            _ => Value::Null,
+        ("GET", "certificates", None, None) => Ok(core.look(|live| match live.store::<Certificates>() {
+            Some(store) => store.entries.iter().map(shown).collect(),
+            None => Value::Null,
         })),
         ("POST", "create_certificate", None, None) => match data {
             Some(data) => create(core, &data).await,
@@ -205,14 +252,14 @@ fn with<R>(
     core: &Core,
     act: impl FnOnce(&mut Certificates, bool) -> Result<R, Refusal>,
 ) -> Result<R, Refusal> {
-    core.change(|live| match &mut live.store {
-        Store::Axis(store) => act(store, live.https_on),
-        _ => Err(NOT_FOUND),
+    core.change(|live| {
+        let https_on = live.https_on;
+        act(live.store_mut().ok_or(NOT_FOUND)?, https_on)
     })
 }
 
 fn shown(entry: &Entry) -> Value {
-    let pem: String = entry.chain.iter().map(|der| pem("CERTIFICATE", der)).collect();
+    let pem: String = entry.chain.iter().map(|der| section("CERTIFICATE", der)).collect();
     json!({"alias": entry.alias, "certificate": pem, "keystore": "SE0"})
 }
 
@@ -271,7 +318,7 @@ fn request(core: &Core, alias: &str) -> Result<Value, Refusal> {
         let contents = contents(&entry.common_name, &entry.alt_names);
         let der = keys::request(&entry.pair, signature(entry.algorithm), contents);
         let der = der.map_err(|_| (500, "The request could not be made."))?;
-        Ok(Value::String(pem("CERTIFICATE REQUEST", &der)))
+        Ok(Value::String(section("CERTIFICATE REQUEST", &der)))
     })
 }
 
@@ -280,8 +327,8 @@ fn replace(core: &Core, alias: &str, data: &Value) -> Result<Value, Refusal> {
     let unreadable = (400, "The certificate cannot be read.");
     let text = data.get("certificate").and_then(Value::as_str).ok_or(unreadable)?;
     let mut chain = Vec::new();
-    for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes()).take(8) {
-        match section {
+    for part in <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes()).take(8) {
+        match part {
             Ok((SectionKind::Certificate, der)) => chain.push(der),
             _ => return Err(unreadable),
         }
@@ -331,13 +378,13 @@ async fn services(core: &Arc<Core>, body: &[u8]) -> (String, Answer) {
 }
 
 /// What a SetWebServerTlsConfiguration asks for.
-struct Asked {
+struct Wanted {
     tls: bool,
     policy: String,
     certificates: Vec<String>,
 }
 
-fn read(document: &roxmltree::Document<'_>) -> Result<(String, Option<Asked>), soap::SoapFault> {
+fn read(document: &roxmltree::Document<'_>) -> Result<(String, Option<Wanted>), soap::SoapFault> {
     let operation = soap::operation(document)?;
     let name = operation.tag_name().name().to_owned();
     let invalid =
@@ -371,24 +418,24 @@ fn read(document: &roxmltree::Document<'_>) -> Result<(String, Option<Asked>), s
     }
     let certificates = child(set, ACERT, "Certificates").ok_or_else(|| invalid("Certificates"))?;
     let certificates = texts(certificates, "Id").collect();
-    Ok((name, Some(Asked { tls, policy, certificates })))
+    Ok((name, Some(Wanted { tls, policy, certificates })))
 }
 
-async fn apply(core: &Arc<Core>, asked: Asked) -> Result<(), &'static str> {
-    let (http, https) = match (asked.tls, asked.policy.as_str()) {
+async fn apply(core: &Arc<Core>, wanted: Wanted) -> Result<(), &'static str> {
+    let (http, https) = match (wanted.tls, wanted.policy.as_str()) {
         (false, _) => (true, false),
         (true, "HttpAndHttps") => (true, true),
         (true, "Https") => (false, true),
         (true, _) => return Err("The connection policy is not supported."),
     };
-    if https && asked.certificates.is_empty() {
+    if https && wanted.certificates.is_empty() {
         return Err("There is no certificate.");
     }
     let before = with(core, |store, _| {
-        if asked.certificates.iter().any(|alias| store.get(alias).is_none()) {
+        if wanted.certificates.iter().any(|alias| store.get(alias).is_none()) {
             return Err((404, "A certificate does not exist."));
         }
-        Ok(std::mem::replace(&mut store.in_use, asked.certificates))
+        Ok(std::mem::replace(&mut store.in_use, wanted.certificates))
     });
     let before = before.map_err(|(_, reason)| reason)?;
     let switched = core.switch(Some(http), Some(https)).await;
@@ -408,10 +455,7 @@ async fn apply(core: &Arc<Core>, asked: Asked) -> Result<(), &'static str> {
 
 fn configuration(core: &Core) -> String {
     let (http_on, https_on, in_use) = core.look(|live| {
-        let in_use = match &live.store {
-            Store::Axis(store) => store.in_use.clone(),
-            _ => Vec::new(),
-        };
+        let in_use = live.store::<Certificates>().map(|store| store.in_use.clone()).unwrap_or_default();
         (live.http_on, live.https_on, in_use)
     });
     let policy = if http_on { "HttpAndHttps" } else { "Https" };
@@ -508,18 +552,6 @@ fn der(tag: u8, content: &[u8]) -> Option<Vec<u8>> {
     };
     element.extend_from_slice(content);
     Some(element)
-}
-
-pub(super) fn pem(label: &str, der: &[u8]) -> String {
-    let text = BASE64.encode(der);
-    let lines: Vec<&str> =
-        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap_or_default()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
-}
-
-/// Over TLS this camera takes Basic; over plain HTTP, where anybody reads it, it does not.
-pub(crate) fn takes_basic(core: &Core, arrival: &Arrival) -> bool {
-    core.options.model == crate::options::Model::Axis && arrival.tls.is_some()
 }
 
 #[cfg(test)]

@@ -6,21 +6,22 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use hyper::Method;
-use hyper::header;
 use hyper::http::request::Parts;
+use hyper::{Method, header};
 use rcgen::{DistinguishedName, DnType};
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 
-use crate::core::{Core, Live, Store};
+use crate::core::{Core, Live};
 use crate::device_certificates::{DeviceCertificates, Refusal};
+use crate::dialect::{Answering, Asked, Dialect};
 use crate::digest::Login;
 use crate::http::{self, Answer};
 use crate::keys::{self, Algorithm, Contents, Pair, RsaBits};
-use crate::makers;
-use crate::options::{Fault, Model};
-use crate::server::Arrival;
-use crate::{form, router, x509};
+use crate::kind::{Kind, Page};
+use crate::options::Fault;
+use crate::store::Store;
+use crate::tls::Arrival;
+use crate::{form, pem_file, x509};
 
 const REALM: &str = "Bosch";
 const RCP: &str = "/rcp.xml";
@@ -37,43 +38,67 @@ const INVALID: No = "0x40";
 const NOT_ALLOWED: No = "0x60";
 const FAILED: No = "0xff";
 
-/// Over TLS it takes Basic for all but the form.
-pub(crate) fn takes_basic(core: &Core, arrival: &Arrival, parts: &Parts) -> bool {
-    core.options.model == Model::Bosch && arrival.tls.is_some() && parts.uri.path() != UPLOAD
+/// The dialect.
+pub(crate) struct Bosch;
+
+impl Dialect for Bosch {
+    fn kind(&self) -> &'static Kind {
+        &Kind {
+            name: "bosch",
+            called: "Lobby",
+            realm: "Camera",
+            server: "VCS-VideoJet-Webserver",
+            takes: "RCP+, as a Bosch camera",
+            page: Page::PLAIN,
+            faults: &[Fault::CsrFails, Fault::MalformedAnswers, Fault::Sha256Digest, Fault::ShortNonces],
+            makes_key: true,
+            comes_with_https: true,
+            switches_http: false,
+        }
+    }
+
+    fn store(&self) -> Box<dyn Store> {
+        Box::<DeviceCertificates>::default()
+    }
+
+    fn answer<'a>(&'a self, asked: Asked<'a>, body: &'a [u8]) -> Answering<'a> {
+        Box::pin(answer(asked, body))
+    }
+
+    fn is_upload(&self, Asked { parts, login, .. }: Asked<'_>, _operation: &str) -> bool {
+        login == Login::Accepted && parts.method == Method::POST && parts.uri.path() == UPLOAD
+    }
+
+    /// Over TLS it takes Basic for all but the form.
+    fn takes_basic(&self, arrival: &Arrival, parts: &Parts) -> bool {
+        arrival.tls.is_some() && parts.uri.path() != UPLOAD
+    }
 }
 
-pub(crate) fn is_upload(parts: &Parts) -> bool {
-    parts.method == Method::POST && parts.uri.path() == UPLOAD
-}
-
-pub(crate) async fn answer(
-    core: &Arc<Core>,
-    parts: &Parts,
-    login: Login,
-    body: &[u8],
-) -> Option<(String, Answer)> {
+async fn answer(asked: Asked<'_>, body: &[u8]) -> Option<(String, Answer)> {
+    let Asked { core, parts, login, .. } = asked;
     let path = parts.uri.path();
     let file = path.strip_prefix(DOWNLOAD);
     if path != RCP && path != UPLOAD && file.is_none() {
         return None;
     }
-    let command = makers::parameter(parts, "command").unwrap_or_default().to_ascii_lowercase();
-    let direction = makers::parameter(parts, "direction").unwrap_or_default();
+    let command = http::parameter(parts, "command").unwrap_or_default().to_ascii_lowercase();
+    let direction = http::parameter(parts, "direction").unwrap_or_default();
     let name = match path {
         RCP => format!("{direction} {command}").chars().take(100).collect(),
-        _ => router::name(parts),
+        _ => http::name(parts),
     };
     if login != Login::Accepted {
         let mut answer = http::plain(401, "Unauthorized\n");
         match path {
-            UPLOAD => router::challenge(core, login, &mut answer),
+            UPLOAD => core.challenge(login, &mut answer),
             _ => http::set(&mut answer, header::WWW_AUTHENTICATE, &format!("Basic realm=\"{REALM}\"")),
         }
         return Some((name, answer));
     }
     let answer = match (path, parts.method.as_str()) {
         (RCP, "GET") => {
-            let payload = payload(makers::parameter(parts, "payload").unwrap_or_default());
+            let payload = payload(http::parameter(parts, "payload").unwrap_or_default());
             let said = match payload {
                 Some(payload) => rcp(core, &command, direction, &payload).await,
                 None => Err(INVALID),
@@ -81,7 +106,7 @@ pub(crate) async fn answer(
             told(&command, said)
         }
         (UPLOAD, "GET") => http::answer(200, "text/html", "<html><body>Upload</body></html>"),
-        (UPLOAD, "POST") => upload(core, makers::content_type(parts), body),
+        (UPLOAD, "POST") => upload(core, http::content_type(parts), body),
         (_, "GET") if file.is_some() && parts.uri.query() == Some("type=csr") => {
             request(core, file.and_then(|file| file.strip_suffix(".pem")).unwrap_or_default())
         }
@@ -124,7 +149,7 @@ async fn rcp(core: &Arc<Core>, command: &str, direction: &str, payload: &[u8]) -
             make(core, name, common_name).await.map(|()| Vec::new())
         }
         ("0x0bf2", "READ") if value(0) == Some(&[0; 4]) => {
-            let in_use = core.look(|live| store(live).and_then(|store| store.enabled().into_iter().next()));
+            let in_use = core.look(|live| store(live)?.enabled().into_iter().next());
             let named = in_use.map(|name| field(1, name.as_bytes())).unwrap_or_default();
             Ok([field(0, &[0; 4]), named].concat())
         }
@@ -150,19 +175,16 @@ async fn rcp(core: &Arc<Core>, command: &str, direction: &str, payload: &[u8]) -
 }
 
 fn store(live: &Live) -> Option<&DeviceCertificates> {
-    match &live.store {
-        Store::Device(store) => Some(store),
-        _ => None,
-    }
+    live.store()
 }
 
 fn change(
     core: &Core,
     change: impl FnOnce(&mut DeviceCertificates, bool) -> Result<(), No>,
 ) -> Result<Vec<u8>, No> {
-    core.change(|live| match &mut live.store {
-        Store::Device(store) => change(store, live.https_on).map(|()| Vec::new()),
-        _ => Err(NOT_ALLOWED),
+    core.change(|live| {
+        let https_on = live.https_on;
+        change(live.store_mut().ok_or(NOT_ALLOWED)?, https_on).map(|()| Vec::new())
     })
 }
 
@@ -210,7 +232,7 @@ fn request(core: &Core, name: &str) -> Answer {
     let csr = core.look(|live| store(live)?.pending.get(name).map(|(_, csr)| csr.clone()));
     match csr {
         Some(csr) => {
-            http::answer(200, "application/x-x509-ca-cert", makers::axis::pem("CERTIFICATE REQUEST", &csr))
+            http::answer(200, "application/x-x509-ca-cert", pem_file::section("CERTIFICATE REQUEST", &csr))
         }
         None => http::plain(404, "Not Found\n"),
     }

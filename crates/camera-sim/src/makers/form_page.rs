@@ -1,19 +1,22 @@
 //! [`crate::Model::FormPage`]: a camera of no maker, with pages as many cameras have them. A login form with a hidden
 //! token and a cookie, two files in two forms, a choice which certificate is used, and a restart until it is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Method;
-use hyper::header;
 use hyper::http::request::Parts;
+use hyper::{Method, header};
 
 use crate::core::{Core, SwitchRefusal};
+use crate::dialect::{Answering, Asked, Dialect};
 use crate::http::{self, Answer};
-use crate::makers::{self, Place};
-use crate::server::Arrival;
+use crate::kind::{Kind, Page};
+use crate::options::Fault;
 use crate::soap::escape;
-use crate::{form, page, pem_file, random, router};
+use crate::store::Store;
+use crate::tls::Arrival;
+use crate::{form, page, pem_file, place, random};
 
 const LOGIN: &str = "/login";
 const HOME: &str = "/home";
@@ -29,8 +32,56 @@ const AWAY: Duration = Duration::from_millis(500);
 /// Most who may be on its pages at a time; the oldest makes room.
 const SESSIONS: usize = 8;
 
+/// The dialect.
+pub(crate) struct FormPage;
+
+impl Dialect for FormPage {
+    fn kind(&self) -> &'static Kind {
+        &Kind {
+            name: "form-page",
+            called: "Attic",
+            realm: "Camera",
+            server: "FormCam/2.1",
+            takes: "two files on its pages, after a login form",
+            page: Page::PLAIN,
+            faults: &[Fault::MalformedAnswers],
+            makes_key: false,
+            comes_with_https: true,
+            switches_http: true,
+        }
+    }
+
+    fn store(&self) -> Box<dyn Store> {
+        Box::<Place>::default()
+    }
+
+    fn answer<'a>(&'a self, asked: Asked<'a>, body: &'a [u8]) -> Answering<'a> {
+        Box::pin(answer(asked, body))
+    }
+
+    fn is_upload(&self, asked: Asked<'_>, _operation: &str) -> bool {
+        asked.parts.method == Method::POST && asked.parts.uri.path() == KEY && self.is_inside(asked)
+    }
+
+    fn is_inside(&self, Asked { core, parts, .. }: Asked<'_>) -> bool {
+        visit(core, parts).is_some_and(|(_, is_user)| is_user)
+    }
+}
+
+type Place = place::Place<Pages>;
+
+/// What it keeps beside certificates.
+#[derive(Default)]
+struct Pages {
+    /// What was uploaded, by name.
+    files: BTreeMap<String, Vec<u8>>,
+    /// Whether that is to be used.
+    is_chosen: bool,
+    visitors: Vec<Visitor>,
+}
+
 /// Somebody on its pages.
-pub(crate) struct Visitor {
+struct Visitor {
     cookie: String,
     token: String,
     is_user: bool,
@@ -38,68 +89,56 @@ pub(crate) struct Visitor {
 
 type Said = Result<&'static str, &'static str>;
 
-pub(crate) fn is_upload(core: &Core, parts: &Parts) -> bool {
-    parts.method == Method::POST && parts.uri.path() == KEY && is_inside(core, parts)
-}
-
-/// Whether this is of somebody who is logged in.
-pub(crate) fn is_inside(core: &Core, parts: &Parts) -> bool {
-    visit(core, parts).is_some_and(|(_, is_user)| is_user)
-}
-
 /// Token of the visitor whose cookie this is, and whether they are logged in.
 fn visit(core: &Core, parts: &Parts) -> Option<(String, bool)> {
     let cookies = parts.headers.get(header::COOKIE)?.to_str().ok()?;
     let mut pairs = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
     let (_, cookie) = pairs.find(|(name, _)| *name == COOKIE)?;
     core.change(|live| {
-        let visitor = makers::place(live)?.visitors.iter().find(|v| v.cookie == cookie)?;
+        let visitor = Place::of(live)?.more.visitors.iter().find(|v| v.cookie == cookie)?;
         Some((visitor.token.clone(), visitor.is_user))
     })
 }
 
 fn admit(core: &Core, is_user: bool) -> (String, String) {
     let (cookie, token) = (random::hex_token::<16>(), random::hex_token::<8>());
-    makers::change(core, |place| {
-        if place.visitors.len() >= SESSIONS {
-            place.visitors.remove(0);
+    Place::change(core, |place| {
+        let visitors = &mut place.more.visitors;
+        if visitors.len() >= SESSIONS {
+            visitors.remove(0);
         }
-        place.visitors.push(Visitor { cookie: cookie.clone(), token: token.clone(), is_user });
+        visitors.push(Visitor { cookie: cookie.clone(), token: token.clone(), is_user });
     });
     (cookie, token)
 }
 
-pub(crate) async fn answer(
-    core: &Arc<Core>,
-    arrival: &Arrival,
-    parts: &Parts,
-    body: &[u8],
-) -> Option<(String, Answer)> {
+async fn answer(asked: Asked<'_>, body: &[u8]) -> Option<(String, Answer)> {
+    let Asked { core, arrival, parts, .. } = asked;
     let path = parts.uri.path();
     if path == LOGIN {
         let answer = match parts.method {
             Method::POST => log_in(core, arrival, parts, body),
             _ => login_page(core, Ok("")),
         };
-        return Some((router::name(parts), answer));
+        return Some((http::name(parts), answer));
     }
     if ![HOME, PORTS, CERTIFICATE, KEY, CHOICE, RESTART].contains(&path) {
         return None;
     }
     let Some((token, true)) = visit(core, parts) else {
-        return Some((router::name(parts), moved(LOGIN)));
+        return Some((http::name(parts), moved(LOGIN)));
     };
     let is_post = parts.method == Method::POST;
     let said = match path {
         PORTS if is_post => Some(switch(core, &token, body).await),
-        CERTIFICATE | KEY if is_post => Some(store(core, path, makers::content_type(parts), body)),
+        CERTIFICATE | KEY if is_post => Some(store(core, path, http::content_type(parts), body)),
         CHOICE if is_post => Some(choose(core, body)),
         RESTART if is_post => Some(restart(core, &token, body)),
         _ => None,
     };
     let text = sentence(said.unwrap_or(Ok("")));
     let answer = http::page(200, page::document(core, "Settings", &(text + &forms(core, path, &token))));
-    Some((router::name(parts), answer))
+    Some((http::name(parts), answer))
 }
 
 fn moved(to: &str) -> Answer {
@@ -143,7 +182,7 @@ fn field(body: &[u8], name: &str) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?;
     let mut pairs = text.split('&').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.find(|(found, _)| *found == name)?;
-    makers::percent_decoded(&value.replace('+', " "))
+    http::percent_decoded_text(&value.replace('+', " "))
 }
 
 fn store(core: &Core, path: &str, content_type: &str, body: &[u8]) -> Said {
@@ -153,15 +192,15 @@ fn store(core: &Core, path: &str, content_type: &str, body: &[u8]) -> Said {
     }
     let file = form::file(content_type, body, input).filter(|file| !file.is_empty());
     let file = file.ok_or("No file was sent.")?.to_vec();
-    makers::change(core, |place| {
-        place.files.insert(path.to_owned(), file);
-        place.is_chosen = false;
+    Place::change(core, |place| {
+        place.more.files.insert(path.to_owned(), file);
+        place.more.is_chosen = false;
     });
     Ok("File stored.")
 }
 
 fn uploaded(place: &Place) -> Result<pem_file::Installed, &'static str> {
-    let files = [CERTIFICATE, KEY].map(|name| place.files.get(name).cloned().unwrap_or_default());
+    let files = [CERTIFICATE, KEY].map(|name| place.more.files.get(name).cloned().unwrap_or_default());
     pem_file::read(&files.join(&b'\n'))
 }
 
@@ -169,8 +208,8 @@ fn choose(core: &Core, body: &[u8]) -> Said {
     if field(body, "use").as_deref() != Some("uploaded") {
         return Err("Nothing was chosen.");
     }
-    let choose = |place: &mut Place| uploaded(place).map(|_| place.is_chosen = true);
-    core.change(|live| makers::place(live).map(choose)).unwrap_or(Err("There is no room."))?;
+    let choose = |place: &mut Place| uploaded(place).map(|_| place.more.is_chosen = true);
+    core.change(|live| Place::of(live).map(choose)).unwrap_or(Err("There is no room."))?;
     Ok("Chosen. It is used after a restart.")
 }
 
@@ -179,9 +218,9 @@ fn restart(core: &Arc<Core>, token: &str, body: &[u8]) -> Said {
         return Err("The page is too old.");
     }
     core.restart(AWAY, |live| {
-        if let Some(place) = makers::place(live) {
-            place.visitors.clear();
-            if place.is_chosen {
+        if let Some(place) = Place::of(live) {
+            place.more.visitors.clear();
+            if place.more.is_chosen {
                 place.own = uploaded(place).ok();
             }
         }

@@ -5,32 +5,69 @@
 use std::sync::Arc;
 
 use hyper::Method;
-use hyper::http::request::Parts;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 
-use super::percent_decoded;
-use crate::core::{Core, Live, Store, SwitchRefusal};
+use crate::core::{Core, Live, SwitchRefusal};
 use crate::device_certificates::{DeviceCertificates, Refusal};
+use crate::dialect::{Answering, Asked, Dialect};
 use crate::digest::Login;
-use crate::http::{self, Answer};
-use crate::{router, x509};
+use crate::http::{self, Answer, percent_decoded_text};
+use crate::kind::{Kind, Page};
+use crate::options::Fault;
+use crate::store::Store;
+use crate::x509;
 
 /// Its realm, by the MAC address.
-pub(crate) const REALM: &str = "iPolis_00-09-18-00-00-01";
+const REALM: &str = "iPolis_00-09-18-00-00-01";
 const CGI: &str = "/stw-cgi/";
 const MODEL: &str = "XNO-SIM";
 /// The name of what the factory put in.
 const FACTORY: &str = "factory";
 
+/// The dialect.
+pub(crate) struct Hanwha;
+
+impl Dialect for Hanwha {
+    fn kind(&self) -> &'static Kind {
+        &Kind {
+            name: "hanwha",
+            called: "Stairs",
+            realm: REALM,
+            server: "Hanwha",
+            takes: "SUNAPI",
+            page: Page::PLAIN,
+            faults: &[
+                Fault::BasicInsideTls,
+                Fault::HttpsPretended,
+                Fault::HttpsRefused,
+                Fault::MalformedAnswers,
+                Fault::Sha256Digest,
+                Fault::ShortNonces,
+            ],
+            makes_key: false,
+            comes_with_https: false,
+            switches_http: true,
+        }
+    }
+
+    fn store(&self) -> Box<dyn Store> {
+        Box::<DeviceCertificates>::default()
+    }
+
+    fn answer<'a>(&'a self, asked: Asked<'a>, body: &'a [u8]) -> Answering<'a> {
+        Box::pin(answer(asked, body))
+    }
+
+    fn is_upload(&self, asked: Asked<'_>, _operation: &str) -> bool {
+        asked.login == Login::Accepted && asked.parts.method == Method::POST
+    }
+}
+
 /// A number and words, as a camera says no.
 type No = (u16, &'static str);
 
-pub(crate) async fn answer(
-    core: &Arc<Core>,
-    parts: &Parts,
-    login: Login,
-    body: &[u8],
-) -> Option<(String, Answer)> {
+async fn answer(asked: Asked<'_>, body: &[u8]) -> Option<(String, Answer)> {
+    let Asked { core, parts, login, .. } = asked;
     let cgi = parts.uri.path().strip_prefix(CGI)?;
     let query: Vec<(String, String)> = parts
         .uri
@@ -39,7 +76,7 @@ pub(crate) async fn answer(
         .split('&')
         .filter_map(|pair| {
             let (name, value) = pair.split_once('=')?;
-            Some((name.to_owned(), percent_decoded(value)?))
+            Some((name.to_owned(), percent_decoded_text(value)?))
         })
         .collect();
     let of = |name: &str| query.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str());
@@ -47,7 +84,7 @@ pub(crate) async fn answer(
     let name: String = format!("{submenu} {action}").chars().take(100).collect();
     if login != Login::Accepted {
         let mut answer = http::plain(401, "Unauthorized\n");
-        router::challenge(core, login, &mut answer);
+        core.challenge(login, &mut answer);
         return Some((name, answer));
     }
     let reading = parts.method == Method::GET;
@@ -73,10 +110,7 @@ pub(crate) async fn answer(
 }
 
 fn store(live: &Live) -> Option<&DeviceCertificates> {
-    match &live.store {
-        Store::Device(store) => Some(store),
-        _ => None,
-    }
+    live.store()
 }
 
 fn view(live: &Live) -> String {
@@ -127,7 +161,8 @@ async fn set(core: &Arc<Core>, policy: &str, wanted: &str) -> Result<String, No>
         store.entries.iter().map(|entry| (entry.id.clone(), Some(entry.id.as_str()) == in_use)).collect()
     };
     let before = core.change(|live| {
-        let Store::Device(store) = &mut live.store else { return Err(invalid) };
+        let https_on = live.https_on;
+        let store = live.store_mut::<DeviceCertificates>().ok_or(invalid)?;
         let before = store.enabled();
         let fits = |id: &str| factory.is_none_or(|factory| (id == FACTORY) == factory);
         let chosen = match wanted {
@@ -144,16 +179,17 @@ async fn set(core: &Arc<Core>, policy: &str, wanted: &str) -> Result<String, No>
         }
         if let Some(chosen) = chosen {
             let wanted = statuses(store, Some(&chosen));
-            store.set_status(&wanted, live.https_on).map_err(|_| invalid)?;
+            store.set_status(&wanted, https_on).map_err(|_| invalid)?;
         }
         Ok(before)
     })?;
     let switched = core.switch(Some(http), Some(https)).await;
     let Err(refusal) = switched else { return ok() };
     core.change(|live| {
-        if let Store::Device(store) = &mut live.store {
+        let https_on = live.https_on;
+        if let Some(store) = live.store_mut() {
             let wanted = statuses(store, before.first().map(String::as_str));
-            let _ = store.set_status(&wanted, live.https_on);
+            let _ = store.set_status(&wanted, https_on);
         }
     });
     Err(match refusal {
@@ -165,11 +201,12 @@ async fn set(core: &Arc<Core>, policy: &str, wanted: &str) -> Result<String, No>
 
 fn remove(core: &Core, name: &str) -> Result<String, No> {
     core.change(|live| {
-        let Store::Device(store) = &mut live.store else { return Err((600, "Submenu Not Found")) };
+        let https_on = live.https_on;
+        let store = live.store_mut::<DeviceCertificates>().ok_or((600, "Submenu Not Found"))?;
         if name == FACTORY {
             return Err((613, "Certificate Not Removable"));
         }
-        if !live.https_on && store.get(name).is_ok() {
+        if !https_on && store.get(name).is_ok() {
             let _ = store.set_status(&[(name.to_owned(), false)], false);
         }
         store.delete(&[name.to_owned()]).map_err(|refusal| match refusal {
@@ -185,7 +222,7 @@ fn install(core: &Core, body: &[u8]) -> Result<String, No> {
     let invalid = (608, "Invalid Parameter Value");
     // A form: a plus that was not encoded is a space, which spoils base64.
     let text = String::from_utf8_lossy(body).replace('+', " ");
-    let text = percent_decoded(&text).ok_or(invalid)?;
+    let text = percent_decoded_text(&text).ok_or(invalid)?;
     let document = roxmltree::Document::parse(&text).map_err(|_| invalid)?;
     let root = document.root_element();
     let field = |name: &str| root.children().find(|n| n.has_tag_name(name)).and_then(|n| n.text());
@@ -206,9 +243,9 @@ fn install(core: &Core, body: &[u8]) -> Result<String, No> {
     let (Some((SectionKind::Certificate, der)), Some((_, key))) = (section(certificate), section(key)) else {
         return Err(damaged);
     };
-    core.change(|live| match &mut live.store {
-        Store::Device(store) => store.load(Some(name.to_owned()), der, &key).map_err(|_| damaged),
-        _ => Err(invalid),
+    core.change(|live| {
+        let store = live.store_mut::<DeviceCertificates>().ok_or(invalid)?;
+        store.load(Some(name.to_owned()), der, &key).map_err(|_| damaged)
     })?;
     ok()
 }

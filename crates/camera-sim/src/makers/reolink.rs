@@ -15,12 +15,14 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use serde_json::{Value, json};
 
 use crate::core::{Core, SwitchRefusal};
+use crate::dialect::{Answering, Asked, Dialect};
 use crate::http::{self, Answer};
-use crate::makers;
+use crate::kind::{Kind, Page};
+use crate::options::Fault;
 use crate::pem_file::{self, Installed};
-use crate::random;
-use crate::router;
-use crate::server::Arrival;
+use crate::store::Store;
+use crate::tls::Arrival;
+use crate::{place, random};
 
 const API: &str = "/cgi-bin/api.cgi";
 const AWAY: Duration = Duration::from_millis(200);
@@ -34,21 +36,52 @@ type Refusal = (i64, &'static str);
 const NOT_LOGGED_IN: Refusal = (-6, "please login first");
 const WRONG_PARAMETER: Refusal = (-4, "param error");
 
-pub(crate) fn is_upload(core: &Core, parts: &Parts) -> bool {
-    makers::parameter(parts, "cmd") == Some("ImportCertificate") && is_logged_in(core, parts)
+/// The dialect.
+pub(crate) struct Reolink;
+
+impl Dialect for Reolink {
+    fn kind(&self) -> &'static Kind {
+        &Kind {
+            name: "reolink",
+            called: "Drive",
+            realm: "Camera",
+            server: "nginx",
+            takes: "JSON commands, as a Reolink camera",
+            page: Page::PLAIN,
+            faults: &[Fault::MalformedAnswers],
+            makes_key: false,
+            comes_with_https: true,
+            switches_http: true,
+        }
+    }
+
+    fn store(&self) -> Box<dyn Store> {
+        Box::<Place>::default()
+    }
+
+    fn answer<'a>(&'a self, asked: Asked<'a>, body: &'a [u8]) -> Answering<'a> {
+        Box::pin(answer(asked, body))
+    }
+
+    fn is_upload(&self, Asked { core, parts, .. }: Asked<'_>, _operation: &str) -> bool {
+        http::parameter(parts, "cmd") == Some("ImportCertificate") && is_logged_in(core, parts)
+    }
+
+    fn is_inside(&self, asked: Asked<'_>) -> bool {
+        asked.parts.uri.query().is_some_and(|query| query.contains("token="))
+    }
 }
 
-pub(crate) async fn answer(
-    core: &Arc<Core>,
-    arrival: &Arrival,
-    parts: &Parts,
-    body: &[u8],
-) -> Option<(String, Answer)> {
+/// With the tokens of those who are logged in.
+type Place = place::Place<Vec<String>>;
+
+async fn answer(asked: Asked<'_>, body: &[u8]) -> Option<(String, Answer)> {
+    let Asked { core, arrival, parts, .. } = asked;
     if parts.uri.path() != API {
         return None;
     }
     if parts.method != Method::POST {
-        return Some((router::name(parts), router::not_allowed("POST")));
+        return Some((http::name(parts), http::not_allowed("POST")));
     }
     let commands: Vec<Value> = serde_json::from_slice(body).unwrap_or_default();
     let mut replies = Vec::new();
@@ -64,14 +97,14 @@ pub(crate) async fn answer(
         }
         replies.push(reply);
     }
-    let name = makers::parameter(parts, "cmd").unwrap_or("api.cgi");
+    let name = http::parameter(parts, "cmd").unwrap_or("api.cgi");
     // It calls its JSON so.
     Some((name.to_owned(), http::answer(200, "text/html", Value::from(replies).to_string())))
 }
 
 fn is_logged_in(core: &Core, parts: &Parts) -> bool {
-    let Some(token) = makers::parameter(parts, "token") else { return false };
-    core.change(|live| makers::place(live).is_some_and(|place| place.tokens.iter().any(|t| t == token)))
+    let Some(token) = http::parameter(parts, "token") else { return false };
+    core.change(|live| Place::of(live).is_some_and(|place| place.more.iter().any(|t| t == token)))
 }
 
 async fn execute(
@@ -90,8 +123,8 @@ async fn execute(
     }
     match name {
         "Logout" => {
-            let token = makers::parameter(parts, "token").unwrap_or_default();
-            makers::change(core, |place| place.tokens.retain(|t| t != token));
+            let token = http::parameter(parts, "token").unwrap_or_default();
+            Place::change(core, |place| place.more.retain(|t| t != token));
             done()
         }
         "GetDevInfo" => Ok(json!({ "DevInfo": {
@@ -112,7 +145,7 @@ async fn execute(
             done()
         }
         "GetCertificateInfo" => {
-            let has_own = core.change(|live| makers::place(live).is_some_and(|place| place.own.is_some()));
+            let has_own = core.change(|live| Place::of(live).is_some_and(|place| place.own.is_some()));
             let name = |name| if has_own { name } else { "" };
             Ok(json!({ "CertificateInfo": {
                 "enable": i32::from(has_own), "crtName": name("server.crt"), "keyName": name("server.key"),
@@ -123,7 +156,7 @@ async fn execute(
             done()
         }
         "ImportCertificate" => {
-            let has_own = core.change(|live| makers::place(live).is_some_and(|place| place.own.is_some()));
+            let has_own = core.change(|live| Place::of(live).is_some_and(|place| place.own.is_some()));
             let installed = read(&param["importCertificate"]).filter(|_| !has_own).ok_or(WRONG_PARAMETER)?;
             start_again(core, Some(installed));
             done()
@@ -138,12 +171,12 @@ fn login(core: &Core, arrival: &Arrival, user: &Value) -> Result<Value, Refusal>
         if !live.guard.check_plain(text("userName"), text("password"), arrival.tls.is_some()) {
             return Err((-7, "login failed"));
         }
-        let place = makers::place(live).ok_or(NOT_LOGGED_IN)?;
-        if place.tokens.len() >= SESSIONS {
+        let place = Place::of(live).ok_or(NOT_LOGGED_IN)?;
+        if place.more.len() >= SESSIONS {
             return Err((-5, "max session"));
         }
         let token = random::hex_token::<8>();
-        place.tokens.push(token.clone());
+        place.more.push(token.clone());
         Ok(json!({ "Token": { "name": token, "leaseTime": 3600 } }))
     })
 }
@@ -159,14 +192,14 @@ fn ports(core: &Core) -> Value {
 }
 
 fn forget_sessions(core: &Core) {
-    makers::change(core, |place| place.tokens.clear());
+    Place::change(core, |place| place.more.clear());
 }
 
 fn start_again(core: &Arc<Core>, own: Option<Installed>) {
     core.restart(AWAY, |live| {
-        if let Some(place) = makers::place(live) {
+        if let Some(place) = Place::of(live) {
             place.own = own;
-            place.tokens.clear();
+            place.more.clear();
         }
     });
 }

@@ -13,15 +13,17 @@ use hyper::Method;
 use hyper::http::request::Parts;
 use serde_json::{Value, json};
 
-use crate::core::{Core, Store};
-use crate::http::{self, Answer};
+use crate::core::Core;
+use crate::dialect::{Answering, Asked, Dialect};
+use crate::http::{self, Answer, percent_decoded_text};
 use crate::keys::Pair;
-use crate::makers::{self, percent_decoded};
+use crate::kind::{Kind, Page};
 use crate::options::Fault;
 use crate::pem_file::{self, Installed};
-use crate::server::Arrival;
-use crate::state::CertificateSummary;
-use crate::{form, random, router};
+use crate::state::{CertificateSummary, State};
+use crate::store::Store;
+use crate::tls::Arrival;
+use crate::{form, random};
 
 const QUERY: &str = "/webapi/query.cgi";
 /// Old clients log in at the second of these.
@@ -51,13 +53,51 @@ const WRONG_PASSWORD: Refusal = 400;
 const WANTS_CODE: Refusal = 403;
 const WRONG_CODE: Refusal = 404;
 /// The one that its user's telephone shows; good once.
-pub(crate) const ONE_TIME_CODE: &str = "271828";
+const ONE_TIME_CODE: &str = "271828";
 
 type Parameters = BTreeMap<String, String>;
 
+/// The dialect.
+pub(crate) struct Synology;
+
+impl Dialect for Synology {
+    fn kind(&self) -> &'static Kind {
+        &Kind {
+            name: "synology",
+            called: "Cellar",
+            realm: "Camera",
+            server: "nginx",
+            takes: "key, certificate and issuers by a Web API, as a Synology NAS",
+            page: Page::PLAIN,
+            faults: &[Fault::MalformedAnswers, Fault::NoAdministrator, Fault::SecondFactor],
+            makes_key: false,
+            comes_with_https: true,
+            switches_http: false,
+        }
+    }
+
+    fn store(&self) -> Box<dyn Store> {
+        Box::<Shelf>::default()
+    }
+
+    fn answer<'a>(&'a self, asked: Asked<'a>, body: &'a [u8]) -> Answering<'a> {
+        Box::pin(answer(asked, body))
+    }
+
+    fn is_upload(&self, Asked { core, parts, .. }: Asked<'_>, _operation: &str) -> bool {
+        let asked = query(parts);
+        is(&asked, "api", IMPORT) && is(&asked, "method", "import") && is_logged_in(core, parts, &asked)
+    }
+
+    /// Whether it carries what only somebody has who was logged in once.
+    fn is_inside(&self, asked: Asked<'_>) -> bool {
+        asked.parts.headers.contains_key("x-syno-token")
+    }
+}
+
 /// What it keeps.
 #[derive(Default)]
-pub(crate) struct Shelf {
+struct Shelf {
     certificates: Vec<Kept>,
     sessions: Vec<Session>,
     /// Tokens of devices that gave a one-time code.
@@ -80,8 +120,29 @@ struct Session {
     token: Option<String>,
 }
 
-impl Shelf {
-    pub(crate) fn install_factory(&mut self, certificate: Vec<u8>, pair: Pair) {
+impl Store for Shelf {
+    /// What its page shows: nothing, if the page is bound to nothing.
+    fn identity(&self) -> Option<(Vec<Vec<u8>>, &Pair)> {
+        let kept = self.of_service("default")?;
+        Some((kept.installed.chain.clone(), &kept.installed.pair))
+    }
+
+    /// Assigned are what its page and its FTP server are bound to, and the default.
+    fn picture(&self) -> State {
+        let summary = |kept: &Kept| {
+            let der = kept.installed.chain.first().cloned().unwrap_or_default();
+            CertificateSummary { id: kept.id.clone(), der }
+        };
+        let default = self.certificates.iter().find(|kept| kept.is_default);
+        let assigned = [self.of_service("default"), self.of_service("ftpd"), default];
+        State {
+            certificates: self.certificates.iter().map(summary).collect(),
+            assigned: assigned.into_iter().flatten().map(|kept| kept.id.clone()).collect(),
+            ..State::default()
+        }
+    }
+
+    fn install_factory(&mut self, certificate: Vec<u8>, pair: Pair) {
         self.certificates.push(Kept {
             id: id(),
             desc: String::new(),
@@ -90,28 +151,9 @@ impl Shelf {
             installed: Installed { chain: vec![certificate], pair },
         });
     }
+}
 
-    /// What its page shows: nothing, if the page is bound to nothing.
-    pub(crate) fn identity(&self) -> Option<(Vec<Vec<u8>>, &Pair)> {
-        let kept = self.of_service("default")?;
-        Some((kept.installed.chain.clone(), &kept.installed.pair))
-    }
-
-    pub(crate) fn summaries(&self) -> Vec<CertificateSummary> {
-        let summary = |kept: &Kept| {
-            let der = kept.installed.chain.first().cloned().unwrap_or_default();
-            CertificateSummary { id: kept.id.clone(), der }
-        };
-        self.certificates.iter().map(summary).collect()
-    }
-
-    /// What its page and its FTP server are bound to, and the default.
-    pub(crate) fn assigned(&self) -> Vec<String> {
-        let default = self.certificates.iter().find(|kept| kept.is_default);
-        let all = [self.of_service("default"), self.of_service("ftpd"), default];
-        all.into_iter().flatten().map(|kept| kept.id.clone()).collect()
-    }
-
+impl Shelf {
     fn of_service(&self, service: &str) -> Option<&Kept> {
         self.certificates.iter().find(|kept| kept.services.iter().any(|s| s == service))
     }
@@ -158,34 +200,17 @@ fn id() -> String {
 }
 
 fn shelf<R>(core: &Core, act: impl FnOnce(&mut Shelf) -> Result<R, Refusal>) -> Result<R, Refusal> {
-    core.change(|live| match &mut live.store {
-        Store::Synology(shelf) => act(shelf),
-        _ => Err(NO_SUCH_API),
-    })
+    core.change(|live| act(live.store_mut().ok_or(NO_SUCH_API)?))
 }
 
-pub(crate) fn is_upload(core: &Core, parts: &Parts) -> bool {
-    let asked = query(parts);
-    is(&asked, "api", IMPORT) && is(&asked, "method", "import") && is_logged_in(core, parts, &asked)
-}
-
-/// Whether it carries what only somebody has who was logged in once.
-pub(crate) fn is_inside(parts: &Parts) -> bool {
-    parts.headers.contains_key("x-syno-token")
-}
-
-pub(crate) async fn answer(
-    core: &Arc<Core>,
-    arrival: &Arrival,
-    parts: &Parts,
-    body: &[u8],
-) -> Option<(String, Answer)> {
+async fn answer(asked: Asked<'_>, body: &[u8]) -> Option<(String, Answer)> {
+    let Asked { core, arrival, parts, .. } = asked;
     let path = parts.uri.path();
     if path != QUERY && !DOORS.contains(&path) {
         return None;
     }
     let mut asked = query(parts);
-    if parts.method == Method::POST && makers::content_type(parts) == "application/x-www-form-urlencoded" {
+    if parts.method == Method::POST && http::content_type(parts) == "application/x-www-form-urlencoded" {
         asked.extend(pairs(std::str::from_utf8(body).unwrap_or_default()));
     }
     let text = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();
@@ -206,12 +231,12 @@ pub(crate) async fn answer(
         (_, CERTIFICATES, "set") => set(core, &asked),
         (_, CERTIFICATES, "delete") => delete(core, text("ids")),
         (_, SERVICES, "set") => bind(core, text("settings")),
-        (_, IMPORT, "import") => import(core, makers::content_type(parts), body),
+        (_, IMPORT, "import") => import(core, http::content_type(parts), body),
         (_, AUTH | INFO | CERTIFICATES | SERVICES | IMPORT, _) => Err(NO_SUCH_METHOD),
         _ => Err(NO_SUCH_API),
     };
     let name = format!("{} {}", text("api"), text("method"));
-    let name = if text("api").is_empty() { router::name(parts) } else { name.chars().take(100).collect() };
+    let name = if text("api").is_empty() { http::name(parts) } else { name.chars().take(100).collect() };
     let said = match said {
         Ok(Value::Null) => json!({ "success": true }),
         Ok(data) => json!({ "data": data, "success": true }),
@@ -223,7 +248,7 @@ pub(crate) async fn answer(
 fn pairs(text: &str) -> Parameters {
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
     pairs
-        .filter_map(|(name, value)| Some((name.to_owned(), percent_decoded(&value.replace('+', " "))?)))
+        .filter_map(|(name, value)| Some((name.to_owned(), percent_decoded_text(&value.replace('+', " "))?)))
         .collect()
 }
 

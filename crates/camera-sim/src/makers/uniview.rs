@@ -3,36 +3,74 @@
 use std::sync::Arc;
 
 use hyper::Method;
-use hyper::http::request::Parts;
 use serde_json::{Value, json};
 
 use crate::core::{Core, SwitchRefusal};
+use crate::dialect::{Answering, Asked, Dialect};
 use crate::digest::Login;
 use crate::http::{self, Answer};
-use crate::{form, makers, pem_file, router};
+use crate::kind::{Kind, Page};
+use crate::options::Fault;
+use crate::place::Place;
+use crate::store::Store;
+use crate::{form, pem_file};
 
+/// A MAC address, as a capture of such a camera shows it.
+const REALM: &str = "02c0ffee0001";
 const CERTIFICATE: &str = "/LAPI/V1.0/Network/HTTPS_SSLCERT";
 
 /// A refusal: `StatusCode` and `StatusString`.
 type Refusal = (i64, &'static str);
 
-pub(crate) fn is_upload(parts: &Parts) -> bool {
-    parts.method == Method::POST && parts.uri.path() == CERTIFICATE
+/// The dialect.
+pub(crate) struct Uniview;
+
+impl Dialect for Uniview {
+    fn kind(&self) -> &'static Kind {
+        &Kind {
+            name: "uniview",
+            called: "Hall",
+            realm: REALM,
+            server: "nginx",
+            takes: "one PEM file by LAPI, as a Uniview camera",
+            page: Page::PLAIN,
+            faults: &[
+                Fault::BasicInsideTls,
+                Fault::HttpsPretended,
+                Fault::HttpsRefused,
+                Fault::MalformedAnswers,
+                Fault::Sha256Digest,
+                Fault::ShortNonces,
+            ],
+            makes_key: false,
+            comes_with_https: false,
+            switches_http: false,
+        }
+    }
+
+    fn store(&self) -> Box<dyn Store> {
+        Box::<Place>::default()
+    }
+
+    fn answer<'a>(&'a self, asked: Asked<'a>, body: &'a [u8]) -> Answering<'a> {
+        Box::pin(answer(asked, body))
+    }
+
+    fn is_upload(&self, Asked { parts, login, .. }: Asked<'_>, _operation: &str) -> bool {
+        login == Login::Accepted && parts.method == Method::POST && parts.uri.path() == CERTIFICATE
+    }
 }
 
-pub(crate) async fn answer(
-    core: &Arc<Core>,
-    parts: &Parts,
-    login: Login,
-    body: &[u8],
-) -> Option<(String, Answer)> {
+async fn answer(asked: Asked<'_>, body: &[u8]) -> Option<(String, Answer)> {
+    let Asked { core, parts, login, .. } = asked;
     let path = parts.uri.path();
     if !path.starts_with("/LAPI/") {
         return None;
     }
     if login != Login::Accepted {
-        let answer = http::answer(401, "application/json", "");
-        return Some((router::name(parts), makers::challenged(core, login, answer)));
+        let mut answer = http::answer(401, "application/json", "");
+        core.challenge(login, &mut answer);
+        return Some((http::name(parts), answer));
     }
     let done = match (&parts.method, path) {
         (&Method::GET, "/LAPI/V1.0/System/DeviceInfo") => Ok(json!({
@@ -45,7 +83,7 @@ pub(crate) async fn answer(
         (&Method::GET, "/LAPI/V1.0/NetWork/Port") => Ok(json!({
             "HttpPort": core.http.address().port(), "HttpsPort": core.https.address().port(), "RtspPort": 554,
         })),
-        (&Method::POST, CERTIFICATE) => store(core, makers::content_type(parts), body),
+        (&Method::POST, CERTIFICATE) => store(core, http::content_type(parts), body),
         _ => Err((4, "Not Supported")),
     };
     let (code, text, data) = match done {
@@ -56,7 +94,7 @@ pub(crate) async fn answer(
         "ResponseURL": path, "CreatedID": -1, "ResponseCode": code, "SubResponseCode": 0,
         "ResponseString": text, "StatusCode": code, "StatusString": text, "Data": data,
     } });
-    Some((router::name(parts), http::answer(200, "application/json", reply.to_string())))
+    Some((http::name(parts), http::answer(200, "application/json", reply.to_string())))
 }
 
 async fn switch(core: &Arc<Core>, body: &[u8]) -> Result<Value, Refusal> {
@@ -74,6 +112,6 @@ fn store(core: &Core, content_type: &str, body: &[u8]) -> Result<Value, Refusal>
     let (head, file) = form::part(content_type, body, "FileName").ok_or((5, "Invalid Arguments"))?;
     let installed =
         pem_file::read(file).ok().filter(|_| head.contains(".pem\"")).ok_or((1, "Common Error"))?;
-    makers::change(core, |place| place.own = Some(installed));
+    Place::<()>::change(core, |place| place.own = Some(installed));
     Ok(Value::Null)
 }
