@@ -4,7 +4,6 @@ use sqlx::Row;
 use crate::{
     Error, Store,
     devices::{from_word, word},
-    now,
 };
 
 /// An enrolment as stored.
@@ -92,7 +91,7 @@ impl Store {
         .bind(device_id)
         .bind(word(&EnrolmentState::Open)?)
         .bind(before)
-        .bind(now())
+        .bind(self.now())
         .execute(&self.writer)
         .await?;
         Ok(())
@@ -135,7 +134,7 @@ impl Store {
     pub async fn end_enrolment(&self, id: &str, state: EnrolmentState) -> Result<(), Error> {
         sqlx::query("UPDATE enrolment SET state = $1, ended_at = $2 WHERE id = $3")
             .bind(word(&state)?)
-            .bind(now())
+            .bind(self.now())
             .bind(id)
             .execute(&self.writer)
             .await?;

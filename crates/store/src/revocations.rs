@@ -6,7 +6,6 @@ use crate::{
     Error, Store,
     certificates::date,
     devices::{from_word, word},
-    now,
 };
 
 /// A revoked certificate.
@@ -31,7 +30,7 @@ impl Store {
             "UPDATE certificate SET revoked_at = $1, revocation_reason = $2
              WHERE serial = $3 AND der IS NOT NULL AND revoked_at IS NULL",
         )
-        .bind(now())
+        .bind(self.now())
         .bind(word(&reason)?)
         .bind(serial)
         .execute(&self.writer)
@@ -46,7 +45,7 @@ impl Store {
              WHERE authority_id = $1 AND revoked_at IS NOT NULL AND not_after > $2 ORDER BY revoked_at, serial",
         )
         .bind(authority_id)
-        .bind(now() - KEPT)
+        .bind(self.now() - KEPT)
         .fetch_all(&self.readers)
         .await?;
         let revocation = |row: &sqlx::sqlite::SqliteRow| {
@@ -67,7 +66,7 @@ impl Store {
             "INSERT INTO crl (authority_id, taken) VALUES ($1, $2) ON CONFLICT (authority_id) DO UPDATE
              SET taken = CASE WHEN crl.taken < $2 THEN $2 ELSE crl.taken + 1 END RETURNING taken",
         );
-        Ok(number.bind(authority_id).bind(now()).fetch_one(&self.writer).await?)
+        Ok(number.bind(authority_id).bind(self.now()).fetch_one(&self.writer).await?)
     }
 
     /// Stores a signed list, unless one with a higher number is there.
