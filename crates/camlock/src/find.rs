@@ -338,6 +338,7 @@ async fn meet(
     store: Option<&Store>,
 ) -> Result<Option<Met>, Failure> {
     let Some(host) = seen.hosts.iter().next().cloned() else { return Ok(None) };
+    let clock = store.map_or_else(domain::Clock::system, |store| store.clock().clone());
     let mut limits = devices::Limits::default();
     (limits.connect, limits.answer) = (options.connect, options.answer);
     let whole = seen.target.clone().unwrap_or_else(|| whole(&host, &seen.ports));
@@ -381,7 +382,7 @@ async fn meet(
         if spoken.is_some() {
             continue;
         }
-        match devices::recognise(&endpoint, &limits, recipes).await {
+        match devices::recognise(&endpoint, &limits, recipes, &clock).await {
             Ok(recognised) if recognised.spoken().is_ok() || user.is_some() => {
                 spoken = Some((endpoint, recognised));
             }
@@ -408,7 +409,7 @@ async fn meet(
     if let (true, Some((https_port, shown)), Some(_)) = (is_secured, &tls, &spoken) {
         let pin = shown.leaf.as_deref().and_then(PublicKeyPin::of_certificate);
         let endpoint = Endpoint { host: host.clone(), port: *https_port, pin };
-        if let Ok(recognised) = devices::recognise(&endpoint, &limits, recipes).await {
+        if let Ok(recognised) = devices::recognise(&endpoint, &limits, recipes, &clock).await {
             spoken = Some((endpoint, recognised));
         }
     }

@@ -201,7 +201,7 @@ impl Run<'_> {
             return Ok(());
         };
         let store = &self.fleet.store;
-        let options = contact::options(self.fleet, OffsetDateTime::now_utc());
+        let options = contact::options(self.fleet);
         let host = &self.order.target.host;
         let arrival =
             identity::arrives(store, &options, true, device, host, contact.port, https_port).await?;
@@ -218,7 +218,7 @@ impl Run<'_> {
     pub(crate) fn stays(&self, contact: &Contact) -> Option<Ours> {
         let ours = contact.ours.clone()?;
         let covers = |host: &AltName| ours.row.names.contains(host);
-        let is_fresh = !is_due(&ours.row) && self.fleet.authority.stands_behind(&ours.row);
+        let is_fresh = !is_due(&ours.row, self.fleet.now()) && self.fleet.authority.stands_behind(&ours.row);
         (is_fresh && self.hosts.iter().all(covers)).then_some(ours)
     }
 
@@ -279,10 +279,10 @@ impl Run<'_> {
 
     /// The way in over this endpoint, for any user.
     pub(crate) async fn speak_as(&self, endpoint: &Endpoint, by: Credentials) -> Result<Found, Error> {
-        let Fleet { limits, recipes, .. } = self.fleet;
+        let Fleet { store, limits, recipes, .. } = self.fleet;
         let not_admitted = || devices::Error::NotAccepted { host: endpoint.host.plain() };
         let admission = self.admission.as_ref().ok_or_else(not_admitted)?;
-        let recognised = devices::recognise(endpoint, &limits.device, recipes).await?;
+        let recognised = devices::recognise(endpoint, &limits.device, recipes, store.clock()).await?;
         Ok(recognised.enter(admission, recipes, by).await?)
     }
 
@@ -566,7 +566,7 @@ impl Run<'_> {
             clock_behind,
             device_id: Some(device_id),
         };
-        Ok(self.fleet.authority.issue(&order, OffsetDateTime::now_utc()).await?)
+        Ok(self.fleet.authority.issue(&order, self.fleet.now()).await?)
     }
 
     pub(crate) async fn signed(&mut self, leaf: &Certificate, names: &[AltName]) -> Result<(), Error> {
@@ -756,8 +756,8 @@ pub(crate) fn reason(e: &impl Serialize) -> serde_json::Value {
     serde_json::to_value(e).unwrap_or_default()
 }
 
-pub(crate) fn is_due(certificate: &CertificateRow) -> bool {
-    OffsetDateTime::now_utc() >= renew_from(certificate.not_before, certificate.not_after)
+pub(crate) fn is_due(certificate: &CertificateRow, now: OffsetDateTime) -> bool {
+    now >= renew_from(certificate.not_before, certificate.not_after)
 }
 
 /// The way that a private key takes to the device over this endpoint, if nothing is done about it.
