@@ -159,6 +159,10 @@ impl web::Site for LiveSite {
         Ok(web::Health { locked: self.locked })
     }
 
+    fn now(&self) -> OffsetDateTime {
+        self.store.clock().now()
+    }
+
     fn words(&self) -> &Words {
         &self.words
     }
