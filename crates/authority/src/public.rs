@@ -51,7 +51,7 @@ impl Public {
             let dependents = store.dependents(row.id, PAGE_NAME).await?;
             let root = root_of(site, row)?;
             let in_use = !dependents.devices.is_empty() || !dependents.by_hand.is_empty();
-            if !in_use || root.not_after() < OffsetDateTime::now_utc() {
+            if !in_use || root.not_after() < store.clock().now() {
                 continue;
             }
             match old.iter_mut().find(|old| old.root == root) {

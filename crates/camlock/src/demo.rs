@@ -129,6 +129,10 @@ impl web::Site for Shop {
         Ok(web::Health { locked: self.page.locked })
     }
 
+    fn now(&self) -> OffsetDateTime {
+        domain::Clock::system().now()
+    }
+
     fn words(&self) -> &Words {
         &self.words
     }

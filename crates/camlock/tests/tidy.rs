@@ -165,3 +165,18 @@ fn only_the_program_talks_to_a_terminal() {
     let words = ["println!", "eprintln!", "print!(", "eprint!(", "stdout()", "stderr()", "stdin()"];
     assert_eq!(that_say(rooms, &words), [] as [&str; 0]);
 }
+
+/// A test that moves the clock moves it for all of them. Tokio's `Instant`, by which one waits, is another thing.
+#[test]
+fn no_room_asks_the_computer_what_time_it_is() {
+    let asks = |code: &String| {
+        let mut imports = code.split("use std::").skip(1).map(|rest| rest.split(';').next().unwrap());
+        let words = ["now_utc", "now_local", "UtcDateTime::now", "SystemTime::now", "std::time::Instant"];
+        words.iter().any(|word| code.contains(word)) || imports.any(|import| import.contains("Instant"))
+    };
+    let rooms = FLOORS.iter().filter(|name| **name != "camlock");
+    let asking = rooms.flat_map(|name| {
+        sources(name).into_iter().filter(|(_, code)| asks(code)).map(move |(m, _)| format!("{name} {m}"))
+    });
+    assert_eq!(asking.collect::<Vec<_>>(), ["domain clock"]);
+}

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use domain::Clock;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpListener,
@@ -93,7 +94,7 @@ pub(crate) fn session(http: Http) -> Session {
 
 pub(crate) fn session_of(http: Http, consent: Consent) -> Session {
     let admission = Admission::decide(&seen(&http.endpoint), None, consent).unwrap();
-    Session::new(http, admission, credentials()).unwrap()
+    Session::new(http, Clock::system(), admission, credentials()).unwrap()
 }
 
 pub(crate) fn seen(endpoint: &Endpoint) -> Seen {

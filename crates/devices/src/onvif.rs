@@ -166,8 +166,10 @@ impl Onvif {
         if offset > Duration::DAY && !self.session.admission().is_known() {
             return Err(Error::ClockAhead { host: self.host().to_owned(), hours: offset.whole_hours() });
         }
+        // Where that is past the last date that there is, there is none to write.
+        let dated = self.session.now().checked_add(offset);
         let make = |by: &Credentials| {
-            let header = username_token(by, offset)?;
+            let header = username_token(by, dated)?;
             Ok(soap::request_of(place, service, operation, arguments, &header))
         };
         // Until one was taken, any fault that may be of the login is: no other token is sent to find out.
@@ -206,7 +208,7 @@ impl Onvif {
     /// daylight saving stay as they are.
     pub(crate) async fn set_clock(&mut self) -> Result<Duration, Error> {
         let (saving, zone) = self.saving_and_zone().await?;
-        let utc = OffsetDateTime::now_utc();
+        let utc = self.session.now();
         let arguments = format!(
             "<tds:DateTimeType>Manual</tds:DateTimeType><tds:DaylightSavings>{saving}</tds:DaylightSavings>{zone}\
              <tds:UTCDateTime><tt:Time><tt:Hour>{}</tt:Hour><tt:Minute>{}</tt:Minute><tt:Second>{}</tt:Second></tt:Time>\
@@ -260,7 +262,7 @@ impl Onvif {
             operation: GET_CLOCK.to_owned(),
             detail: "no time".into(),
         })?;
-        let offset = clock - OffsetDateTime::now_utc();
+        let offset = clock - self.session.now();
         self.clock_offset = Some(offset);
         Ok(offset)
     }
@@ -454,10 +456,12 @@ fn read(answer: &Answer, service: Service, operation: &str) -> Result<Result<Ele
 
 /// The SOAP header that proves who sends it without showing the password: Web Services Security, Username Token
 /// Profile 1.0, section 3.1. Dated by the device's clock, because it takes no old ones.
-pub(crate) fn username_token(by: &Credentials, clock_offset: Duration) -> Result<Zeroizing<String>, Error> {
+pub(crate) fn username_token(
+    by: &Credentials,
+    dated: Option<OffsetDateTime>,
+) -> Result<Zeroizing<String>, Error> {
     let nonce = random::<16>()?;
-    let now = (OffsetDateTime::now_utc() + clock_offset).replace_nanosecond(0);
-    let made = now.ok().and_then(|now| now.format(&Rfc3339).ok());
+    let made = dated.and_then(|at| at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok());
     let unusable = || Error::NoDigest { offered: "UsernameToken".into() };
     Ok(token(&by.user, &by.password, &nonce, &made.ok_or_else(unusable)?))
 }

@@ -18,7 +18,7 @@ mod tests {
     use std::cell::Cell;
 
     use hyper::{HeaderMap, header::WWW_AUTHENTICATE};
-    use time::Duration;
+    use time::OffsetDateTime;
 
     use super::*;
     use crate::{Credentials, digest::Digest, form, onvif};
@@ -37,7 +37,10 @@ mod tests {
         let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, challenge)]);
         let mut digest = Digest::choose(&headers, None).unwrap();
         assert_eq!(digest.authorization(&by, "GET", "/").err(), Some(Error::NoRandomNumbers));
-        assert_eq!(onvif::username_token(&by, Duration::ZERO).err(), Some(Error::NoRandomNumbers));
+        assert_eq!(
+            onvif::username_token(&by, Some(OffsetDateTime::UNIX_EPOCH)).err(),
+            Some(Error::NoRandomNumbers)
+        );
         assert_eq!(form::boundary().err(), Some(Error::NoRandomNumbers));
         BROKEN.set(false);
         assert_ne!(random::<16>(), random::<16>());

@@ -10,9 +10,10 @@
 
 use std::{collections::BTreeMap, fmt, ops::Deref};
 
+use domain::Clock;
 use hyper::header::{LOCATION, SERVER};
 use pki::package::Protection;
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 use url::Url;
 
 use crate::{
@@ -32,24 +33,32 @@ const TDS: &str = "http://www.onvif.org/ver10/device/wsdl";
 const TAS: &str = "http://www.onvif.org/ver10/advancedsecurity/wsdl";
 
 /// What can be known of a device without credentials.
-pub async fn recognise(endpoint: &Endpoint, limits: &Limits, recipes: &Recipes) -> Result<Recognised, Error> {
+pub async fn recognise(
+    endpoint: &Endpoint,
+    limits: &Limits,
+    recipes: &Recipes,
+    clock: &Clock,
+) -> Result<Recognised, Error> {
+    let clock = clock.clone();
     let http = Http::new(endpoint.clone(), *limits)?;
     let answers = ask_onvif(&http).await?;
     let wants_login = answers.wants_login && !matches!(answers.services, Said::Response(_));
     let is_onvif = answers.is_onvif();
-    match spoken(&http, recipes, answers).await {
-        Ok(spoken) => Ok(Recognised { http, wants_login: wants_login && is_onvif, spoken: Ok(spoken) }),
+    match spoken(&http, recipes, &clock, answers).await {
+        Ok(spoken) => {
+            Ok(Recognised { http, clock, wants_login: wants_login && is_onvif, spoken: Ok(spoken) })
+        }
         // Some devices want a login even for these questions.
         Err(not_a_camera @ Error::NotACamera { .. }) if wants_login => {
-            Ok(Recognised { http, wants_login, spoken: Err(not_a_camera) })
+            Ok(Recognised { http, clock, wants_login, spoken: Err(not_a_camera) })
         }
         Err(e) => Err(e),
     }
 }
 
-async fn spoken(http: &Http, recipes: &Recipes, answers: Answers) -> Result<Spoken, Error> {
+async fn spoken(http: &Http, recipes: &Recipes, clock: &Clock, answers: Answers) -> Result<Spoken, Error> {
     if answers.is_onvif() {
-        return onvif(http, answers).await;
+        return onvif(http, clock, answers).await;
     }
     if let Some((maker, abilities)) = makers::recognise(http).await? {
         return Ok(Spoken::of(maker, abilities, None));
@@ -62,6 +71,7 @@ async fn spoken(http: &Http, recipes: &Recipes, answers: Answers) -> Result<Spok
 /// Who answers, as far as it can be known without credentials.
 pub struct Recognised {
     http: Http,
+    clock: Clock,
     /// It answers some of the open questions to its users only.
     wants_login: bool,
     /// What it speaks; [`Error::NotACamera`] if it tells nothing to strangers.
@@ -82,15 +92,15 @@ impl Recognised {
         recipes: &Recipes,
         credentials: Credentials,
     ) -> Result<Found, Error> {
-        let Recognised { http, wants_login, spoken } = self;
-        let mut session = Session::new(http.clone(), admission.clone(), credentials)?;
+        let Recognised { http, clock, wants_login, spoken } = self;
+        let mut session = Session::new(http.clone(), clock.clone(), admission.clone(), credentials)?;
         let spoken = if wants_login {
             // A key that the camera can make itself must not come from outside because of a missing login.
             let mut answers = ask_onvif(&http).await?;
             answers.ask_again(&mut session).await?;
             match spoken {
                 Err(not_a_camera) if !answers.is_onvif() => return Err(not_a_camera),
-                _ => self::spoken(&http, recipes, answers).await?,
+                _ => self::spoken(&http, recipes, &clock, answers).await?,
             }
         } else {
             spoken?
@@ -277,9 +287,9 @@ async fn speaks_http(http: &Http, e: Error) -> Result<(), Error> {
 }
 
 /// Which of the two ONVIF dialects, or the maker's own.
-async fn onvif(http: &Http, answers: Answers) -> Result<Spoken, Error> {
+async fn onvif(http: &Http, clock: &Clock, answers: Answers) -> Result<Spoken, Error> {
     let Answers { device, time, services, .. } = answers;
-    let now = OffsetDateTime::now_utc();
+    let now = clock.now();
     let clock_offset = match &time {
         Said::Response(answer) => onvif::clock(answer).map(|clock| clock - now),
         _ => None,

@@ -1,9 +1,10 @@
 //! Recognising, and the first call of a driver, against devices that no simulator imitates.
 
+use domain::Clock;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    Admission, Consent, Error, Limits, Recipes,
+    Admission, Consent, Error, Expected, Limits, Recipes,
     fake::{Fake, answer, challenge, credentials, seen},
     recognise,
 };
@@ -54,7 +55,7 @@ fn security_camera(request: &str, address: &str) -> String {
 
 async fn found(fake: &Fake) -> Result<crate::Found, Error> {
     let (endpoint, recipes) = (fake.endpoint(None), Recipes::default());
-    let recognised = recognise(&endpoint, &Limits::default(), &recipes).await?;
+    let recognised = recognise(&endpoint, &Limits::default(), &recipes, &Clock::system()).await?;
     let named = Consent { named: true, ..Consent::default() };
     let admission = Admission::decide(&seen(&endpoint), None, named)?;
     recognised.enter(&admission, &recipes, credentials()).await
@@ -160,6 +161,29 @@ async fn a_token_is_not_dated_by_a_clock_far_ahead_of_a_stranger() {
     let noted = found(&fake).await.unwrap().connect().note().await;
     assert!(matches!(noted, Err(Error::ClockAhead { .. })), "{noted:?}");
     assert!(fake.requests().iter().all(|r| !r.contains("UsernameToken")));
+}
+
+/// A moment after the last date that there is.
+#[tokio::test]
+async fn a_clock_at_the_end_of_all_dates_gets_no_token() {
+    let clock_of_9999 = [("12<", "23<"), ("0</tt:M", "59</tt:M"), ("60<", "59<"), ("2001", "9999")]
+        .into_iter()
+        .chain([(">2<", ">12<"), ("28<", "31<")])
+        .fold(clock(), |clock, (from, to)| clock.replace(from, to));
+    let (fake, pin) = Fake::start_tls(move |request| match request {
+        r if r.contains("<tds:GetSystemDateAndTime>") => measured(&clock_of_9999),
+        _ => fault("ter:NotAuthorized", "400 Bad Request"),
+    })
+    .await;
+    let (endpoint, recipes, time) = (fake.endpoint(Some(pin)), Recipes::default(), Clock::system());
+    let recognised = recognise(&endpoint, &Limits::default(), &recipes, &time).await.unwrap();
+    let known = Expected { accepted: true, secured: true, keys: vec![pin], ..Expected::default() };
+    let admission = Admission::decide(&seen(&endpoint), Some(&known), Consent::default()).unwrap();
+    let found = recognised.enter(&admission, &recipes, credentials()).await.unwrap();
+    assert!(found.clock_offset().unwrap() > Duration::days(2_500_000));
+    time.advance(Duration::MINUTE);
+    let noted = found.connect().note().await;
+    assert_eq!(noted, Err(Error::NoDigest { offered: "UsernameToken".into() }));
 }
 
 /// Dated by the device's clock, since it takes no token that is some seconds old.
@@ -313,7 +337,8 @@ async fn a_maker_is_recognised_behind_connections_that_are_closed() {
         _ => String::new(),
     })
     .await;
-    let recognised = recognise(&fake.endpoint(None), &Limits::default(), &Recipes::default()).await.unwrap();
+    let (endpoint, recipes) = (fake.endpoint(None), Recipes::default());
+    let recognised = recognise(&endpoint, &Limits::default(), &recipes, &Clock::system()).await.unwrap();
     assert_eq!(recognised.spoken().unwrap().driver(), "synology");
 }
 

@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use domain::SignIn;
+use domain::{Clock, SignIn};
 
 use crate::{
     Admission, Credentials, Error, PublicKeyPin,
@@ -25,6 +26,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// One user's way to one device.
 pub(crate) struct Session {
     http: Http,
+    clock: Clock,
     admission: Admission,
     credentials: Credentials,
     /// How the device's challenge is answered.
@@ -44,14 +46,19 @@ enum Way {
 
 impl Session {
     /// Fails where the admission is not for whoever has this key, and where the device has refused the user in this run.
-    pub(crate) fn new(http: Http, admission: Admission, credentials: Credentials) -> Result<Session, Error> {
+    pub(crate) fn new(
+        http: Http,
+        clock: Clock,
+        admission: Admission,
+        credentials: Credentials,
+    ) -> Result<Session, Error> {
         if let Some(refusal) = admission.refusal() {
             return Err(refusal);
         }
         if !admission.speaks_over(http.endpoint.pin) {
             return Err(Error::NotThePinnedKey { host: http.host.clone() });
         }
-        Ok(Session { http, admission, credentials, way: None, refused: None, proven: false })
+        Ok(Session { http, clock, admission, credentials, way: None, refused: None, proven: false })
     }
 
     pub(crate) fn admission(&self) -> &Admission {
@@ -79,6 +86,10 @@ impl Session {
 
     pub(crate) fn http(&self) -> &Http {
         &self.http
+    }
+
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.clock.now()
     }
 
     /// Whether a challenge was met; without one the device answered without asking who is there.

@@ -11,7 +11,7 @@ use devices::{
     Admission, Before, Consent, Credentials, Driver, Endpoint, Error, Found, Limits, Package, PublicKeyPin,
     Recipes, Seen, recognise,
 };
-use domain::AltName;
+use domain::{AltName, Clock};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DnType, IsCa,
     KeyPair,
@@ -105,7 +105,7 @@ async fn find(
     recipes: &Recipes,
     credentials: Credentials,
 ) -> Result<Found, Error> {
-    let recognised = recognise(endpoint, limits, recipes).await?;
+    let recognised = recognise(endpoint, limits, recipes, &Clock::system()).await?;
     let seen = Seen::at(&endpoint.host, endpoint.pin);
     let consent = Consent { named: true, readable: true, ..Consent::default() };
     recognised.enter(&Admission::decide(&seen, None, consent)?, recipes, credentials).await

@@ -1,9 +1,11 @@
-//! Plain types that several rooms of the house name. No behaviour beyond parsing and printing them.
+//! Plain types that several rooms of the house name. No behaviour beyond parsing and printing them; and the
+//! [`Clock`].
 //!
 //! What is said to people is never a sentence here: a [`Finding`] or an error is a *code with typed
 //! arguments*, written as an enum that serialises with `#[serde(tag = "code")]`. The crate `words` turns
 //! anything serialised that way into a sentence of its catalogue.
 
+mod clock;
 mod enrolment;
 mod finding;
 mod kind;
@@ -16,6 +18,7 @@ mod target;
 mod targets;
 mod told;
 
+pub use clock::Clock;
 pub use enrolment::{EnrolmentState, KeyTransport, Step, StepState};
 pub use finding::{Finding, Severity};
 pub use kind::ErrorKind;

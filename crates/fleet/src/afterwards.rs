@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use devices::{Credentials, Endpoint, TlsVersions};
 use domain::{Finding, Report, Scheme, Target, Verdict};
-use time::OffsetDateTime;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -94,7 +93,7 @@ impl Run<'_> {
         }
         session.driver.set_tls_versions(&on).await?;
         let deadline = Instant::now() + self.fleet.limits.verify;
-        let options = contact::options(self.fleet, OffsetDateTime::now_utc());
+        let options = contact::options(self.fleet);
         let refused = loop {
             let mut spoken = None;
             for version in &off {
@@ -135,7 +134,7 @@ impl Run<'_> {
                 port: Some(port),
                 scheme: Some(Scheme::Http),
             };
-            let options = contact::options(self.fleet, OffsetDateTime::now_utc());
+            let options = contact::options(self.fleet);
             while inspect::check(&http, &options).await.verdict != Verdict::Unreachable {
                 if Instant::now() >= deadline {
                     return Err(Error::HttpStillOpen { port });

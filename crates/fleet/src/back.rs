@@ -27,7 +27,7 @@ impl Run<'_> {
         {
             let ours = Ours { port: session.before.https_port, row };
             let stays = self.fleet.public.stands_behind(&ours.row);
-            if report.verdict == Verdict::Secure && !is_due(&ours.row) && stays {
+            if report.verdict == Verdict::Secure && !is_due(&ours.row, self.fleet.now()) && stays {
                 self.journal.store_under(&last.id).await?;
                 for step in [Step::Request, Step::Sign, Step::Package, Step::Install] {
                     self.journal.skip(step, &Said::Resumed).await?;
@@ -127,7 +127,7 @@ impl Run<'_> {
         let report = match before.https_on {
             true => self.look(before.https_port).await,
             false => {
-                let options = contact::options(self.fleet, time::OffsetDateTime::now_utc());
+                let options = contact::options(self.fleet);
                 inspect::check(&self.order.target, &options).await
             }
         };
@@ -137,7 +137,7 @@ impl Run<'_> {
 
     /// Whoever was given the key of this certificate at a first contact was not seen to be the device.
     async fn revoke_given(&mut self, serial: &str) {
-        let now = time::OffsetDateTime::now_utc();
+        let now = self.fleet.now();
         let revoked = self.issuer.revoke(serial, RevocationReason::KeyCompromise, now).await;
         let serial = serial.to_owned();
         self.outcome.findings.push(match revoked {

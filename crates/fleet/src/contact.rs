@@ -6,7 +6,6 @@ use domain::{AltName, Finding, Report, Severity, Target};
 use inspect::Options;
 use pki::{Certificate, KeyKind, Permitted};
 use store::{CertificateRow, DeviceRow, Lease};
-use time::OffsetDateTime;
 use tokio::net::lookup_host;
 
 use crate::{Error, Fleet, Order, error::reason, identity::https_page};
@@ -115,8 +114,7 @@ pub(crate) async fn factory_identity(
     if fleet.maker_roots.is_empty() {
         return None;
     }
-    let options =
-        Options { roots: fleet.maker_roots.clone().into(), ..options(fleet, OffsetDateTime::now_utc()) };
+    let options = Options { roots: fleet.maker_roots.clone().into(), ..options(fleet) };
     let report = inspect::check(&https_page(&target.host, port), &options).await;
     let of_names = |f: &Finding| matches!(f, Finding::WrongName { .. } | Finding::NoAltName { .. });
     let is_whole = report.findings.iter().all(|f| of_names(f) || f.severity() > Severity::Error);
@@ -169,12 +167,12 @@ fn not_met(report: &Report) -> Option<Error> {
 
 /// What is on the HTTPS port of the target's host.
 pub(crate) async fn look(fleet: &Fleet, target: &Target, port: u16) -> Report {
-    inspect::check(&https_page(&target.host, port), &options(fleet, OffsetDateTime::now_utc())).await
+    inspect::check(&https_page(&target.host, port), &options(fleet)).await
 }
 
 /// What a browser that trusts our root alone says.
-pub(crate) fn options(fleet: &Fleet, now: OffsetDateTime) -> Options {
-    let mut options = Options::trusting(fleet.public.roots(), now);
+pub(crate) fn options(fleet: &Fleet) -> Options {
+    let mut options = Options::trusting(fleet.public.roots(), fleet.now());
     options.connect = fleet.limits.device.connect;
     options.answer = fleet.limits.device.answer;
     options

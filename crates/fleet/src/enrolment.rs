@@ -207,7 +207,7 @@ impl Run<'_> {
             return Ok(());
         };
         let store = &self.fleet.store;
-        let options = contact::options(self.fleet, OffsetDateTime::now_utc());
+        let options = contact::options(self.fleet);
         let host = &self.order.target.host;
         let arrival =
             identity::arrives(store, &options, true, device, host, contact.port, https_port).await?;
@@ -224,7 +224,7 @@ impl Run<'_> {
     pub(crate) fn stays(&self, contact: &Contact) -> Option<Ours> {
         let ours = contact.ours.clone()?;
         let covers = |host: &AltName| ours.row.names.contains(host);
-        let is_fresh = !is_due(&ours.row) && self.fleet.public.stands_behind(&ours.row);
+        let is_fresh = !is_due(&ours.row, self.fleet.now()) && self.fleet.public.stands_behind(&ours.row);
         (is_fresh && self.hosts.iter().all(covers)).then_some(ours)
     }
 
@@ -285,10 +285,10 @@ impl Run<'_> {
 
     /// The way in over this endpoint, for any user.
     pub(crate) async fn speak_as(&self, endpoint: &Endpoint, by: Credentials) -> Result<Found, Error> {
-        let Fleet { limits, recipes, .. } = self.fleet;
+        let Fleet { store, limits, recipes, .. } = self.fleet;
         let not_admitted = || devices::Error::NotAccepted { host: endpoint.host.plain() };
         let admission = self.admission.as_ref().ok_or_else(not_admitted)?;
-        let recognised = devices::recognise(endpoint, &limits.device, recipes).await?;
+        let recognised = devices::recognise(endpoint, &limits.device, recipes, store.clock()).await?;
         Ok(recognised.enter(admission, recipes, by).await?)
     }
 
@@ -572,7 +572,7 @@ impl Run<'_> {
             clock_behind,
             device_id: Some(device_id),
         };
-        Ok(self.issuer.issue(&order, OffsetDateTime::now_utc()).await?)
+        Ok(self.issuer.issue(&order, self.fleet.now()).await?)
     }
 
     pub(crate) async fn signed(&mut self, leaf: &Certificate, names: &[AltName]) -> Result<(), Error> {
@@ -757,8 +757,8 @@ pub(crate) async fn make<T: Send + 'static>(
     Ok(made.map_err(|e| pki::Error::Crypto { operation: e.to_string() })??)
 }
 
-pub(crate) fn is_due(certificate: &CertificateRow) -> bool {
-    OffsetDateTime::now_utc() >= renew_from(certificate.not_before, certificate.not_after)
+pub(crate) fn is_due(certificate: &CertificateRow, now: OffsetDateTime) -> bool {
+    now >= renew_from(certificate.not_before, certificate.not_after)
 }
 
 /// The way that a private key takes to the device over this endpoint, if nothing is done about it.

@@ -1,8 +1,7 @@
-use std::time::Instant;
-
 use domain::{Step, StepState};
 use serde::Serialize;
 use store::{StepRow, Store};
+use tokio::time::Instant;
 
 use crate::{Error, Progress, StepOutcome};
 

@@ -277,6 +277,11 @@ impl Fleet {
         Ok(Due { devices: due, strange })
     }
 
+    /// What time it is, by the ledger's clock.
+    fn now(&self) -> OffsetDateTime {
+        self.store.clock().now()
+    }
+
     /// The device, if there is something to do for it, where it answers.
     async fn look_at(&self, mut device: DeviceRow) -> Result<Option<DeviceRow>, Error> {
         let certificate = match &device.serial {
@@ -284,14 +289,15 @@ impl Fleet {
             None => None,
         };
         let has_left = !self.store.unfinished_enrolments(device.id).await?.is_empty();
-        let is_fresh =
-            certificate.as_ref().is_some_and(|c| !enrolment::is_due(c) && self.public.stands_behind(c));
+        let is_fresh = certificate
+            .as_ref()
+            .is_some_and(|c| !enrolment::is_due(c, self.now()) && self.public.stands_behind(c));
         let sha256 = certificate.and_then(|certificate| certificate.sha256);
         // What the ledger remembers may be past: another device has its address, say, while a name still leads to it.
         let (mut is_well, mut begins_at) = (false, None);
         for place in device.places() {
             let port = place.https_port.unwrap_or(domain::Scheme::Https.default_port());
-            let options = contact::options(self, OffsetDateTime::now_utc());
+            let options = contact::options(self);
             let report = inspect::check(&identity::https_page(&place.host, port), &options).await;
             let shown = report.certificate.filter(|_| report.proven).map(|shown| shown.sha256);
             let is_shown = shown.is_some() && shown == sha256;

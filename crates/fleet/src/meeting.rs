@@ -3,7 +3,6 @@
 use devices::{Endpoint, PublicKeyPin};
 use domain::{Finding, Report, Scheme, Verdict};
 use store::{CertificateRow, DeviceRow, Lease};
-use time::OffsetDateTime;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
@@ -96,7 +95,7 @@ impl<'a> Meeting<'a> {
         let known = known.filter(|d| d.port == named || target.scheme != Some(Scheme::Http));
         let port = known.as_ref().map_or(named, |d| d.port);
         let lease = fleet.store.lease_device(&target.host, port)?.ok_or_else(|| busy(order))?;
-        let report = inspect::check(target, &options(fleet, OffsetDateTime::now_utc())).await;
+        let report = inspect::check(target, &options(fleet)).await;
         let looked = match target.scheme {
             Some(Scheme::Http) => None,
             _ => Some(target.port.unwrap_or(Scheme::Https.default_port())),
@@ -194,7 +193,7 @@ impl<'a> Meeting<'a> {
                 }
                 Some(_) => {}
                 None => {
-                    let options = options(self.fleet, OffsetDateTime::now_utc());
+                    let options = options(self.fleet);
                     let (named, port) = (self.order.named, self.port);
                     match arrives(store, &options, named, &device, &target.host, port, https_port).await? {
                         Arrival::Here(finding) => self.moved = finding,

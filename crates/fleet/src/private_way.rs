@@ -45,7 +45,7 @@ impl Run<'_> {
         let mark = new_mark()?;
         self.begin(session.device_id, &mark, &session.before).await?;
         let (kind, names) = (session.key_kind, names.to_vec());
-        let now = OffsetDateTime::now_utc() - session.clock_behind;
+        let now = self.fleet.now() - session.clock_behind;
         let (key, leaf) =
             make_for(&mut session.driver, move || throw_away_certificate(kind, &names, now)).await?;
         let (pkcs8, pem) = pack(Some(&key), &leaf, &[])?;

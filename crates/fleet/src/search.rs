@@ -8,12 +8,11 @@ use devices::{
     Abilities, Admission, Credentials, DeviceInfo, Endpoint, PublicKeyPin, Recipes, Recognised,
     discovery::{self, By, neighbours},
 };
-use domain::{AltName, Finding, Report, Scheme, Target, Verdict};
+use domain::{AltName, Clock, Finding, Report, Scheme, Target, Verdict};
 use inspect::Options;
 use serde::Serialize;
 use serde_json::Value;
 use store::{NewDevice, Store};
-use time::OffsetDateTime;
 use tokio::{sync::Semaphore, sync::mpsc, task::JoinSet};
 
 use crate::{
@@ -133,6 +132,7 @@ impl Search {
     pub async fn run(self, tell: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Result<Found, Error> {
         let tell: Tell = Arc::new(tell);
         let Search { store, recipes, listens, mut ranges, named, user } = self;
+        let clock = store.as_ref().map_or_else(Clock::system, |store| store.clock().clone());
         let mut devices = Sightings::default();
         let mut has_network = true;
         if listens {
@@ -152,7 +152,7 @@ impl Search {
         let options = Options {
             connect: CONNECT * 2,
             answer: Duration::from_secs(5),
-            ..Options::trusting(roots, OffsetDateTime::now_utc())
+            ..Options::trusting(roots, clock.now())
         };
         if let Some(store) = &store {
             devices.remember(store).await?;
@@ -262,7 +262,7 @@ impl Answers {
         seen: &Sighted,
         host: &AltName,
         ports: &[u16],
-        (options, limits): (&Options, &devices::Limits),
+        (options, limits, clock): (&Options, &devices::Limits, &Clock),
         recipes: &Recipes,
         has_user: bool,
     ) -> Answers {
@@ -298,7 +298,7 @@ impl Answers {
                 continue;
             }
             let endpoint = Endpoint { host: host.clone(), port, pin };
-            match devices::recognise(&endpoint, limits, recipes).await {
+            match devices::recognise(&endpoint, limits, recipes, clock).await {
                 Ok(recognised) if recognised.spoken().is_ok() || has_user => {
                     all.spoken = Some((endpoint, recognised));
                 }
@@ -324,6 +324,7 @@ async fn meet(
     store: Option<&Store>,
 ) -> Result<Option<Met>, Error> {
     let Some(host) = seen.hosts.iter().next().cloned() else { return Ok(None) };
+    let clock = store.map_or_else(Clock::system, |store| store.clock().clone());
     let mut limits = devices::Limits::default();
     (limits.connect, limits.answer) = (options.connect, options.answer);
     // Plain pages first: they are open to everyone's questions.
@@ -332,7 +333,8 @@ async fn meet(
         ports.extend([Scheme::Http.default_port(), Scheme::Https.default_port()]);
     }
     ports.sort_by_key(|port| (matches!(port, 443 | 8443), *port));
-    let answers = Answers::of(&seen, &host, &ports, (options, &limits), recipes, user.is_some()).await;
+    let answers =
+        Answers::of(&seen, &host, &ports, (options, &limits, &clock), recipes, user.is_some()).await;
     let Answers { report, mut spoken, mut no_driver, tls, refused } = answers;
     let port = spoken.as_ref().map_or_else(|| ports.first().copied(), |(endpoint, _)| Some(endpoint.port));
     let Some(port) = port else { return Ok(None) };
@@ -348,7 +350,7 @@ async fn meet(
     if let (true, Some((https_port, shown)), Some(_)) = (is_secured, &tls, &spoken) {
         let pin = shown.leaf.as_deref().and_then(PublicKeyPin::of_certificate);
         let endpoint = Endpoint { host: host.clone(), port: *https_port, pin };
-        if let Ok(recognised) = devices::recognise(&endpoint, &limits, recipes).await {
+        if let Ok(recognised) = devices::recognise(&endpoint, &limits, recipes, &clock).await {
             spoken = Some((endpoint, recognised));
         }
     }

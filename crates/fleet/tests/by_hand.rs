@@ -10,7 +10,7 @@ use std::{
 
 use camera_sim::{Camera, Model, Options};
 use devices::{Admission, Consent, Credentials, Endpoint, Package, Recipes, Seen};
-use domain::{EnrolmentState, Finding, KeyTransport, Step, StepState, Verdict};
+use domain::{Clock, EnrolmentState, Finding, KeyTransport, Step, StepState, Verdict};
 use fleet::{Error, Fleet, HandOrder, Limits, Order, Outcome};
 use pki::pem;
 use zeroize::Zeroizing;
@@ -66,7 +66,8 @@ async fn upload(camera: &Camera, file: &Path) {
     let endpoint =
         Endpoint { host: "127.0.0.1".parse().unwrap(), port: camera.http_address().port(), pin: None };
     let recipes = Recipes::default();
-    let recognised = devices::recognise(&endpoint, &devices::Limits::default(), &recipes).await.unwrap();
+    let limits = devices::Limits::default();
+    let recognised = devices::recognise(&endpoint, &limits, &recipes, &Clock::system()).await.unwrap();
     let seen = Seen::at(&endpoint.host, None);
     let named = Consent { named: true, ..Consent::default() };
     let admission = Admission::decide(&seen, None, named).unwrap();

@@ -60,7 +60,7 @@ impl Site {
     ///
     /// Nothing vouches for the recovery key, another backup is being made, or something cannot be read or written.
     pub async fn back_up(&self, file: &Path) -> Result<BackedUp, Error> {
-        let at = OffsetDateTime::now_utc();
+        let at = self.now();
         let recipient = write(self.store(), self.files(), file, at).await?;
         Ok(BackedUp { recipient, at })
     }
@@ -228,7 +228,7 @@ impl Schedule {
         let mut look = tokio::time::interval(LOOK);
         loop {
             look.tick().await;
-            match self.look(OffsetDateTime::now_utc()).await {
+            match self.look(self.site.now()).await {
                 Ok(Some(file)) => (self.tell)(Notice::BackupWritten { file: shown(&file) }),
                 Ok(None) => {}
                 Err(e) => (self.tell)(Notice::Failed(e)),

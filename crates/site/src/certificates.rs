@@ -72,7 +72,7 @@ impl Site {
             clock_behind: Duration::ZERO,
             device_id: None,
         };
-        let issued = authority.issue(&order, OffsetDateTime::now_utc()).await?;
+        let issued = authority.issue(&order, self.now()).await?;
         Ok(Certified { issued, root: authority.public().root.clone(), changes: effective.changes })
     }
 
@@ -94,7 +94,7 @@ impl Site {
     /// There is no such certificate, or the authority is locked.
     pub async fn revoke(&self, serial: &str, reason: RevocationReason) -> Result<Revoked, Error> {
         let serial = serial.replace([':', ' '], "").to_ascii_lowercase();
-        let is_new = self.authority()?.revoke(&serial, reason, OffsetDateTime::now_utc()).await?;
+        let is_new = self.authority()?.revoke(&serial, reason, self.now()).await?;
         let published = self.files().policy().ok().and_then(|policy| policy.crl_url);
         let at = self.store().certificate(&serial).await?.and_then(|row| row.revoked_at);
         Ok(Revoked { serial, at, is_new, published })

@@ -1,6 +1,5 @@
 use domain::{AltName, RevocationReason, Scheme, Target, Told};
 use store::{DeviceRow, Place};
-use time::OffsetDateTime;
 
 use crate::{Error, Site};
 
@@ -64,7 +63,7 @@ impl Site {
     ///
     /// The authority is locked.
     pub async fn revoke_device(&self, device: &DeviceRow) -> Result<(), Error> {
-        let (authority, now) = (self.authority()?, OffsetDateTime::now_utc());
+        let (authority, now) = (self.authority()?, self.now());
         for certificate in self.store().device_certificates(device.id).await? {
             if certificate.not_after > now && certificate.revoked_at.is_none() {
                 let reason = RevocationReason::CessationOfOperation;

@@ -23,6 +23,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use authority::{Authority, Public};
 use store::{Lease, Store};
+use time::OffsetDateTime;
 
 pub use backup::{BackedUp, Schedule, must_be_writable};
 pub use certificates::{Certified, Revoked, Wanted};
@@ -75,6 +76,11 @@ impl Site {
     /// The ledger.
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// What time it is, by the ledger's clock.
+    pub fn now(&self) -> OffsetDateTime {
+        self.store().clock().now()
     }
 
     /// What everybody may know of the authority.

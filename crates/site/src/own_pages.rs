@@ -69,7 +69,7 @@ impl PageCertificate {
             clock_behind: Duration::ZERO,
             device_id: None,
         };
-        let now = OffsetDateTime::now_utc();
+        let now = authority.store().clock().now();
         let issued = match kind {
             Kind::Page => authority.issue(&order, now).await?,
             Kind::Proof => authority.issue_proof(&order, now).await?,
@@ -123,8 +123,7 @@ impl PageCertificate {
     }
 
     /// Whether it is of this authority, for all of `names`, and is not due to be renewed, or lasts as long as its issuer.
-    pub fn is_good(&self, public: &Public, names: &[AltName]) -> bool {
-        let now = OffsetDateTime::now_utc();
+    pub fn is_good(&self, public: &Public, names: &[AltName], now: OffsetDateTime) -> bool {
         let held = self.leaf.alt_names();
         let issuers: Vec<Vec<u8>> = public.issuers.iter().map(|i| i.der().to_vec()).collect();
         let issuer_ends = public.issuer().not_after().min(public.root.not_after());

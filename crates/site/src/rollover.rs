@@ -1,6 +1,5 @@
 use authority::{Authority, Founding, Next};
 use pki::KeyKind;
-use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::{Error, Site, upkeep::renew_proof};
@@ -25,7 +24,7 @@ impl Site {
     ///
     /// The authority is locked, or a key cannot be made.
     pub async fn make_next(&self, founding: Founding) -> Result<Next, Error> {
-        Ok(self.authority()?.make_next(founding, OffsetDateTime::now_utc()).await?)
+        Ok(self.authority()?.make_next(founding, self.now()).await?)
     }
 
     /// Stores the next authority. The inner result: whether the trust page can test its root now. It should before the root
@@ -69,7 +68,7 @@ impl Site {
         recovery_key: Zeroizing<String>,
         kind: KeyKind,
     ) -> Result<(), Error> {
-        let now = OffsetDateTime::now_utc();
+        let now = self.now();
         Ok(self.authority()?.replace_issuer(root_key, recovery_key, kind, now).await?)
     }
 }

@@ -74,7 +74,7 @@ impl Upkeep {
 
     /// All but the page's certificate: the next root, the trust page's test, the lists of revoked certificates.
     pub async fn begin_what_is_due(&mut self) {
-        let now = OffsetDateTime::now_utc();
+        let now = self.site.now();
         if self.is_on_time(now).await {
             self.begin_rollover(now).await;
             self.renew_proof().await;
@@ -119,13 +119,13 @@ impl Upkeep {
         };
         let names = own_pages::names(&public, &policy, self.named);
         if let Some(certificate) = &self.certificate
-            && certificate.is_good(&public, &names)
+            && certificate.is_good(&public, &names, self.site.now())
             && !self.is_revoked(certificate).await?
         {
             return Ok(false);
         }
         // Without one there is no service, which somebody has asked for.
-        if self.certificate.is_some() && !self.is_on_time(OffsetDateTime::now_utc()).await {
+        if self.certificate.is_some() && !self.is_on_time(self.site.now()).await {
             return Ok(false);
         }
         let said: Vec<String> = names.iter().map(ToString::to_string).collect();
@@ -197,7 +197,7 @@ pub(crate) async fn renew_proof(
     let public = Public::newest(site.store()).await?;
     let names = own_pages::names(&public, authority.policy()?, named);
     let held = PageCertificate::load(site.files(), Kind::Proof);
-    if held.is_some_and(|held| held.is_good(&public, &names)) {
+    if held.is_some_and(|held| held.is_good(&public, &names, site.now())) {
         return Ok(());
     }
     PageCertificate::issue(authority, Kind::Proof, &names).await?.save(site.files())
@@ -250,23 +250,26 @@ mod tests {
             .unwrap();
         let proof = || PageCertificate::load(&DataDir::new(folder.path()), Kind::Proof).unwrap();
         let public = Public::read(&store).await.unwrap();
-        assert!(proof().is_good(&public, &proof().leaf().alt_names()));
+        assert!(proof().is_good(&public, &proof().leaf().alt_names(), OffsetDateTime::now_utc()));
         assert!(upkeep.look().await.is_none(), "nothing moves before it is confirmed");
         // But browsers can prove that they know what is to come.
         let newest = Public::newest(&store).await.unwrap();
         let names = proof().leaf().alt_names();
-        assert!(proof().is_good(&newest, &names) && !proof().is_good(&public, &names));
+        assert!(
+            proof().is_good(&newest, &names, OffsetDateTime::now_utc())
+                && !proof().is_good(&public, &names, OffsetDateTime::now_utc())
+        );
         let serial = proof().leaf().serial();
         Authority::confirm_next(&store).await.unwrap();
         assert!(upkeep.look().await.is_some());
         assert_eq!(proof().leaf().serial(), serial, "it is of the right root already");
         let public = Public::read(&store).await.unwrap();
         let names = own_pages::names(&public, &Policy::default(), None);
-        assert!(upkeep.certificate.as_ref().unwrap().is_good(&public, &names));
+        assert!(upkeep.certificate.as_ref().unwrap().is_good(&public, &names, OffsetDateTime::now_utc()));
         // What a restart finds is the same one.
         let again = upkept(Site::of(DataDir::new(folder.path()), store, None));
         assert_eq!(served(&again), served(&upkeep));
-        assert!(again.certificate.unwrap().is_good(&public, &names));
+        assert!(again.certificate.unwrap().is_good(&public, &names, OffsetDateTime::now_utc()));
         assert!(upkeep.look().await.is_none());
     }
 
@@ -292,7 +295,7 @@ mod tests {
                 // The trust page tests it at once.
                 let newest = Public::newest(upkeep.site.store()).await.unwrap();
                 let proof = PageCertificate::load(&DataDir::new(folder.path()), Kind::Proof).unwrap();
-                assert!(proof.is_good(&newest, &proof.leaf().alt_names()));
+                assert!(proof.is_good(&newest, &proof.leaf().alt_names(), OffsetDateTime::now_utc()));
             }
             upkeep.look().await;
             assert_eq!(Public::read(upkeep.site.store()).await.unwrap().next, first);

@@ -2,7 +2,7 @@ use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 use time::OffsetDateTime;
 
 use crate::{
-    Error, Store, begin, now,
+    Error, Store, begin,
     values::{date, from_word, word},
 };
 
@@ -100,7 +100,7 @@ impl Store {
         if count_next(&mut transaction).await? > 0 {
             return Err(Error::RolloverUnderWay);
         }
-        insert(&mut transaction, authority, None).await?;
+        insert(&mut transaction, authority, None, self.now()).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Store {
         if done.rows_affected() != 1 {
             return Err(Error::NotTheIssuer);
         }
-        insert(&mut transaction, std::slice::from_ref(issuer), Some(root_id)).await?;
+        insert(&mut transaction, std::slice::from_ref(issuer), Some(root_id), self.now()).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -182,9 +182,10 @@ impl Store {
              WHERE authority_id = $1 AND not_after > $2 AND revoked_at IS NULL AND der IS NOT NULL
              AND device_id IS NULL AND NOT (profile = 'server' AND coalesce(name, '') = $3) ORDER BY not_after, serial",
         );
+        let now = self.now();
         Ok(Dependents {
-            devices: devices.bind(authority_id).bind(now()).fetch_all(&self.readers).await?,
-            by_hand: by_hand.bind(authority_id).bind(now()).bind(page).fetch_all(&self.readers).await?,
+            devices: devices.bind(authority_id).bind(now).fetch_all(&self.readers).await?,
+            by_hand: by_hand.bind(authority_id).bind(now).bind(page).fetch_all(&self.readers).await?,
         })
     }
 }
@@ -226,6 +227,7 @@ pub(crate) async fn insert(
     transaction: &mut Transaction<'_, Sqlite>,
     authorities: &[NewAuthority<'_>],
     root_id: Option<i64>,
+    now: i64,
 ) -> Result<(), Error> {
     let mut above = root_id;
     for authority in authorities {
@@ -238,7 +240,7 @@ pub(crate) async fn insert(
         .bind(authority.permitted)
         .bind(authority.constrained)
         .bind(word(&authority.state)?)
-        .bind(now())
+        .bind(now)
         .fetch_one(&mut **transaction)
         .await?;
         if let Some(key) = authority.key {

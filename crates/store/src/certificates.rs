@@ -98,6 +98,7 @@ impl Store {
             names: serde_json::to_string(intent.names)?,
             not_before: intent.not_before.unix_timestamp(),
             not_after: intent.not_after.unix_timestamp(),
+            intended_at: self.now(),
         };
         self.intents.write(intent).await
     }
@@ -105,7 +106,7 @@ impl Store {
     /// Completes an intent with the signed certificate, durably.
     pub async fn record_certificate(&self, serial: &str, sha256: &str, der: &[u8]) -> Result<(), Error> {
         let (serial, sha256, der) = (serial.to_owned(), sha256.to_owned(), der.to_owned());
-        self.certificates.write(NewCertificate { serial, sha256, der }).await
+        self.certificates.write(NewCertificate { serial, sha256, der, issued_at: self.now() }).await
     }
 
     /// The issued certificate with this serial number and fingerprint, if an authority of the site made it.

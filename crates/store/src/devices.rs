@@ -5,7 +5,7 @@ use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 use time::OffsetDateTime;
 
 use crate::{
-    Error, Store, begin, now, pattern,
+    Error, Store, begin, pattern,
     values::{date, from_word, word},
 };
 
@@ -165,7 +165,8 @@ impl Store {
             Some(id) => Some(id),
             None => owner(&mut transaction, device.host, device.port).await?,
         };
-        let accepted_at = device.accepted.then(now);
+        let now = self.now();
+        let accepted_at = device.accepted.then_some(now);
         let id: i64 = match there {
             Some(id) => {
                 sqlx::query(
@@ -202,7 +203,7 @@ impl Store {
                 .await?
             }
         };
-        arrive(&mut transaction, id, device.host, device.port, device.https_port).await?;
+        arrive(&mut transaction, id, device.host, device.port, device.https_port, now).await?;
         transaction.commit().await?;
         Ok(id)
     }
@@ -219,8 +220,9 @@ impl Store {
     ) -> Result<(), Error> {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
+        let now = self.now();
         for place in left {
-            leave(&mut transaction, &place.host, place.port, Some(id)).await?;
+            leave(&mut transaction, &place.host, place.port, Some(id), now).await?;
             // As it is called for want of a better name.
             sqlx::query("UPDATE device SET name = $1 WHERE id = $2 AND name = $3")
                 .bind(host.plain())
@@ -229,7 +231,7 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
         }
-        arrive(&mut transaction, id, host, port, https_port).await?;
+        arrive(&mut transaction, id, host, port, https_port, now).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -244,7 +246,7 @@ impl Store {
             .bind(owner(&mut transaction, host, port).await?)
             .execute(&mut *transaction)
             .await?;
-        leave(&mut transaction, host, port, None).await?;
+        leave(&mut transaction, host, port, None, self.now()).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -328,7 +330,7 @@ impl Store {
         .bind(word(&verdict)?)
         .bind(serial)
         .bind(key_transport.as_ref().map(word).transpose()?)
-        .bind(now())
+        .bind(self.now())
         .bind(device_id)
         .execute(&mut *transaction)
         .await?;
@@ -472,6 +474,7 @@ async fn arrive(
     host: &AltName,
     port: u16,
     https_port: Option<u16>,
+    now: i64,
 ) -> Result<(), Error> {
     // It is no longer the one before another.
     sqlx::query("UPDATE device SET name = replace(name, $1, '') WHERE id = $2")
@@ -491,7 +494,7 @@ async fn arrive(
     .fetch_all(&mut **transaction)
     .await?;
     for port in ports {
-        leave(transaction, host, port, None).await?;
+        leave(transaction, host, port, None, now).await?;
     }
     sqlx::query(
         "INSERT INTO device_address (device_id, host, port, https_port, seen_at) VALUES ($1, $2, $3, $4, $5)
@@ -502,7 +505,7 @@ async fn arrive(
     .bind(host.to_string())
     .bind(port)
     .bind(https_port)
-    .bind(now())
+    .bind(now)
     .execute(&mut **transaction)
     .await?;
     Ok(())
@@ -515,13 +518,14 @@ async fn leave(
     host: &AltName,
     port: u16,
     id: Option<i64>,
+    now: i64,
 ) -> Result<(), Error> {
     let Some(there) = owner(transaction, host, port).await?.filter(|there| id.is_none_or(|id| id == *there))
     else {
         return Ok(());
     };
     sqlx::query("UPDATE device_address SET left_at = $1 WHERE host = $2 AND port = $3 AND left_at IS NULL")
-        .bind(now())
+        .bind(now)
         .bind(host.to_string())
         .bind(port)
         .execute(&mut **transaction)
@@ -542,7 +546,7 @@ async fn leave(
         (false, true) => {
             sqlx::query("UPDATE device SET verdict = $1, verified_at = $2 WHERE id = $3")
                 .bind(word(&Verdict::Unreachable)?)
-                .bind(now())
+                .bind(now)
                 .bind(there)
                 .execute(&mut **transaction)
                 .await?;

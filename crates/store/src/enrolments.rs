@@ -2,7 +2,7 @@ use domain::{EnrolmentState, KeyTransport, Step, StepState};
 use sqlx::Row;
 
 use crate::{
-    Error, Store, now,
+    Error, Store,
     values::{from_word, word},
 };
 
@@ -98,7 +98,7 @@ impl Store {
         .bind(device_id)
         .bind(word(&EnrolmentState::Open)?)
         .bind(before)
-        .bind(now())
+        .bind(self.now())
         .execute(&self.writer)
         .await?;
         Ok(())
@@ -141,7 +141,7 @@ impl Store {
     pub async fn end_enrolment(&self, id: &str, state: EnrolmentState) -> Result<(), Error> {
         sqlx::query("UPDATE enrolment SET state = $1, ended_at = $2 WHERE id = $3")
             .bind(word(&state)?)
-            .bind(now())
+            .bind(self.now())
             .bind(id)
             .execute(&self.writer)
             .await?;

@@ -23,6 +23,7 @@ use std::{
     time::Duration,
 };
 
+use domain::Clock;
 use sqlx::{
     ConnectOptions, Connection, Executor,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
@@ -55,6 +56,7 @@ const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 #[derive(Clone, Debug)]
 pub struct Store {
     directory: PathBuf,
+    clock: Clock,
     writer: SqlitePool,
     readers: SqlitePool,
     intents: Writer<NewIntent>,
@@ -132,7 +134,8 @@ impl Store {
             .max_connections(4)
             .connect_lazy_with(options.read_only(true));
         let (intents, certificates) = (Writer::start(writer.clone()), Writer::start(writer.clone()));
-        Ok(Store { directory: directory.to_owned(), writer, readers, intents, certificates })
+        let (directory, clock) = (directory.to_owned(), Clock::system());
+        Ok(Store { directory, clock, writer, readers, intents, certificates })
     }
 
     /// On a connection that does not hold rows to what they refer to: a table that others refer to can be made anew.
@@ -153,6 +156,20 @@ impl Store {
         transaction.execute(sqlx::AssertSqlSafe(set_version)).await?;
         transaction.commit().await?;
         Ok(connection.close().await?)
+    }
+
+    /// The same ledger by another clock than this computer's.
+    pub fn with_clock(self, clock: Clock) -> Store {
+        Store { clock, ..self }
+    }
+
+    /// The clock that it dates by; authority and fleet take theirs from here.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().unix_timestamp()
     }
 
     /// The data directory.
@@ -187,10 +204,6 @@ async fn begin(
     connection: &mut sqlx::SqliteConnection,
 ) -> Result<sqlx::Transaction<'_, sqlx::Sqlite>, sqlx::Error> {
     connection.begin_with("BEGIN IMMEDIATE").await
-}
-
-fn now() -> i64 {
-    time::OffsetDateTime::now_utc().unix_timestamp()
 }
 
 /// A search text as the pattern of a LIKE that finds it anywhere, letter case apart.

@@ -3,7 +3,7 @@ use sqlx::Row;
 use time::OffsetDateTime;
 
 use crate::{
-    Error, Store, now,
+    Error, Store,
     values::{date, from_word, word},
 };
 
@@ -29,7 +29,7 @@ impl Store {
             "UPDATE certificate SET revoked_at = $1, revocation_reason = $2
              WHERE serial = $3 AND der IS NOT NULL AND revoked_at IS NULL",
         )
-        .bind(now())
+        .bind(self.now())
         .bind(word(&reason)?)
         .bind(serial)
         .execute(&self.writer)
@@ -44,7 +44,7 @@ impl Store {
              WHERE authority_id = $1 AND revoked_at IS NOT NULL AND not_after > $2 ORDER BY revoked_at, serial",
         )
         .bind(authority_id)
-        .bind(now() - KEPT)
+        .bind(self.now() - KEPT)
         .fetch_all(&self.readers)
         .await?;
         let revocation = |row: &sqlx::sqlite::SqliteRow| {
@@ -65,7 +65,7 @@ impl Store {
             "INSERT INTO crl (authority_id, taken) VALUES ($1, $2) ON CONFLICT (authority_id) DO UPDATE
              SET taken = CASE WHEN crl.taken < $2 THEN $2 ELSE crl.taken + 1 END RETURNING taken",
         );
-        Ok(number.bind(authority_id).bind(now()).fetch_one(&self.writer).await?)
+        Ok(number.bind(authority_id).bind(self.now()).fetch_one(&self.writer).await?)
     }
 
     /// Stores a signed list, unless one with a higher number is there.

@@ -1,6 +1,6 @@
 use sqlx::Row;
 
-use crate::{AuthorityRow, Error, Key, NewAuthority, Store, authorities, begin, now};
+use crate::{AuthorityRow, Error, Key, NewAuthority, Store, authorities, begin};
 
 /// What `init` stores, all at once.
 #[derive(Debug)]
@@ -34,13 +34,14 @@ impl Store {
         if let Some(site) = there {
             return Err(Error::AuthorityExists { site });
         }
+        let now = self.now();
         sqlx::query("INSERT INTO site (id, name, vault, created_at) VALUES (1, $1, $2, $3)")
             .bind(site.name)
             .bind(site.vault)
-            .bind(now())
+            .bind(now)
             .execute(&mut *transaction)
             .await?;
-        authorities::insert(&mut transaction, site.authority, None).await?;
+        authorities::insert(&mut transaction, site.authority, None, now).await?;
         transaction.commit().await?;
         Ok(())
     }

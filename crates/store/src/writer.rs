@@ -4,7 +4,7 @@
 use sqlx::{QueryBuilder, SqliteConnection, SqlitePool, error::ErrorKind, sqlite::SqliteQueryResult};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Error, now};
+use crate::Error;
 
 /// So many writes may wait; the next one waits for its place.
 const WAITING: usize = 1024;
@@ -103,6 +103,7 @@ pub(crate) struct NewIntent {
     pub(crate) names: String,
     pub(crate) not_before: i64,
     pub(crate) not_after: i64,
+    pub(crate) intended_at: i64,
 }
 
 impl Write for NewIntent {
@@ -122,7 +123,7 @@ impl Write for NewIntent {
                 .push_bind(&intent.names)
                 .push_bind(intent.not_before)
                 .push_bind(intent.not_after)
-                .push_bind(now())
+                .push_bind(intent.intended_at)
                 // Another process may have put another authority in its place meanwhile: then this is NULL.
                 .push("(SELECT id FROM authority WHERE state = ")
                 .push_bind_unseparated(&intent.state)
@@ -140,6 +141,7 @@ pub(crate) struct NewCertificate {
     pub(crate) serial: String,
     pub(crate) sha256: String,
     pub(crate) der: Vec<u8>,
+    pub(crate) issued_at: i64,
 }
 
 impl Write for NewCertificate {
@@ -152,7 +154,7 @@ impl Write for NewCertificate {
         );
         query.push_values(group, |mut row, certificate| {
             row.push_bind(&certificate.serial)
-                .push_bind(now())
+                .push_bind(certificate.issued_at)
                 .push_bind(&certificate.sha256)
                 .push_bind(&certificate.der);
         });

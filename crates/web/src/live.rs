@@ -55,6 +55,10 @@ impl Site for LiveSite {
         Ok(Health { locked: self.locked })
     }
 
+    fn now(&self) -> OffsetDateTime {
+        self.store.clock().now()
+    }
+
     fn words(&self) -> &Words {
         &self.words
     }
@@ -64,7 +68,7 @@ impl Site for LiveSite {
     }
 
     async fn proven(&self, root: &str, address: IpAddr) {
-        if let Err(e) = self.store.record_proof(root, address, OffsetDateTime::now_utc()).await {
+        if let Err(e) = self.store.record_proof(root, address, self.now()).await {
             (self.tell)(Notice::Failed(e.into()));
         }
     }
@@ -93,7 +97,7 @@ impl LiveSite {
     }
 
     async fn read(&self) -> Result<Page, authority::Error> {
-        let now = OffsetDateTime::now_utc();
+        let now = self.now();
         let devices = self.store.devices(None).await?;
         let secure = devices.iter().filter(|d| state(d, now).0 == Verdict::Secure).count();
         let mut cameras = Vec::new();

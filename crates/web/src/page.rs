@@ -19,6 +19,8 @@ pub trait Site: Clone + Send + Sync + 'static {
     fn crl(&self, path: &str) -> impl Future<Output = Result<Option<Crl>, Unreadable>> + Send;
     /// How the service is.
     fn health(&self) -> impl Future<Output = Result<Health, Unreadable>> + Send;
+    /// What time it is.
+    fn now(&self) -> OffsetDateTime;
     /// The sentences that are said to people.
     fn words(&self) -> &Words;
     /// What a browser proves itself by beside plain HTTP; `None` while there is nothing.

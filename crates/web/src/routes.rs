@@ -102,7 +102,15 @@ async fn trust_page<S: Site>(site: S, headers: HeaderMap, slug: Option<String>, 
     }
     let page = site.trust().await.map(|trust| {
         let (prover, visitor) = (site.prover(), Visitor::new(&headers));
-        let view = TrustView::new(&trust, prover.as_deref(), site.words(), &visitor, chosen.flatten(), plain);
+        let view = TrustView::new(
+            &trust,
+            prover.as_deref(),
+            site.words(),
+            &visitor,
+            chosen.flatten(),
+            plain,
+            site.now(),
+        );
         let mut page = document(&view);
         let policy = view.origin().and_then(|origin| HeaderValue::try_from(policy(origin)).ok());
         page.headers.extend(policy.map(|policy| (CONTENT_SECURITY_POLICY, policy)));
@@ -126,7 +134,7 @@ async fn proof<S: Site>(site: S, request: Request) -> Response {
 /// A root or a list of revoked certificates.
 async fn by_name<S: Site>(site: &S, path: &str) -> Result<Option<Document>, Unreadable> {
     if path.starts_with("/crl/") {
-        return Ok(site.crl(path).await?.map(|crl| list(crl, OffsetDateTime::now_utc())));
+        return Ok(site.crl(path).await?.map(|crl| list(crl, site.now())));
     }
     let Some(name) = path.strip_prefix('/').filter(|name| downloads::may_be(name)) else { return Ok(None) };
     Ok(downloads::by_name(&site.trust().await?, name).map(Document::download))

@@ -245,6 +245,10 @@ mod tests {
             Err(Unreadable)
         }
 
+        fn now(&self) -> time::OffsetDateTime {
+            unreachable!("nothing is shown")
+        }
+
         fn words(&self) -> &Words {
             unreachable!("nothing is shown")
         }

@@ -80,6 +80,7 @@ impl<'a> TrustView<'a> {
         visitor: &Visitor,
         chosen: Option<System>,
         plain: bool,
+        now: OffsetDateTime,
     ) -> TrustView<'a> {
         let alone = trust.next.is_none() && trust.old.is_empty();
         let system = chosen.or(visitor.system);
@@ -100,7 +101,7 @@ impl<'a> TrustView<'a> {
             throw_away: trust.throw_away,
             plain,
             test: Test::new(prover, trust.newest(), visitor, port, plain),
-            again: OffsetDateTime::now_utc().unix_timestamp(),
+            again: now.unix_timestamp(),
             home: home(&trust.reach, visitor),
             phone: phone(&trust.reach, visitor, port)
                 .filter(|_| !matches!(system, Some(System::Phone | System::Android))),

@@ -68,6 +68,10 @@ impl web::Site for Values {
         Ok(Health { locked: self.read()?.locked })
     }
 
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc()
+    }
+
     fn words(&self) -> &Words {
         &WORDS
     }
