@@ -6,7 +6,7 @@ mod common;
 use std::{net::Ipv6Addr, process::Output};
 
 use camera_sim::{Camera, Fault, Model};
-use common::{MODELS, PATIENCE, Site, camera, document, options, text};
+use common::{PATIENCE, Site, camera, document, models, options, text};
 use tokio::time::timeout;
 
 /// Ended with "something broke", and says what and what to do.
@@ -23,7 +23,7 @@ async fn an_ipv6_camera_becomes_secure() {
         return;
     }
     let site = Site::founded_for("::1");
-    for model in MODELS {
+    for model in models() {
         let mut options = options(model, &[]);
         options.bind = Ipv6Addr::LOCALHOST.into();
         let camera = Camera::start(options).await.unwrap();
@@ -40,7 +40,7 @@ async fn an_ipv6_camera_becomes_secure() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runs_on_one_camera() {
     let site = Site::founded();
-    for model in MODELS {
+    for model in models() {
         let camera = camera(model, &[]).await;
         let url = camera.http_url();
         let run = || async { site.securing(&url, &["--json"]).output().await.unwrap() };
@@ -166,7 +166,7 @@ async fn a_camera_is_not_taken_for_its_predecessor() {
 async fn a_camera_that_locks_accounts_sees_one_wrong_password() {
     let site = Site::founded();
     std::fs::write(site.path("password"), "wrong\n").unwrap();
-    for model in MODELS {
+    for model in models() {
         let camera = camera(model, &[Fault::Locks]).await;
         let outcome = site.secure(&camera, &[], 1).await;
         assert_eq!(outcome["error"]["code"], "wrong-password", "{outcome}");

@@ -6,7 +6,7 @@ mod common;
 use std::{fs::File, process::Output};
 
 use camera_sim::{Camera, Fault, Model, Options};
-use common::{MODELS, PATIENCE, Site, camera, document, options};
+use common::{PATIENCE, Site, camera, document, models, options};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -38,7 +38,7 @@ async fn what_fails_at_one_camera_stops_no_other() {
     let site = Site::founded();
     let mut cameras = Vec::new();
     for index in 0..20 {
-        let model = MODELS[index % 3];
+        let model = models()[index % 3];
         cameras.push(match index {
             3 => with_another_password(model).await,
             7 => camera(Model::OnvifDevice, &[Fault::HttpsRefused]).await,

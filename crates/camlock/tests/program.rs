@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use camera_sim::{Fault, Model};
-use common::{MODELS, Site, camera, document, text, transport};
+use common::{Site, camera, document, models, text, transport};
 
 #[test]
 fn an_authority_is_never_overwritten() {
@@ -118,7 +118,7 @@ fn requests_are_signed_repaired_or_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_camera_becomes_secure_by_its_own_way() {
     let site = Site::founded();
-    for model in MODELS {
+    for model in models() {
         let transport = transport(model);
         let camera = camera(model, &[Fault::ShortNonces]).await;
         let outcome = site.secure(&camera, &[], 0).await;
@@ -138,14 +138,14 @@ async fn each_camera_becomes_secure_by_its_own_way() {
         assert_eq!(checked[0]["verdict"], "secure");
     }
     let listed = tokio::task::block_in_place(|| site.json(&["list"], 0));
-    assert_eq!(listed.as_array().unwrap().len(), MODELS.len());
+    assert_eq!(listed.as_array().unwrap().len(), models().len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_tried_once_and_leaves_nothing() {
     let site = Site::founded();
     std::fs::write(site.path("password"), "wrong\n").unwrap();
-    for model in MODELS {
+    for model in models() {
         let camera = camera(model, &[]).await;
         let outcome = site.secure(&camera, &[], 1).await;
         assert_eq!(outcome["error"]["code"], "wrong-password", "{outcome}");

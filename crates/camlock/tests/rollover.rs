@@ -10,7 +10,7 @@ use std::{
 };
 
 use camera_sim::{Camera, Model};
-use common::{MODELS, Site, camera, text};
+use common::{Site, camera, models, text};
 use domain::RevocationReason;
 use pki::Certificate;
 use serde_json::{Value, json};
@@ -115,7 +115,7 @@ async fn a_device_moves_only_after_the_operator_has_confirmed() {
 async fn every_kind_of_camera_moves() {
     let site = Site::founded();
     let mut cameras = Vec::new();
-    for model in MODELS {
+    for model in models() {
         let camera = camera(model, &[]).await;
         site.secure(&camera, &["--disable-http"], 0).await;
         cameras.push(camera);

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use camera_sim::{Camera, CapabilityNames, Fault, Given, Model, Options, State};
+use clap::ValueEnum as _;
 use devices::{
     Admission, Before, Consent, Credentials, Driver, Endpoint, Error, Found, Limits, Package, PublicKeyPin,
     Recipes, Seen, recognise,
@@ -19,16 +20,10 @@ use rcgen::{
 use zeroize::Zeroizing;
 
 const MARK: &str = "camlock-3f9a1c20";
-const MODELS: [(Model, &str); 5] = [
-    (Model::OnvifSecurity, "onvif-security"),
-    (Model::OnvifDevice, "onvif-device"),
-    (Model::PemPage, "recipe:pem-page"),
-    (Model::Axis, "axis"),
-    (Model::Hanwha, "hanwha"),
-];
-
-fn makes_key(model: Model) -> bool {
-    matches!(model, Model::OnvifSecurity | Model::Axis)
+/// The models that are met over plain HTTP, and can do without it afterwards, with their names.
+fn models() -> impl Iterator<Item = (Model, &'static str)> {
+    let all = Model::value_variants().iter().copied();
+    all.filter(|model| !model.comes_with_https() && model.switches_http()).map(|model| (model, model.name()))
 }
 
 /// A certificate authority with an issuer below its root.
@@ -127,7 +122,7 @@ async fn driver(camera: &Camera) -> Box<dyn Driver> {
 
 /// request or a key of our own, sign, package.
 async fn parcel(authority: &Authority, camera: &Camera, driver: &mut dyn Driver) -> Parcel {
-    if makes_key(camera.model()) {
+    if camera.model().makes_key() {
         let names = ["127.0.0.1".parse().unwrap(), "shop-front.home.arpa".parse().unwrap()];
         authority.sign(&driver.request(MARK, &names).await.unwrap())
     } else {
@@ -143,11 +138,11 @@ fn lasting(state: State) -> State {
 #[tokio::test]
 async fn every_camera_walks_the_whole_way() {
     let authority = Authority::new();
-    for (model, name) in MODELS {
+    for (model, name) in models() {
         let camera = camera(model, |_| ()).await;
         let found = found(&camera).await;
-        assert_eq!(found.driver(), name);
-        let serves_chain = found.abilities().serves_chain;
+        assert_eq!(found.driver().trim_start_matches("recipe:"), name);
+        let (driver_name, serves_chain) = (found.driver().to_owned(), found.abilities().serves_chain);
         let mut driver = found.connect();
         let before = driver.note().await.unwrap();
         assert!(before.http_on && !before.https_on, "{before:?}");
@@ -168,7 +163,7 @@ async fn every_camera_walks_the_whole_way() {
         let again = find(&endpoint, &Limits::default(), &Recipes::default(), credentials("open sesame"))
             .await
             .unwrap();
-        assert_eq!(again.driver(), name);
+        assert_eq!(again.driver(), driver_name);
         let mut driver = again.connect();
         assert!(driver.note().await.unwrap().https_on);
         driver.switch_http(false).await.unwrap();
@@ -186,14 +181,14 @@ async fn every_camera_walks_the_whole_way() {
 #[tokio::test]
 async fn every_camera_is_renewed_over_its_own_https() {
     let authority = Authority::new();
-    for (model, name) in MODELS {
+    for (model, name) in models() {
         let camera = camera(model, |_| ()).await;
         let mut driver = driver(&camera).await;
         let mut marks: Vec<String> = Vec::new();
         for round in 0..6 {
             let mark = format!("camlock-{round}");
             let parcel = match model {
-                model if makes_key(model) => authority.sign(&driver.request(&mark, &[]).await.unwrap()),
+                model if model.makes_key() => authority.sign(&driver.request(&mark, &[]).await.unwrap()),
                 _ => authority.with_key(),
             };
             driver.install(&mark, &parcel.package()).await.unwrap();
@@ -219,7 +214,7 @@ async fn every_camera_is_renewed_over_its_own_https() {
 #[tokio::test]
 async fn every_camera_comes_back_to_what_it_was() {
     let authority = Authority::new();
-    for (model, name) in MODELS {
+    for (model, name) in models() {
         for factory_certificate in [false, true] {
             let camera = camera(model, |o| o.factory_certificate = factory_certificate).await;
             let was = lasting(camera.state());
@@ -253,13 +248,13 @@ async fn every_camera_comes_back_to_what_it_was() {
 #[tokio::test]
 async fn a_run_that_broke_is_taken_up_or_back() {
     let authority = Authority::new();
-    for (model, name) in MODELS {
+    for (model, name) in models() {
         let camera = camera(model, |_| ()).await;
         let was = lasting(camera.state());
         let before = driver(&camera).await.note().await.unwrap();
         driver(&camera).await.roll_back(MARK, &before).await.unwrap();
         assert_eq!(lasting(camera.state()), was, "{name}");
-        if makes_key(model) {
+        if model.makes_key() {
             driver(&camera).await.request(MARK, &[]).await.unwrap();
             driver(&camera).await.request(MARK, &[]).await.unwrap();
             assert_eq!(camera.state().keys.len() + camera.state().certificates.len(), 1, "{name}");
@@ -282,14 +277,14 @@ async fn a_run_that_broke_is_taken_up_or_back() {
 async fn a_wrong_password_is_sent_once() {
     let authority = Authority::new();
     let parcel = authority.with_key();
-    for (model, name) in MODELS {
+    for (model, name) in models() {
         let camera = camera(model, |o| o.faults = vec![Fault::Locks]).await;
         let before = driver(&camera).await.note().await.unwrap();
         let mut driver = found_by(&camera, "open barley").await.connect();
         let wrong = || Error::WrongPassword { user: "admin".into() };
         assert_eq!(driver.note().await, Err(wrong()));
         let requests = camera.state().requests.len();
-        if !makes_key(model) {
+        if !model.makes_key() {
             assert_eq!(driver.install(MARK, &parcel.package()).await, Err(wrong()));
         }
         assert_eq!(driver.enable_https().await, Err(wrong()));
@@ -309,7 +304,7 @@ async fn a_wrong_password_is_sent_once() {
 #[tokio::test]
 async fn short_lived_nonces_are_no_obstacle() {
     let authority = Authority::new();
-    for (model, name) in MODELS {
+    for (model, name) in models() {
         let camera = camera(model, |o| o.faults = vec![Fault::ShortNonces]).await;
         let mut driver = driver(&camera).await;
         let before = driver.note().await.unwrap();
@@ -327,7 +322,7 @@ async fn short_lived_nonces_are_no_obstacle() {
 #[tokio::test]
 async fn a_dropped_upload_leaves_nothing_behind() {
     let authority = Authority::new();
-    for (model, name) in MODELS {
+    for (model, name) in models() {
         let camera = camera(model, |o| o.faults = vec![Fault::DropsUpload]).await;
         let was = lasting(camera.state());
         let mut driver = driver(&camera).await;
@@ -345,7 +340,7 @@ async fn a_dropped_upload_leaves_nothing_behind() {
 #[tokio::test]
 async fn what_a_camera_refuses_is_told_and_taken_back() {
     let authority = Authority::new();
-    for (model, name) in MODELS {
+    for (model, name) in models() {
         let camera = camera(model, |o| o.faults = vec![Fault::HttpsRefused]).await;
         let was = lasting(camera.state());
         let mut driver = driver(&camera).await;

@@ -19,7 +19,7 @@ use std::{
 
 use camera_sim::{Camera, Fault, Given, Model, OldTls, Options, Shown, State};
 use clap::ValueEnum;
-use devices::{Credentials, Recipes};
+use devices::Credentials;
 use domain::{AltName, Finding, Verdict};
 use fleet::{Consents, Fleet, Limits, Order, Outcome};
 use pki::Certificate;
@@ -36,29 +36,13 @@ async fn site(folder: &Path, two_tier: bool) -> Fleet {
     limits.device.answer = Duration::from_secs(4);
     // A simulated restart takes a second.
     (limits.restart, limits.device.restart) = (Duration::from_secs(15), Duration::from_secs(15));
-    // The example of the page for installers, as an installer would put it there.
-    let page = include_str!("../../../docs/recipes.md");
-    let (_, example) = page.split_once("```toml\n").unwrap();
-    std::fs::create_dir(folder.join("recipes")).unwrap();
-    std::fs::write(folder.join("recipes/form-page.toml"), example.split_once("```").unwrap().0).unwrap();
-    let recipes = Recipes::read(folder).unwrap();
-    common::site(folder, two_tier, limits, recipes).await
+    common::site(folder, two_tier, limits, common::recipes(folder)).await
 }
 
 /// What a failed run must leave as it was.
 fn standing(state: &State) -> String {
     let State { http_on, https_on, keys, certificates, paths, assigned, served_chain, .. } = state;
     format!("{http_on} {https_on} {keys:?} {certificates:?} {paths:?} {assigned:?} {served_chain:?}")
-}
-
-/// These let nobody sign in over plain HTTP.
-fn is_met_inside_tls(model: Model) -> bool {
-    matches!(model, Model::Bosch | Model::FormPage | Model::Mobotix | Model::Reolink | Model::Synology)
-}
-
-/// Where a new camera is signed in to.
-fn url(camera: &Camera) -> String {
-    if is_met_inside_tls(camera.model()) { camera.https_url() } else { camera.http_url() }
 }
 
 /// By an operator who agrees to everything that can be agreed to.
@@ -86,7 +70,7 @@ async fn ending(fleet: &Fleet, model: Model, fault: Option<Fault>) -> (String, C
     let camera = Camera::start(options).await.unwrap();
     let before = standing(&camera.state());
     let password = if fault == Some(Fault::Locks) { "wrong" } else { PASSWORD };
-    let mut order = order(&url(&camera));
+    let mut order = order(&camera.url());
     order.credentials.password = Zeroizing::new(password.into());
     let outcome = secure(fleet, &order, &format!("{model} {fault:?}")).await;
     // One that restarts for the way back is as it was a moment later.
@@ -239,16 +223,12 @@ fn options(model: Model, change: impl FnOnce(&mut Options)) -> Options {
     options
 }
 
-fn makes_key(model: Model) -> bool {
-    matches!(model, Model::OnvifSecurity | Model::Axis | Model::Bosch)
-}
-
 impl Scene {
     async fn new(model: Model) -> Scene {
         let folder = tempfile::tempdir().unwrap();
         let fleet = site(folder.path(), false).await;
         let camera = Camera::start(options(model, |_| ())).await.unwrap();
-        let first = secure(&fleet, &order(&url(&camera)), model.name()).await;
+        let first = secure(&fleet, &order(&camera.url()), model.name()).await;
         assert!(first.is_done(), "{model}: {:?}", first.error);
         // The log sees what it is to see: of this one, everything.
         let given = camera.state().given;
@@ -256,13 +236,13 @@ impl Scene {
             given.basic + given.digest + given.passwords > 0 && given.certificates > 0,
             "{model}: {given:?}"
         );
-        assert_eq!(given.private_keys > 0, !makes_key(model), "{model}: {given:?}");
+        assert_eq!(given.private_keys > 0, !model.makes_key(), "{model}: {given:?}");
         let row = fleet.store.devices(None).await.unwrap().pop().unwrap();
         Scene { _folder: folder, fleet, model, camera, first, row, cells: Vec::new() }
     }
 
     fn target(&self) -> String {
-        url(&self.camera)
+        self.camera.url()
     }
 
     fn name(&self, scene: &str) -> String {
@@ -329,7 +309,7 @@ impl Scene {
         self.stands_in(OLD_DIALECT, order(), old).await;
         // Where it was met inside TLS, plain HTTP answers on that port.
         let https = self.camera.https_address().port();
-        let (target, http_port) = match is_met_inside_tls(model) {
+        let (target, http_port) = match model.comes_with_https() {
             true => (format!("http://127.0.0.1:{https}"), https),
             false => (target.clone(), 0),
         };
@@ -347,7 +327,7 @@ impl Scene {
 
     /// Even with its key: one that made its own is given none, and the way of signing in gets no weaker.
     async fn has_its_key(&mut self) {
-        let (scene, options) = if makes_key(self.model) {
+        let (scene, options) = if self.model.makes_key() {
             (OUTSIDE, options(Model::OnvifDevice, |_| ()))
         } else if Fault::BasicInsideTls.fits(self.model) {
             (BASIC_NOW, options(self.model, |o| o.faults = vec![Fault::BasicInsideTls]))
@@ -392,13 +372,13 @@ impl Scene {
             return None;
         }
         let which = self.name(WEAKER);
-        let is_inside = is_met_inside_tls(self.model);
+        let is_inside = self.model.comes_with_https();
         let strong = options(self.model, |o| {
             o.faults = vec![Fault::Sha256Digest, Fault::DropsUpload];
             o.factory_certificate = is_inside;
         });
         let camera = Camera::start(strong).await.unwrap();
-        let order = order(&url(&camera));
+        let order = order(&camera.url());
         let failed = secure(&self.fleet, &order, &which).await;
         assert_eq!(code(&failed), "connection-lost", "{which}");
         let weak = options(self.model, |o| o.factory_certificate = is_inside);
@@ -412,7 +392,7 @@ impl Scene {
     async fn found(&mut self) -> Camera {
         let which = self.name(FOUND);
         let stranger = Camera::start(options(self.model, |_| ())).await.unwrap();
-        let (host, url): (AltName, _) = ("127.0.0.1".parse().unwrap(), url(&stranger));
+        let (host, url): (AltName, _) = ("127.0.0.1".parse().unwrap(), stranger.url());
         let port = url.rsplit(':').next().unwrap().parse().unwrap();
         let noted = NewDevice {
             id: None,
@@ -444,7 +424,7 @@ impl Scene {
 
     /// Over plain HTTP it asks for Digest. Inside the TLS of the throw-away certificate it would have the password.
     async fn basic_later(&mut self) -> Option<Camera> {
-        if is_met_inside_tls(self.model) || makes_key(self.model) {
+        if self.model.comes_with_https() || self.model.makes_key() {
             return None;
         }
         let which = self.name(BASIC_LATER);

@@ -6,6 +6,7 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use camera_sim::{Camera, CapabilityNames, Fault, Maker, Model, Options};
+use clap::ValueEnum as _;
 use devices::{Before, Credentials, DeviceInfo, Recipes};
 use domain::{AltName, EnrolmentState, Finding, KeyTransport, StepState, Verdict};
 use fleet::{Consents, Error, Fleet, Limits, Order, Outcome};
@@ -16,31 +17,6 @@ use zeroize::Zeroizing;
 
 const PASSWORD: &str = "open sesame";
 const MAKERS: [Model; 3] = [Model::Reolink, Model::Uniview, Model::Mobotix];
-const MODELS: [Model; 10] = [
-    Model::OnvifSecurity,
-    Model::OnvifDevice,
-    Model::PemPage,
-    Model::Axis,
-    Model::Hanwha,
-    Model::Reolink,
-    Model::Uniview,
-    Model::Mobotix,
-    Model::Bosch,
-    Model::Synology,
-];
-
-fn makes_key(model: Model) -> bool {
-    matches!(model, Model::OnvifSecurity | Model::Axis | Model::Bosch)
-}
-
-/// Where the camera lets itself be spoken to.
-fn url(camera: &Camera) -> String {
-    match camera.model() {
-        Model::Reolink | Model::Mobotix | Model::Bosch | Model::Synology => camera.https_url(),
-        _ => camera.http_url(),
-    }
-}
-
 struct Site {
     folder: tempfile::TempDir,
     fleet: Fleet,
@@ -51,7 +27,7 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let patience = Duration::from_secs(5);
         let limits = Limits { verify: patience, restart: patience, ..Limits::default() };
-        let fleet = common::site(folder.path(), false, limits, Recipes::default()).await;
+        let fleet = common::site(folder.path(), false, limits, common::recipes(folder.path())).await;
         Site { folder, fleet }
     }
 
@@ -79,7 +55,7 @@ impl Site {
 
     async fn device(&self, camera: &Camera) -> store::DeviceRow {
         let host: AltName = "127.0.0.1".parse().unwrap();
-        let port = url(camera).rsplit(':').next().unwrap().parse().unwrap();
+        let port = camera.url().rsplit(':').next().unwrap().parse().unwrap();
         self.fleet.store.device_at(&host, port).await.unwrap().unwrap()
     }
 }
@@ -105,30 +81,27 @@ fn has(outcome: &Outcome, wanted: impl Fn(&Finding) -> bool) -> bool {
 #[tokio::test]
 async fn a_camera_is_renewed_again_and_again() {
     let site = Site::new().await;
-    for model in MODELS {
+    for model in Model::value_variants().iter().copied() {
         let camera = camera(model, |_| ()).await;
-        // Of three no switch for HTTP is known.
-        let disable_http = !matches!(model, Model::Uniview | Model::Mobotix | Model::Bosch | Model::Synology);
-        // Of these one is the factory's, which stays.
-        let room = if model == Model::Synology { 2 } else { 1 };
+        let (disable_http, factory) = (model.switches_http(), camera.state().certificates);
         let first =
-            site.secure(&url(&camera), |o| (o.disable_http, o.consent) = (disable_http, Consents::ALL)).await;
+            site.secure(&camera.url(), |o| (o.disable_http, o.consent) = (disable_http, Consents::ALL)).await;
         assert!(first.is_done(), "{model}: {:?}", first.error);
         let mut serial = first.serial;
         for round in 1..=6 {
             site.age(20).await;
-            let renewed = site.secure(&url(&camera), |_| ()).await;
+            let renewed = site.secure(&camera.url(), |_| ()).await;
             assert!(renewed.is_done(), "{model}, round {round}: {:?} {:?}", renewed.error, renewed.findings);
             assert_ne!(renewed.serial, serial, "{model}, round {round}");
             serial = renewed.serial.clone();
-            let expected = if makes_key(model) { KeyTransport::None } else { KeyTransport::PinnedTls };
+            let expected = if model.makes_key() { KeyTransport::None } else { KeyTransport::PinnedTls };
             assert_eq!(renewed.key_transport, Some(expected));
             assert!(!has(&renewed, |f| matches!(f, Finding::NotTidied { .. } | Finding::KeySentInClear)));
             let mut state = camera.state();
             // What the factory put in stays.
-            state.certificates.retain(|certificate| certificate.id != "factory");
+            state.certificates.retain(|certificate| !factory.contains(certificate));
             assert!(
-                state.keys.len() <= 1 && state.certificates.len() <= room && state.paths.len() <= 1,
+                state.keys.len() <= 1 && state.certificates.len() <= 1 && state.paths.len() <= 1,
                 "{state:?}"
             );
             assert_eq!(state.http_on, !disable_http);
@@ -172,7 +145,7 @@ async fn leave(site: &Site, camera: &Camera, mark: &str, before: Before, serial:
     let new = NewDevice {
         id: None,
         host: &host,
-        port: url(camera).rsplit(':').next().unwrap().parse().unwrap(),
+        port: camera.url().rsplit(':').next().unwrap().parse().unwrap(),
         name: "x",
         model: None,
         told: None,
@@ -227,9 +200,9 @@ async fn what_was_left_on_another_camera_is_not_taken_back_on_this_one() {
 #[tokio::test]
 async fn a_run_that_died_after_it_was_done_is_settled() {
     let site = Site::new().await;
-    for model in MODELS {
+    for model in Model::value_variants().iter().copied() {
         let camera = camera(model, |_| ()).await;
-        let done = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
+        let done = site.secure(&camera.url(), |o| o.consent = Consents::ALL).await;
         assert!(done.is_done(), "{:?}", done.error);
         let store = &site.fleet.store;
         for renew in [false, true] {
@@ -239,7 +212,7 @@ async fn a_run_that_died_after_it_was_done_is_settled() {
             if renew {
                 site.age(20).await;
             }
-            let next = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
+            let next = site.secure(&camera.url(), |o| o.consent = Consents::ALL).await;
             assert!(next.is_done(), "{model}, {renew}: {:?}", next.error);
             assert_eq!(next.serial != serial, renew, "{model}");
             assert!(store.unfinished_enrolments(id).await.unwrap().is_empty());
@@ -402,10 +375,10 @@ async fn no_password_is_sent_where_others_can_read_it() {
 #[tokio::test]
 async fn a_wrong_password_is_tried_once_by_every_driver() {
     let site = Site::new().await;
-    for model in MODELS {
+    for model in Model::value_variants().iter().copied() {
         let camera = camera(model, |o| o.faults = vec![Fault::Locks]).await;
         let outcome = site
-            .secure(&url(&camera), |o| {
+            .secure(&camera.url(), |o| {
                 o.credentials.password = Zeroizing::new("open barley".into());
                 o.consent = Consents::ALL;
             })
@@ -422,11 +395,11 @@ async fn a_wrong_password_is_tried_once_by_every_driver() {
 async fn a_restart_is_told_before_it_comes() {
     let site = Site::new().await;
     let camera = camera(Model::Mobotix, |_| ()).await;
-    let asked = site.secure(&url(&camera), |_| ()).await;
+    let asked = site.secure(&camera.url(), |_| ()).await;
     assert!(matches!(asked.error, Some(Error::WouldOverwrite)), "{:?}", asked.error);
     assert!(has(&asked, |f| *f == Finding::Restarts) && has(&asked, |f| *f == Finding::OneSlot));
     assert_eq!(camera.state().restarts, 0);
-    let done = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
+    let done = site.secure(&camera.url(), |o| o.consent = Consents::ALL).await;
     assert!(done.is_done(), "{:?}", done.error);
     assert_eq!((done.key_transport, camera.state().restarts), (Some(KeyTransport::PinnedTls), 1));
     camera.unplug().await;
@@ -437,10 +410,10 @@ async fn a_restart_is_told_before_it_comes() {
 async fn a_key_of_the_first_contact_is_expected_in_the_middle_of_a_renewal() {
     let site = Site::new().await;
     let camera = camera(Model::Reolink, |_| ()).await;
-    let first = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
+    let first = site.secure(&camera.url(), |o| o.consent = Consents::ALL).await;
     assert!(first.is_done(), "{:?}", first.error);
     site.age(20).await;
-    let renewed = site.secure(&url(&camera), |_| ()).await;
+    let renewed = site.secure(&camera.url(), |_| ()).await;
     assert!(renewed.is_done(), "{:?}", renewed.error);
     let unchecked = |f: &&Finding| **f == Finding::FirstContactUnchecked;
     for (outcome, count) in [(first, 1), (renewed, 0)] {
@@ -463,7 +436,7 @@ async fn a_makers_camera_that_fails_is_as_it_was() {
             }
             let camera = camera(model, |o| o.faults = vec![fault]).await;
             let was = camera.state();
-            let outcome = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
+            let outcome = site.secure(&camera.url(), |o| o.consent = Consents::ALL).await;
             assert!(outcome.error.is_some(), "{model}, {fault:?}");
             assert!(!has(&outcome, |f| matches!(f, Finding::NotPutBack { .. })), "{:?}", outcome.findings);
             let now = camera.wait_for(|now| now.https_on == was.https_on && now.http_on).await;
@@ -501,7 +474,7 @@ async fn a_makers_camera_is_put_back_as_it_was() {
                 })
                 .await;
                 let was = camera.state();
-                let outcome = site.secure(&url(&camera), |_| ()).await;
+                let outcome = site.secure(&camera.url(), |_| ()).await;
                 assert!(outcome.error.is_some(), "{model}, {fault:?}: {outcome:?}");
                 assert!(
                     !has(&outcome, |f| matches!(f, Finding::NotPutBack { .. })),
@@ -526,11 +499,11 @@ async fn a_run_that_died_between_two_restarts_is_followed_by_one_that_ends_well(
         for (held, is_first_contact) in [("CertificateClear", true), ("ImportCertificate", false)] {
             let camera = camera(Model::Reolink, |_| ()).await;
             if renewal {
-                assert!(site.secure(&url(&camera), |o| o.consent = Consents::ALL).await.is_done());
+                assert!(site.secure(&camera.url(), |o| o.consent = Consents::ALL).await.is_done());
                 site.age(20).await;
             }
             camera.hold(held);
-            let address = url(&camera);
+            let address = camera.url();
             let dies = site.secure(&address, |o| o.consent = Consents::ALL);
             tokio::select! {
                 outcome = dies => panic!("{:?}", outcome.error),
@@ -539,7 +512,7 @@ async fn a_run_that_died_between_two_restarts_is_followed_by_one_that_ends_well(
             camera.let_go();
             let restarts = if renewal { 3 } else { 1 };
             camera.wait_for(|state| state.restarts >= restarts && state.https_on).await;
-            let next = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
+            let next = site.secure(&camera.url(), |o| o.consent = Consents::ALL).await;
             assert!(next.is_done(), "{held}, {renewal}: {:?}", next.error);
             // A key of the first contact is expected in the middle of a renewal.
             if is_first_contact && !renewal {
@@ -557,7 +530,7 @@ async fn nonces_that_end_soon_do_not_stop_a_makers_driver() {
     let site = Site::new().await;
     for model in [Model::Uniview, Model::Mobotix] {
         let camera = camera(model, |o| o.faults = vec![Fault::ShortNonces]).await;
-        let outcome = site.secure(&url(&camera), |o| o.consent = Consents::ALL).await;
+        let outcome = site.secure(&camera.url(), |o| o.consent = Consents::ALL).await;
         assert!(outcome.is_done(), "{model}: {:?}", outcome.error);
         assert_eq!(camera.state().logins_refused, 0);
         camera.unplug().await;
@@ -568,14 +541,12 @@ async fn nonces_that_end_soon_do_not_stop_a_makers_driver() {
 #[tokio::test]
 async fn plain_http_goes_off_and_on_again() {
     let site = Site::new().await;
-    let has_no_switch =
-        |model: &Model| matches!(model, Model::Uniview | Model::Mobotix | Model::Bosch | Model::Synology);
-    for model in MODELS.into_iter().filter(|model| !has_no_switch(model)) {
+    for model in Model::value_variants().iter().copied().filter(|model| model.switches_http()) {
         let camera = camera(model, |_| ()).await;
         for (off, on) in [(true, false), (false, true)] {
             let change =
                 |o: &mut Order| (o.disable_http, o.enable_http, o.consent) = (off, on, Consents::ALL);
-            let outcome = site.secure(&url(&camera), change).await;
+            let outcome = site.secure(&camera.url(), change).await;
             assert!(outcome.is_done(), "{model}: {:?}", outcome.error);
             assert_eq!(camera.state().http_on, on, "{model}");
         }
@@ -799,14 +770,14 @@ async fn a_nas_keeps_its_other_services_bound() {
     let camera = camera(SYNOLOGY, |_| ()).await;
     let factory = bound(&camera)[0].clone();
     assert!(bound(&camera).iter().all(|id| *id == factory));
-    let first = site.secure(&url(&camera), readable).await;
+    let first = site.secure(&camera.url(), readable).await;
     assert!(first.is_done(), "{:?}", first.error);
     assert!(has(&first, |f| matches!(f, Finding::FirstContactUnchecked)));
     let [page, ftp, default] = bound(&camera);
     assert_eq!((&ftp, &page), (&factory, &default));
     assert_ne!(page, factory);
     site.age(20).await;
-    let renewed = site.secure(&url(&camera), |_| ()).await;
+    let renewed = site.secure(&camera.url(), |_| ()).await;
     assert!(renewed.is_done() && renewed.serial != first.serial, "{:?}", renewed.error);
     assert!(!has(&renewed, |f| matches!(f, Finding::FirstContactUnchecked)), "{:?}", renewed.findings);
     assert_eq!(bound(&camera), [page, factory, default]);
@@ -827,7 +798,7 @@ async fn a_run_that_died_on_a_nas_is_followed_by_one_that_ends_well() {
         let camera = camera(SYNOLOGY, |_| ()).await;
         let factory = bound(&camera)[0].clone();
         camera.hold(held);
-        let address = url(&camera);
+        let address = camera.url();
         tokio::select! {
             outcome = site.secure(&address, readable) => panic!("{held}: {:?}", outcome.error),
             _ = camera.wait_for(|state| state.answers_held == 1) => {}
@@ -851,12 +822,12 @@ async fn a_renewal_that_died_on_a_nas_is_settled() {
     let site = Site::new().await;
     let camera = camera(SYNOLOGY, |_| ()).await;
     let ours = {
-        assert!(site.secure(&url(&camera), readable).await.is_done());
+        assert!(site.secure(&camera.url(), readable).await.is_done());
         bound(&camera)[0].clone()
     };
     site.age(20).await;
     camera.hold("SYNO.Core.Certificate import");
-    let address = url(&camera);
+    let address = camera.url();
     tokio::select! {
         outcome = site.secure(&address, |_| ()) => panic!("{:?}", outcome.error),
         _ = camera.wait_for(|state| state.answers_held == 1) => {}
@@ -876,7 +847,7 @@ async fn an_account_that_a_nas_does_not_let_in_is_told_why() {
     let site = Site::new().await;
     for (fault, code) in [(Fault::SecondFactor, "second-factor"), (Fault::NoAdministrator, "not-allowed")] {
         let camera = camera(SYNOLOGY, |o| o.faults = vec![fault]).await;
-        let outcome = site.secure(&url(&camera), readable).await;
+        let outcome = site.secure(&camera.url(), readable).await;
         let error = serde_json::to_value(outcome.error.unwrap()).unwrap();
         assert_eq!(error["code"], code);
         assert_eq!(camera.state().count("SYNO.API.Auth login"), 1);
@@ -897,31 +868,20 @@ async fn a_one_time_code_opens_a_nas_for_one_run() {
             readable(o);
         }
     };
-    let wrong = site.secure(&url(&camera), with("000000")).await;
+    let wrong = site.secure(&camera.url(), with("000000")).await;
     assert!(matches!(wrong.error, Some(Error::Device(devices::Error::SecondFactor { .. }))), "{wrong:?}");
-    let outcome = site.secure(&url(&camera), with("271828")).await;
+    let outcome = site.secure(&camera.url(), with("271828")).await;
     assert!(outcome.is_done(), "{outcome:?}");
     assert!(camera.state().count("SYNO.API.Auth login") > 2);
     site.age(5).await;
-    let used = site.secure(&url(&camera), with("271828")).await;
+    let used = site.secure(&camera.url(), with("271828")).await;
     assert!(matches!(used.error, Some(Error::Device(devices::Error::SecondFactor { .. }))), "{used:?}");
     camera.unplug().await;
 }
 
-/// A site with the recipe of the page for installers.
-async fn site_with_recipe() -> Site {
-    let mut site = Site::new().await;
-    let (_, example) = include_str!("../../../docs/recipes.md").split_once("```toml\n").unwrap();
-    let folder = site.folder.path();
-    std::fs::create_dir(folder.join("recipes")).unwrap();
-    std::fs::write(folder.join("recipes/form-page.toml"), example.split_once("```").unwrap().0).unwrap();
-    site.fleet.recipes = Recipes::read(folder).unwrap();
-    site
-}
-
 #[tokio::test]
 async fn a_recipe_of_the_operator_serves_a_camera_that_nobody_knows() {
-    let site = site_with_recipe().await;
+    let site = Site::new().await;
     let camera = camera(Model::FormPage, |_| ()).await;
     // Nobody can read the password along, or it is not sent.
     let plain = site.secure(&camera.http_url(), |o| o.consent = Consents::ALL).await;
@@ -949,7 +909,7 @@ async fn a_recipe_of_the_operator_serves_a_camera_that_nobody_knows() {
 
 #[tokio::test]
 async fn a_login_form_gets_a_wrong_password_once() {
-    let site = site_with_recipe().await;
+    let site = Site::new().await;
     let camera = camera(Model::FormPage, |_| ()).await;
     let wrong = site
         .secure(&camera.https_url(), |o| {

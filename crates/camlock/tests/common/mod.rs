@@ -10,28 +10,24 @@ use std::{
 };
 
 use camera_sim::{Camera, Fault, Model, Options};
+use clap::ValueEnum as _;
 use serde_json::Value;
 
 /// Longer than anything here takes on the slowest machine: what takes longer hangs.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-pub const MODELS: [Model; 5] =
-    [Model::OnvifSecurity, Model::OnvifDevice, Model::PemPage, Model::Axis, Model::Hanwha];
+/// The models that are met over plain HTTP, and can do without it afterwards.
+pub fn models() -> Vec<Model> {
+    let all = Model::value_variants().iter().copied();
+    all.filter(|model| !model.comes_with_https() && model.switches_http()).collect()
+}
 
 /// The way that a key takes to a camera that is met where it lets itself be spoken to.
 pub fn transport(model: Model) -> &'static str {
-    match model {
-        Model::OnvifSecurity | Model::Axis | Model::Bosch => "none",
-        Model::Mobotix | Model::Reolink | Model::Synology => "pinned-tls",
-        _ => "throw-away-tls",
-    }
-}
-
-/// Where the camera lets itself be spoken to.
-pub fn url(camera: &Camera) -> String {
-    match camera.model() {
-        Model::Bosch | Model::Mobotix | Model::Reolink | Model::Synology => camera.https_url(),
-        _ => camera.http_url(),
+    match (model.makes_key(), model.comes_with_https()) {
+        (true, _) => "none",
+        (false, true) => "pinned-tls",
+        (false, false) => "throw-away-tls",
     }
 }
 

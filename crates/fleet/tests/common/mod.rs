@@ -1,5 +1,6 @@
 //! What the tests of `fleet` share: a site of their own, for cameras on loopback.
 #![allow(clippy::unwrap_used)]
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::path::Path;
 
@@ -21,4 +22,12 @@ pub async fn site(folder: &Path, two_tier: bool, limits: Limits, recipes: Recipe
     let (authority, _) = new.found(&store).await.unwrap();
     let public = authority.public().clone();
     Fleet { store, public, issuer: Some(authority.into()), limits, recipes, maker_roots: Vec::new() }
+}
+
+/// The example of the page for installers, put into `folder` as an installer would.
+pub fn recipes(folder: &Path) -> Recipes {
+    let (_, example) = include_str!("../../../../docs/recipes.md").split_once("```toml\n").unwrap();
+    std::fs::create_dir(folder.join("recipes")).unwrap();
+    std::fs::write(folder.join("recipes/form-page.toml"), example.split_once("```").unwrap().0).unwrap();
+    Recipes::read(folder).unwrap()
 }
