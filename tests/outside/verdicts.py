@@ -120,5 +120,12 @@ def disagreements(cases: Iterable[Faults], folder: Path) -> list[str]:
     return [
         f"{' + '.join(trial.faults)}\n  browsers: {seen}\n  camlock:  {expected}"
         for trial, seen, expected in zip(trials, shown, predicted, strict=True)
-        if seen != expected
+        if seen != expected and not is_race(trial, seen, expected)
     ]
+
+
+def is_race(trial: Trial, seen: Pages, expected: Pages) -> bool:
+    """Whether Chromium, whom a TLS 1.3 server refuses after the handshake, met the end of the connection before the alert:
+    on a busy machine it shows that page in place of the other."""
+    late = Pages("ERR_SOCKET_NOT_CONNECTED", expected.firefox)
+    return "demands-client" in trial.faults and expected.chromium == "ERR_BAD_SSL_CLIENT_AUTH_CERT" and seen == late

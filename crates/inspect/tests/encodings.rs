@@ -150,6 +150,12 @@ const BAD_DER: Option<&str> = Some("SEC_ERROR_BAD_DER");
 const INTEGER: Option<&str> = Some("MOZILLA_PKIX_ERROR_INVALID_INTEGER_ENCODING");
 const EXTENSION: Option<&str> = Some("SEC_ERROR_EXTENSION_VALUE_INVALID");
 
+/// An authorityInfoAccess with one place, which has this tag.
+fn place(tag: u8) -> Vec<u8> {
+    const ISSUERS: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2];
+    element(0x30, &element(0x30, &[ISSUERS, &element(tag, b"http://nas.lan/")].concat()))
+}
+
 const CASES: &[Case] = &[
     ("faultless", |_, _| {}, FINE),
     // Times.
@@ -212,6 +218,16 @@ const CASES: &[Case] = &[
         "access-unreadable",
         |leaf, _| leaf.extensions.push(extension(ACCESS, &[], &[4, 0])),
         (INVALID, Some("SEC_ERROR_CERT_BAD_ACCESS_LOCATION")),
+    ),
+    (
+        "place-without-tag",
+        |leaf, _| leaf.extensions.push(extension(ACCESS, &[], &place(0))),
+        (INVALID, Some("SEC_ERROR_CERT_BAD_ACCESS_LOCATION")),
+    ),
+    (
+        "place-of-null",
+        |leaf, _| leaf.extensions.push(extension(ACCESS, &[], &place(5))),
+        (None, Some("SEC_ERROR_CERT_BAD_ACCESS_LOCATION")),
     ),
     (
         "must-staple",

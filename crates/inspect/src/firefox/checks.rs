@@ -142,7 +142,12 @@ pub(crate) fn access(value: &[u8]) -> Result<(), Page> {
             if description.value(OID)?.is_empty() {
                 return Err(BAD_DER);
             }
-            description.any()?;
+            // NSS reads no end-of-contents there, and of whatever class, no number of NULL with content.
+            let tag = description.0.first().copied();
+            let place = description.any()?;
+            if tag == Some(0) || tag.is_some_and(|tag| tag & 0x1f == 5) && !place.value.is_empty() {
+                return Err(BAD_DER);
+            }
             description.end()?;
         }
         Ok(())
