@@ -1,4 +1,4 @@
-"""The authority, judged by strangers: pkilint, OpenSSL, GnuTLS, Go and Java (rustls-webpki: crates/pki/tests/webpki.rs).
+"""The authority, judged by strangers: pkilint, OpenSSL, GnuTLS, Go and Java (rustls-webpki: crates/pki/tests/all/webpki.rs).
 
 Every verifier is seen to accept what it then refuses with one thing changed.
 """

@@ -181,7 +181,7 @@ fn report(target: &Target, options: &Options, verdict: Verdict, findings: Vec<Fi
 }
 
 #[cfg(test)]
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/all/common.rs"]
 mod common;
 
 #[cfg(test)]
