@@ -283,7 +283,7 @@ async fn a_killed_restore_leaves_all_or_nothing() {
     let since = Instant::now();
     tokio::task::block_in_place(|| empty(&site).json(&RESTORE, 0));
     let whole = since.elapsed();
-    let rounds = if std::env::var_os("CAMLOCK_FULL").is_some() { 100 } else { 12 };
+    let rounds = if std::env::var_os("CAMLOCK_FULL").is_some() { 100 } else { 6 };
     let mut left = [0, 0, 0];
     for round in 0..rounds {
         let machine = empty(&site);

@@ -99,8 +99,12 @@ impl Site {
         command
     }
 
+    /// A run that hangs fails by its words, instead of the whole test run by its silence.
     pub fn run(&self, words: &[&str]) -> Output {
-        self.command(words).output().unwrap()
+        let mut command = self.command(words);
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(command.output()));
+        told.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{words:?} hangs")).unwrap()
     }
 
     pub fn json(&self, words: &[&str], exit: i32) -> Value {

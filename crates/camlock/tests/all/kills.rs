@@ -236,9 +236,9 @@ async fn taken_up_over_https() {
     }
 }
 
-/// Six kills, or sixty where CAMLOCK_FULL is set.
+/// Three kills, or sixty where CAMLOCK_FULL is set.
 fn rounds() -> usize {
-    if std::env::var_os("CAMLOCK_FULL").is_some() { 60 } else { 6 }
+    if std::env::var_os("CAMLOCK_FULL").is_some() { 60 } else { 3 }
 }
 
 async fn killed_at_random(model: Model) {

@@ -167,7 +167,7 @@ fn a_killed_change_leaves_the_old_or_the_new() {
     site.json(&["vault", "show"], 0);
     issues(&site, "passphrase");
     let whole = since.elapsed();
-    let rounds = if std::env::var_os("CAMLOCK_FULL").is_some() { 60 } else { 9 };
+    let rounds = if std::env::var_os("CAMLOCK_FULL").is_some() { 60 } else { 6 };
     let mut opened = [0, 0];
     for (round, words) in (0..rounds).map(|n| (n, changes[n % 3])) {
         let site = founded();
