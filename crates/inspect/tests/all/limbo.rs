@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 #[path = "../../examples/limbo/cases.rs"]
-mod limbo;
+mod cases;
 
 const CASES: &str = include_str!("../fixtures/limbo.json");
 
 #[test]
 fn each_case_ends_as_expected() -> Result<(), serde_json::Error> {
     let suite: Value = serde_json::from_str(CASES)?;
-    let results: Value = serde_json::from_str(&limbo::results(CASES)?)?;
+    let results: Value = serde_json::from_str(&cases::results(CASES)?)?;
     assert_eq!((&results["version"], &results["harness"]), (&1.into(), &"camlock".into()));
     let list = |all: &Value, name: &str| all[name].as_array().cloned().unwrap_or_default();
     let results: HashMap<String, Value> =
