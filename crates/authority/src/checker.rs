@@ -68,6 +68,8 @@ pub async fn check(store: &Store, now: OffsetDateTime) -> Result<(u64, Vec<Flaw>
                     count += 1;
                     look(row, der, issuers.get(&row.authority_id), now, &mut flaws)?;
                 }
+                // It was lost, and revoked by its number.
+                None if row.revoked_at.is_some() => {}
                 None if now - row.intended_at > IN_FLIGHT => flaws.push(Flaw::IntentWithoutCertificate {
                     serial: row.serial.clone(),
                     names: row.names.clone(),

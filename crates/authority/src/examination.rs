@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use domain::Severity;
 use pki::Lint;
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use crate::{
     Error, Policy, Public,
     import::refused_by_browsers,
     recovery::{forged_escrows, wrapping},
+    revocation::begins,
     stored_certificate,
 };
 
@@ -37,7 +40,9 @@ pub enum Ailment {
     ThisClockBehind { now: Date, seen: Date },
     ThisClockAhead { now: Date, seen: Date },
     RolloverDue { root: String, ends: Date },
+    RootBegins { root: String, begins: Date },
     RootEnded { root: String, ends: Date },
+    RootEndedNext { root: String, ends: Date },
     NextRoot { root: String },
     NextRootDue { root: String, ends: Date },
     OldRoot { root: String, devices: usize, certificates: usize },
@@ -45,12 +50,17 @@ pub enum Ailment {
     IssuerEndsSoon { issuer: String, ends: Date },
     CrlLate { issuer: String, ends: Date },
     CrlMissing { issuer: String },
+    CrlBegins { issuer: String, begins: Date },
+    IssuerEnded { issuer: String, ends: Date },
     Unconstrained { root: String },
     RootLint { root: String, reason: Lint },
     BrowsersRefuse { certificate: String, reason: Lint },
     NoBackup,
     BackupOld { at: Date, file: String },
     BackupLate { at: Date, file: String, folder: String },
+    BackupGone { at: Date, file: String },
+    BackupOfOtherRoot { at: Date, file: String },
+    BackupForOtherKey { at: Date, file: String },
     LastBackup { at: Date, file: String },
     KeyFile,
     RecoverySigned { recovery: String },
@@ -67,7 +77,13 @@ impl Ailment {
     pub fn severity(&self) -> Severity {
         match self {
             Ailment::ThisClockBehind { .. }
+            | Ailment::RootBegins { .. }
             | Ailment::RootEnded { .. }
+            | Ailment::RootEndedNext { .. }
+            | Ailment::IssuerEnded { .. }
+            | Ailment::CrlBegins { .. }
+            | Ailment::BackupOfOtherRoot { .. }
+            | Ailment::BackupForOtherKey { .. }
             | Ailment::CrlLate { .. }
             | Ailment::BrowsersRefuse { .. }
             | Ailment::RecoveryForged { .. } => Severity::Error,
@@ -81,6 +97,7 @@ impl Ailment {
             | Ailment::NoBackup
             | Ailment::BackupOld { .. }
             | Ailment::BackupLate { .. }
+            | Ailment::BackupGone { .. }
             | Ailment::RecoveryUnsigned
             | Ailment::IssuerLint { .. }
             | Ailment::DeviceUnverified { .. } => Severity::Warning,
@@ -114,8 +131,14 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
     let public = Public::of(store, &site).await?;
     let mut found: Vec<Ailment> = doubt_of_clock(store, now).await?.into_iter().collect();
     let (root, ends) = (public.root.subject(), public.root.not_after().date());
+    if public.root.not_before() > now {
+        found.push(Ailment::RootBegins { root: root.clone(), begins: public.root.not_before().date() });
+    }
     if public.root.not_after() < now {
-        found.push(Ailment::RootEnded { root: root.clone(), ends });
+        found.push(match public.next {
+            None => Ailment::RootEnded { root: root.clone(), ends },
+            Some(_) => Ailment::RootEndedNext { root: root.clone(), ends },
+        });
     } else if public.ends_soon(now) {
         found.push(match public.next {
             None => Ailment::RolloverDue { root: root.clone(), ends },
@@ -133,8 +156,14 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
         let lints = issuer.lint_as_issuer(&public.root).into_iter();
         found.extend(lints.map(|reason| Ailment::IssuerLint { issuer: issuer.subject(), reason }));
     }
-    for issuer in public.issuers.iter().filter(|i| i.not_after() - now < ISSUER_LATE) {
-        found.push(Ailment::IssuerEndsSoon { issuer: issuer.subject(), ends: issuer.not_after().date() });
+    for issuer in &public.issuers {
+        let (name, ends) = (issuer.subject(), issuer.not_after().date());
+        if issuer.not_after() < now {
+            found.push(Ailment::IssuerEnded { issuer: name, ends });
+        // One that lasts as long as its root is not made longer by another one.
+        } else if issuer.not_after() - now < ISSUER_LATE && issuer.not_after() < public.root.not_after() {
+            found.push(Ailment::IssuerEndsSoon { issuer: name, ends });
+        }
     }
     found.extend(public.next.iter().map(|next| Ailment::NextRoot { root: next.subject() }));
     found.extend(public.old.iter().map(|old| {
@@ -145,22 +174,8 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
         }
     }));
     found.extend(late_lists(store, &site, now).await?);
-    let plan = Policy::read(store.directory()).ok().and_then(|policy| policy.backup);
-    found.push(match store.last_backup().await? {
-        None => Ailment::NoBackup,
-        Some(last)
-            if let Some(plan) = plan
-                && now - last.at > Duration::days(plan.days.into()) + BACKUP_LATE =>
-        {
-            let folder = plan.folder.display().to_string();
-            Ailment::BackupLate { at: last.at.date(), file: last.file, folder }
-        }
-        Some(last) if now - last.at > BACKUP_OLD => {
-            Ailment::BackupOld { at: last.at.date(), file: last.file }
-        }
-        Some(last) => Ailment::LastBackup { at: last.at.date(), file: last.file },
-    });
     let wrapping = wrapping(&site)?;
+    found.push(backup(store, &public, &wrapping.recovery_recipient, now).await?);
     if wrapping.has_key_file() {
         found.push(Ailment::KeyFile);
     }
@@ -190,6 +205,34 @@ pub async fn examine(store: &Store, now: OffsetDateTime) -> Result<Vec<Ailment>,
     Ok(found)
 }
 
+/// What is to be said of the last backup: the weightiest.
+async fn backup(
+    store: &Store,
+    public: &Public,
+    recovery: &str,
+    now: OffsetDateTime,
+) -> Result<Ailment, Error> {
+    let plan = Policy::read(store.directory()).ok().and_then(|policy| policy.backup);
+    let Some(last) = store.last_backup().await? else { return Ok(Ailment::NoBackup) };
+    let (at, file) = (last.at.date(), last.file);
+    let is_other = |held: Option<&String>, now: &str| held.is_some_and(|held| held != now);
+    Ok(if is_other(last.root.as_ref(), &public.root.sha256()) {
+        Ailment::BackupOfOtherRoot { at, file }
+    } else if is_other(last.recovery.as_ref(), recovery) {
+        Ailment::BackupForOtherKey { at, file }
+    } else if !Path::new(&file).exists() {
+        Ailment::BackupGone { at, file }
+    } else if let Some(plan) = plan
+        && now - last.at > Duration::days(plan.days.into()) + BACKUP_LATE
+    {
+        Ailment::BackupLate { at, file, folder: plan.folder.display().to_string() }
+    } else if now - last.at > BACKUP_OLD {
+        Ailment::BackupOld { at, file }
+    } else {
+        Ailment::LastBackup { at, file }
+    })
+}
+
 async fn late_lists(store: &Store, site: &Site, now: OffsetDateTime) -> Result<Vec<Ailment>, Error> {
     let mut late = Vec::new();
     let published = Policy::read(store.directory()).is_ok_and(|p| p.crl_url.is_some());
@@ -197,6 +240,13 @@ async fn late_lists(store: &Store, site: &Site, now: OffsetDateTime) -> Result<V
         let issuer = stored_certificate(row)?;
         if row.state == AuthorityState::Active && published && store.crl(row.id).await?.is_none() {
             late.push(Ailment::CrlMissing { issuer: issuer.subject() });
+        }
+        if let Some((der, _)) = store.crl(row.id).await?
+            && let Some(begins) = begins(&der)
+            && begins > now
+            && issuer.not_after() > now
+        {
+            late.push(Ailment::CrlBegins { issuer: issuer.subject(), begins: begins.date() });
         }
         if matches!(row.state, AuthorityState::Active | AuthorityState::Old)
             && issuer.not_after() > now

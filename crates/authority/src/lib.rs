@@ -45,6 +45,8 @@ use recovery::{unseal, wrapping};
 
 /// The name in the certificate of Camlock's own page.
 pub const PAGE_NAME: &str = "Camlock";
+/// The name in that of the trust page's test.
+pub const PROOF_NAME: &str = "Camlock trust test";
 
 /// The open authority: it can sign. The key lives in this value alone.
 pub struct Authority {

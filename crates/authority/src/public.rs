@@ -2,7 +2,7 @@ use pki::{Certificate, KeyKind, Permitted};
 use store::{AuthorityRow, AuthorityState, CertificateRow, Dependents, Site, Store};
 use time::{Duration, OffsetDateTime};
 
-use crate::{Error, Founding, PAGE_NAME, ROLLOVER_DAYS, stored_certificate};
+use crate::{Error, Founding, PAGE_NAME, PROOF_NAME, ROLLOVER_DAYS, stored_certificate};
 
 /// What everybody may know of the authority: no passphrase is needed for it.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Public {
         let next = in_state(AuthorityState::Next).next().map(|a| root_of(site, a)).transpose()?;
         let mut old: Vec<Old> = Vec::new();
         for row in in_state(AuthorityState::Old) {
-            let dependents = store.dependents(row.id, PAGE_NAME).await?;
+            let dependents = store.dependents(row.id, [PAGE_NAME, PROOF_NAME]).await?;
             let root = root_of(site, row)?;
             let in_use = !dependents.devices.is_empty() || !dependents.by_hand.is_empty();
             if !in_use || root.not_after() < store.clock().now() {

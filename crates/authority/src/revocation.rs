@@ -46,17 +46,37 @@ impl Authority {
         Ok(done)
     }
 
+    /// Revokes a serial number that the ledger does not know: one that was issued after the backup that it comes from. It is
+    /// held for the present issuer's.
+    pub async fn revoke_lost(
+        &self,
+        serial: &str,
+        reason: RevocationReason,
+        now: OffsetDateTime,
+    ) -> Result<(), Error> {
+        let ends = self.public().issuer().not_after();
+        self.store.revoke_lost(serial, self.id, ends, reason).await?;
+        self.sign_crl(self.id, now).await
+    }
+
     /// Signs the lists that are missing or more than half over, if the site publishes them; how many.
     pub async fn refresh_crls(&self, now: OffsetDateTime) -> Result<usize, Error> {
         let mut signed = 0;
         let site = self.store.site().await?;
         for row in site.authorities.iter().filter(|a| publishes(a)) {
-            let next_update = self.store.crl(row.id).await?.map(|(_, next_update)| next_update);
+            let held = self.store.crl(row.id).await?;
+            // Signed while the clock was ahead: nobody takes it yet.
+            let is_early =
+                held.as_ref().is_some_and(|(der, _)| begins(der).is_some_and(|begins| begins > now));
+            let next_update = held.map(|(_, next_update)| next_update);
             let wanted = next_update.is_some() || self.policy().is_ok_and(|p| p.crl_url.is_some());
             // No list goes past the end of who signs it: a last one, and none after that.
             let last = stored_certificate(row)?.not_after();
-            let over = last < now || next_update.is_some_and(|end| end >= last);
-            if wanted && !over && next_update.is_none_or(|end| end - now < Duration::days(CRL_DAYS) / 2) {
+            let over = last < now || (next_update.is_some_and(|end| end >= last) && !is_early);
+            if wanted
+                && !over
+                && (is_early || next_update.is_none_or(|end| end - now < Duration::days(CRL_DAYS) / 2))
+            {
                 self.sign_crl(row.id, now).await?;
                 signed += 1;
             }
@@ -77,7 +97,8 @@ impl Authority {
         let revoked = self.store.revocations(authority_id).await?;
         let entries: Vec<crl::Entry> = revoked
             .into_iter()
-            .map(|r| crl::Entry { serial: r.serial, at: r.at, reason: r.reason })
+            // A clock that was ahead is no reason for a list that does not hold yet.
+            .map(|r| crl::Entry { serial: r.serial, at: r.at.min(now), reason: r.reason })
             .collect();
         // For computers whose clock is a little behind, and never before what it names.
         let newest = entries.iter().map(|e| e.at).max().unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -88,6 +109,11 @@ impl Authority {
         let der = crl::sign(&list, &issuer, &key)?;
         Ok(self.store.save_crl(authority_id, number, next_update, &der).await?)
     }
+}
+
+/// From when a stored list holds.
+pub(crate) fn begins(der: &[u8]) -> Option<OffsetDateTime> {
+    crl::this_update(der).ok()
 }
 
 /// Whether this authority's list can be signed here.

@@ -29,7 +29,7 @@ pub struct Args {
     pub json: bool,
     /// What to do
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// What to do.
@@ -71,8 +71,15 @@ pub enum Command {
     )]
     Device(Device),
     /// Revoke a certificate, and sign the list of revoked ones again
-    #[command(after_help = "Example:\n  camlock revoke 5f3a... --reason key-compromise")]
+    #[command(
+        after_help = "Example:\n  camlock revoke 5f3a --reason key-compromise\n  camlock revoke \"Back door\" --reason cessation-of-operation"
+    )]
     Revoke(Revoke),
+    /// Tell in five lines how the site stands, and what to do next; camlock without a command does the same
+    #[command(
+        after_help = "Example:\n  camlock status\n\nIt asks no device: camlock check --all does. It needs no passphrase and changes nothing."
+    )]
+    Status,
     /// Look for what is wrong with this installation, and say what to do
     #[command(after_help = "Example:\n  camlock doctor\n\nIt needs no passphrase and changes nothing.")]
     Doctor,
@@ -532,8 +539,9 @@ pub struct Issue {
 /// `revoke`
 #[derive(Debug, clap::Args)]
 pub struct Revoke {
-    /// The certificate's serial number, hexadecimal
-    pub serial: String,
+    /// The certificate's serial number or its beginning, or a device as camlock list shows it
+    #[arg(value_name = "SERIAL|DEVICE")]
+    pub what: String,
     /// Why
     #[arg(long, value_enum, default_value_t = Reason::Unspecified)]
     pub reason: Reason,

@@ -1,10 +1,12 @@
 //! `doctor`: what is wrong with this installation, and what to do.
 
+use std::collections::HashMap;
+
 use authority::{Ailment, Authority, Policy, check, examine};
 use domain::Severity;
 use serde::Serialize;
 use serde_json::{Value, json};
-use site::{LEDGER, PAGE, PROOF};
+use site::{LEDGER, PAGE, PROOF, in_use};
 use store::Store;
 use time::OffsetDateTime;
 use words::{Sentence, Words};
@@ -17,6 +19,8 @@ use crate::{
 
 /// So many flaws of stored certificates are shown one by one.
 const SHOWN: usize = 50;
+/// And so many devices or certificates with the same trouble.
+const FEW: usize = 20;
 
 pub async fn run(setting: &Setting) -> Result<bool, Failure> {
     // Whoever looks changes nothing.
@@ -81,6 +85,18 @@ async fn examined(store: &Store, setting: &Setting) -> Result<Report, Failure> {
         Err(e) => report.add(Severity::Error, &e),
     }
 
+    let mut told = HashMap::<_, usize>::new();
+    for trouble in in_use(store, now).await? {
+        let same = told.entry(std::mem::discriminant(&trouble)).or_default();
+        *same += 1;
+        if *same <= FEW {
+            report.add(trouble.severity(), &trouble);
+        }
+    }
+    let more: usize = told.values().map(|count| count.saturating_sub(FEW)).sum();
+    if more > 0 {
+        report.add(Severity::Warning, &json!({"code": "more-in-use", "count": more}));
+    }
     let (count, flaws) = check(store, now).await?;
     for flaw in flaws.iter().take(SHOWN) {
         report.add(flaw.severity(), flaw);

@@ -3,7 +3,10 @@
 use comfy_table::{Cell, Table, presets::UTF8_FULL_CONDENSED};
 use domain::AltName;
 use serde_json::json;
+use site::standing;
+use store::CertificateRow;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use words::Words;
 
 use crate::{
     args::{List, What},
@@ -15,6 +18,7 @@ use crate::{
 pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
     let store = setting.store().await?;
     let before = list.expiring.map(|days| OffsetDateTime::now_utc() + Duration::days(days));
+    let (now, words) = (store.clock().now(), Words::english());
     let search = list.search.as_deref();
     let date = |d: Option<OffsetDateTime>| d.and_then(|d| d.format(&Rfc3339).ok());
     let day = |d: Option<OffsetDateTime>| d.map(|d| d.date().to_string()).unwrap_or_default();
@@ -35,10 +39,11 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
                     addresses = vec![format!("was {}, until {}", d.host.plain(), left.date())];
                 }
                 addresses.extend(d.others.iter().map(|p| address(&p.host, p.https_port.unwrap_or(p.port))));
+                let (verdict, why) = standing(d, now);
                 table.add_row([
                     Cell::new(&d.name),
                     Cell::new(addresses.join("\n")),
-                    verdict_cell(d.verdict, ""),
+                    verdict_cell(verdict, &why.map(|why| words.say(&why).code).unwrap_or_default()),
                     Cell::new(minute(d.verified_at)),
                     Cell::new(day(d.not_after)),
                     Cell::new(&d.driver),
@@ -48,18 +53,24 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
                 "name": d.name, "host": d.host.plain(), "port": d.port, "https_port": d.https_port,
                 "addresses": d.places().map(|p| p.host.plain()).collect::<Vec<_>>(), "left_at": date(d.left_at),
                 "accepted": d.accepted, "mac": d.mac, "sign_in": d.sign_in,
-                "model": d.model, "driver": d.driver, "verdict": d.verdict, "key_transport": d.key_transport,
+                "model": d.model, "driver": d.driver, "verdict": standing(d, now).0, "why": standing(d, now).1, "key_transport": d.key_transport,
                 "serial": d.serial, "not_after": date(d.not_after), "verified_at": date(d.verified_at),
             })).collect::<Vec<_>>())
         }
         What::Certificates => {
-            let certificates = store.certificates(before, search).await?;
+            let replaced = store.replaced().await?;
+            let mut certificates = store.certificates(before, search).await?;
+            // What needs nothing any more is no part of what is to be done.
+            let is_past = |c: &CertificateRow| c.revoked_at.is_some() || replaced.contains(&c.serial);
+            certificates.retain(|c| before.is_none() || !is_past(c));
             table.set_header(["Name", "For", "Valid until", "Serial"]);
             for c in &certificates {
                 let names: Vec<String> = c.names.iter().map(AltName::to_string).collect();
                 let name = c.name.clone().or_else(|| c.device.clone()).unwrap_or_default();
                 let until = match c.revoked_at {
                     Some(_) => format!("revoked {}", day(c.revoked_at)),
+                    None if replaced.contains(&c.serial) => format!("{}\nreplaced", day(Some(c.not_after))),
+                    None if c.not_after < now => format!("ended {}", day(Some(c.not_after))),
                     None => day(Some(c.not_after)),
                 };
                 table.add_row([name, names.join("\n"), until, c.serial.clone()]);
@@ -67,7 +78,7 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
             json!(certificates.iter().map(|c| json!({
                 "serial": c.serial, "name": c.name, "sans": c.names, "device": c.device,
                 "profile": c.profile, "not_before": date(Some(c.not_before)), "not_after": date(Some(c.not_after)), "sha256": c.sha256,
-                "revoked_at": date(c.revoked_at),
+                "revoked_at": date(c.revoked_at), "replaced": replaced.contains(&c.serial),
             })).collect::<Vec<_>>())
         }
     };

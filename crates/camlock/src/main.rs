@@ -20,6 +20,7 @@ mod rollover;
 mod secure;
 mod serve;
 mod setting;
+mod status;
 mod sweep;
 mod talk;
 mod targets;
@@ -29,7 +30,7 @@ mod vault_commands;
 use std::process::ExitCode;
 
 use args::{Args, AuthorityAction, Command};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use failure::Failure;
 use setting::Setting;
 
@@ -65,7 +66,18 @@ fn leave_no_memory() {
 /// Whether what was asked holds.
 async fn run(args: Args) -> Result<bool, Failure> {
     let setting = Setting::new(&args);
-    match args.command {
+    let command = match args.command {
+        Some(command) => command,
+        None if setting.directory().is_ok_and(|directory| directory.join(site::LEDGER).exists()) => {
+            Command::Status
+        }
+        None => {
+            let _ = Args::command().print_help();
+            return Err(Failure::usage("no-command"));
+        }
+    };
+    match command {
+        Command::Status => status::run(&setting).await,
         Command::Demo(demo) => demo::run(&demo, setting.json).await,
         Command::Init(init) => authority_commands::init(&init, &setting).await,
         Command::Authority(authority) => match &authority.action {

@@ -1,15 +1,31 @@
 //! `revoke`
 
+use std::io::IsTerminal;
+
 use domain::RevocationReason;
-use serde_json::json;
+use serde_json::{Value, json};
+use site::{By, Revocable};
 use time::format_description::well_known::Rfc3339;
 
 use crate::{
     args::{Reason, Revoke},
     failure::Failure,
-    setting::Setting,
+    setting::{self, Setting},
     talk::{print_json, say, warn},
 };
+
+/// What is about to be revoked: whose it is, for what, until when.
+fn question(found: &Revocable) -> Value {
+    match &found.row {
+        None => json!({"code": "ask-revoke-lost", "serial": found.serial}),
+        Some(row) => json!({
+            "code": "ask-revoke",
+            "name": row.device.as_ref().or(row.name.as_ref()).unwrap_or(&row.serial),
+            "names": row.names,
+            "until": row.not_after.date(),
+        }),
+    }
+}
 
 pub async fn run(revoke: &Revoke, setting: &Setting) -> Result<bool, Failure> {
     let reason = match revoke.reason {
@@ -20,10 +36,22 @@ pub async fn run(revoke: &Revoke, setting: &Setting) -> Result<bool, Failure> {
         Reason::CessationOfOperation => RevocationReason::CessationOfOperation,
         Reason::PrivilegeWithdrawn => RevocationReason::PrivilegeWithdrawn,
     };
-    let revoked = setting.unlocked().await?.revoke(&revoke.serial, reason).await?;
+    let site = setting.site().await?;
+    let found = site.revocable(&revoke.what).await?;
+    // Whoever types a whole serial number has said which; a script has nobody to ask.
+    let is_plain = found.by == By::Serial && !std::io::stdin().is_terminal();
+    let is_revoked = found.row.as_ref().is_some_and(|row| row.revoked_at.is_some());
+    if !setting.yes && !is_plain && !is_revoked && !setting::agrees(&question(&found))? {
+        return Err(Failure::usage("nothing-done"));
+    }
+    setting.unlock(&site).await?;
+    let revoked = site.revoke(&found, reason).await?;
     say(
         &json!({"code": if revoked.is_new { "revoked" } else { "already-revoked" }, "serial": revoked.serial}),
     );
+    if let Some(device) = found.row.as_ref().and_then(|row| row.device.as_ref()) {
+        say(&json!({"code": "revoked-in-use", "device": device}));
+    }
     if revoked.published.is_none() {
         warn(&json!({"code": "crl-not-published"}));
     }

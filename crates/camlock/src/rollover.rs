@@ -1,5 +1,7 @@
 //! `authority rollover` and `authority issuer`: the next root, and the next issuer below an offline root.
 
+use std::io::IsTerminal;
+
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -18,14 +20,22 @@ pub async fn run(rollover: &Rollover, setting: &Setting) -> Result<bool, Failure
             if let Some(next) = &site.public().await?.next {
                 match site.store().proofs(&next.sha256()).await? {
                     Some(proofs) => say(&proven(&proofs)),
-                    None => say(&json!({"code": "root-unproven"})),
+                    None => {
+                        say(&json!({"code": "root-unproven"}));
+                        let is_asked = std::io::stdin().is_terminal() && !setting.yes;
+                        if is_asked && !setting::agrees(&json!({"code": "ask-rollover"}))? {
+                            return Err(Failure::usage("nothing-done"));
+                        }
+                    }
                 }
             }
             site.confirm_next().await?;
             say(&json!({"code": "rollover-confirmed"}));
         } else {
+            let next = site.public().await?.next;
             site.cancel_next().await?;
-            say(&json!({"code": "rollover-cancelled"}));
+            let (root, sha256) = next.map(|next| (next.subject(), grouped(&next.sha256()))).unzip();
+            say(&json!({"code": "rollover-cancelled", "root": root, "sha256": sha256}));
         }
         return show(setting).await;
     }

@@ -55,7 +55,7 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
             say(&json!({"code": "not-accepted-yet", "count": names.len(), "targets": names.join(" ")}));
         }
         if due.devices.is_empty() {
-            say(&json!({"code": "nothing-due"}));
+            say(&json!({"code": if due.known == 0 { "no-device-known" } else { "nothing-due" }}));
             return show_all(&[], setting);
         }
         due.devices.iter().map(place_of).collect()

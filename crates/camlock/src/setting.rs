@@ -74,12 +74,18 @@ impl Setting {
     /// The site with its authority open for signing.
     pub async fn unlocked(&self) -> Result<Site, Failure> {
         let site = self.site().await?;
+        self.unlock(&site).await?;
+        Ok(site)
+    }
+
+    /// Opens the site's authority for signing.
+    pub async fn unlock(&self, site: &Site) -> Result<(), Failure> {
         site.unlock(&self.passphrase("Passphrase: ")?).await?;
         // It is done all the same: somebody asked for it.
         if let Some(doubt) = doubt_of_clock(site.store(), OffsetDateTime::now_utc()).await? {
             warn(&doubt);
         }
-        Ok(site)
+        Ok(())
     }
 
     /// Opens the authority if its passphrase is in a file or is typed in; otherwise it stays locked.

@@ -51,6 +51,9 @@ pub enum Finding {
     SelfSigned { subject: String },
     /// The certificate is past its end.
     Expired { not_after: Date },
+    /// The site has revoked the certificate.
+    #[serde(rename = "revoked-certificate")]
+    Revoked { revoked: Date },
     /// The certificate has not begun.
     NotYetValid { not_before: Date },
     /// Nothing on the way to the root has begun: it is this computer's clock that is wrong.
@@ -194,6 +197,7 @@ impl Finding {
             | Finding::UnknownIssuer { .. }
             | Finding::SelfSigned { .. }
             | Finding::Expired { .. }
+            | Finding::Revoked { .. }
             | Finding::NotYetValid { .. }
             | Finding::ComputerClock { .. }
             | Finding::IssuerNotValid { .. }

@@ -124,6 +124,11 @@ pub(crate) fn https_page(host: &AltName, port: u16) -> Target {
     Target { text: target.url(Scheme::Https, port), ..target }
 }
 
+/// Where a device was met, as a browser looks for it there.
+pub(crate) fn met_at(place: &Place) -> Target {
+    Target { text: String::new(), host: place.host.clone(), port: Some(place.port), scheme: None }
+}
+
 /// What was seen of whoever answers at `host`, of which the report tells the key.
 pub(crate) async fn seen(
     store: &Store,

@@ -245,6 +245,8 @@ const LOOKS_AT_ONCE: usize = 32;
 pub struct Due {
     /// The devices that there is something to do for.
     pub devices: Vec<DeviceRow>,
+    /// How many the operator accepted, and were looked at.
+    pub known: usize,
     /// Those that were found, and that the operator never accepted: nobody signs in to them by itself.
     pub strange: Vec<DeviceRow>,
 }
@@ -267,14 +269,18 @@ impl Fleet {
         let is_here = |device: &DeviceRow| device.driver != BY_HAND && device.left_at.is_none();
         let (accepted, strange): (Vec<_>, Vec<_>) =
             devices.into_iter().filter(is_here).partition(|device| device.accepted);
-        let mut due = Vec::new();
+        let known = accepted.len();
+        let (mut due, mut seen) = (Vec::new(), Vec::new());
         let mut looks =
             futures_util::stream::iter(accepted.into_iter().map(async |device| self.look_at(device).await))
                 .buffered(LOOKS_AT_ONCE);
         while let Some(looked) = looks.next().await {
-            due.extend(looked?);
+            let (device, verdict, is_due) = looked?;
+            seen.push((device.id, verdict));
+            due.extend(is_due.then_some(device));
         }
-        Ok(Due { devices: due, strange })
+        self.store.record_looks(&seen).await?;
+        Ok(Due { devices: due, known, strange })
     }
 
     /// What time it is, by the ledger's clock.
@@ -282,8 +288,8 @@ impl Fleet {
         self.store.clock().now()
     }
 
-    /// The device, if there is something to do for it, where it answers.
-    async fn look_at(&self, mut device: DeviceRow) -> Result<Option<DeviceRow>, Error> {
+    /// The device where it answers, what a browser says of it now, and whether there is something to do for it.
+    async fn look_at(&self, mut device: DeviceRow) -> Result<(DeviceRow, Verdict, bool), Error> {
         let certificate = match &device.serial {
             Some(serial) => self.store.certificate(serial).await?,
             None => None,
@@ -294,11 +300,17 @@ impl Fleet {
             .is_some_and(|c| !enrolment::is_due(c, self.now()) && self.public.stands_behind(c));
         let sha256 = certificate.and_then(|certificate| certificate.sha256);
         // What the ledger remembers may be past: another device has its address, say, while a name still leads to it.
-        let (mut is_well, mut begins_at) = (false, None);
+        let (mut is_well, mut begins_at, mut verdict) = (false, None, Verdict::Unreachable);
         for place in device.places() {
             let port = place.https_port.unwrap_or(domain::Scheme::Https.default_port());
             let options = contact::options(self);
             let report = inspect::check(&identity::https_page(&place.host, port), &options).await;
+            // One that was reset answers over plain http alone.
+            if report.verdict != Verdict::Unreachable
+                || inspect::check(&identity::met_at(&place), &options).await.verdict != Verdict::Unreachable
+            {
+                verdict = Verdict::NotSecure;
+            }
             let shown = report.certificate.filter(|_| report.proven).map(|shown| shown.sha256);
             let is_shown = shown.is_some() && shown == sha256;
             is_well |= is_shown && report.verdict == Verdict::Secure;
@@ -311,14 +323,17 @@ impl Fleet {
                 begins_at = Some(place);
             }
         }
-        if is_well && is_fresh && !has_left && device.verdict == Verdict::Secure {
-            return Ok(None);
+        if is_well {
+            verdict = Verdict::Secure;
+        }
+        if is_well && is_fresh && !has_left && device.verdict != Verdict::NotSecure {
+            return Ok((device, verdict, false));
         }
         let begins_at = begins_at.and_then(|begins| device.others.iter().position(|place| *place == begins));
         if let Some(index) = begins_at {
             device.lead_with(index);
         }
-        Ok(Some(device))
+        Ok((device, verdict, true))
     }
 }
 

@@ -7,7 +7,8 @@ use der::{
 use domain::RevocationReason;
 use time::OffsetDateTime;
 use x509_cert::{
-    certificate::Version,
+    certificate::{Rfc5280, Version},
+    crl::CertificateList,
     ext::{
         Extension, Extensions,
         pkix::{AuthorityKeyIdentifier, CrlNumber},
@@ -92,6 +93,16 @@ struct Revoked {
     serial: SerialNumber,
     at: Time,
     extensions: Option<Extensions>,
+}
+
+/// From when a list holds.
+///
+/// # Errors
+///
+/// It is none.
+pub fn this_update(der: &[u8]) -> Result<OffsetDateTime, Error> {
+    let list = CertificateList::<Rfc5280>::from_der(der)?;
+    Ok(OffsetDateTime::from(list.tbs_cert_list.this_update.to_system_time()))
 }
 
 /// A list of `issuer`, signed with its key, in DER.

@@ -13,7 +13,7 @@ use domain::slug;
 use pki::Certificate;
 #[cfg(unix)]
 use rustix::fs::Access;
-use store::{Site as SiteRow, Store};
+use store::{BackupRow, Site as SiteRow, Store};
 use time::{
     Duration, OffsetDateTime, PrimitiveDateTime, format_description::well_known::Rfc3339,
     macros::format_description,
@@ -152,15 +152,17 @@ async fn write(store: &Store, files: &DataDir, file: &Path, now: OffsetDateTime)
     if store.site().await?.vault != before.vault {
         return Err(store::Error::SecretsChanged.into());
     }
-    let contents = Contents::read(&Public::of(store, &before).await?, &before, files, now)?;
-    let recipient = contents.recipient.clone();
+    let public = Public::of(store, &before).await?;
+    let contents = Contents::read(&public, &before, files, now)?;
+    let (recipient, root) = (contents.recipient.clone(), public.root.sha256());
     let path = file.to_owned();
     let written = tokio::task::spawn_blocking(move || {
         disk::write_new_with(&path, 0o600, |output| contents.write(snapshot.path(), output))
     });
     written.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))?;
     let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    store.record_backup(now, &path.display().to_string()).await?;
+    let (file, recovery) = (path.display().to_string(), Some(recipient.clone()));
+    store.record_backup(&BackupRow { at: now, file, root: Some(root), recovery }).await?;
     Ok(recipient)
 }
 

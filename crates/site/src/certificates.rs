@@ -1,6 +1,7 @@
 use authority::{BY_HAND_DAYS, Change, Days, Effective, Issued, Order, Wish, effective};
 use domain::RevocationReason;
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request};
+use store::CertificateRow;
 use time::{Duration, OffsetDateTime};
 
 use crate::{Error, Site};
@@ -22,6 +23,35 @@ pub struct Certified {
     pub root: Certificate,
     /// What the operator asked for and did not get.
     pub changes: Vec<Change>,
+}
+
+/// Hexadecimal digits by which a certificate may be named, at least.
+const PREFIX: usize = 4;
+/// Hexadecimal digits of a serial number that Camlock gives.
+const SERIAL: std::ops::RangeInclusive<usize> = 30..=40;
+
+/// What can be revoked.
+#[derive(Clone, Debug)]
+pub struct Revocable {
+    /// Lower-case hexadecimal.
+    pub serial: String,
+    /// The certificate; `None` if the ledger does not know it.
+    pub row: Option<CertificateRow>,
+    /// How it was named.
+    pub by: By,
+}
+
+/// How somebody named a certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum By {
+    /// By its whole serial number.
+    Serial,
+    /// By the beginning of that.
+    Beginning,
+    /// By its device.
+    Device,
+    /// By a serial number that the ledger does not know.
+    Lost,
 }
 
 /// A certificate that is revoked.
@@ -87,14 +117,53 @@ impl Site {
         Ok((key, certified))
     }
 
-    /// Revokes the certificate of this serial number, as people copy it: in capitals, with colons or spaces.
+    /// What somebody means who wants to revoke this: a serial number as people copy it (in capitals, with colons or spaces),
+    /// whole or its beginning; or the name or an address of a device.
     ///
     /// # Errors
     ///
-    /// There is no such certificate, or the authority is locked.
-    pub async fn revoke(&self, serial: &str, reason: RevocationReason) -> Result<Revoked, Error> {
-        let serial = serial.replace([':', ' '], "").to_ascii_lowercase();
-        let is_new = self.authority()?.revoke(&serial, reason, self.now()).await?;
+    /// There is no such certificate or device, or several begin so.
+    pub async fn revocable(&self, text: &str) -> Result<Revocable, Error> {
+        let unknown = || authority::Error::UnknownSerial { serial: text.to_owned() };
+        let serial = text.replace([':', ' '], "").trim_end_matches('.').to_ascii_lowercase();
+        let is_serial = serial.len() >= PREFIX && serial.bytes().all(|b| b.is_ascii_hexdigit());
+        let row = if is_serial { self.store().certificate(&serial).await? } else { None };
+        if let Some(row) = row.filter(|row| row.der.is_some() || row.revoked_at.is_some()) {
+            return Ok(Revocable { serial, row: Some(row), by: By::Serial });
+        }
+        match self.device(text).await {
+            Ok(device) => {
+                let serial = device.serial.ok_or_else(unknown)?;
+                let row = self.store().certificate(&serial).await?;
+                return Ok(Revocable { serial, row, by: By::Device });
+            }
+            Err(Error::DeviceUnknown { .. }) if is_serial => {}
+            Err(Error::DeviceUnknown { .. }) => return Err(unknown().into()),
+            Err(e) => return Err(e),
+        }
+        match self.store().serials(&serial).await?.as_slice() {
+            [whole] => {
+                let row = self.store().certificate(whole).await?;
+                Ok(Revocable { serial: whole.clone(), row, by: By::Beginning })
+            }
+            [] if SERIAL.contains(&serial.len()) => Ok(Revocable { serial, row: None, by: By::Lost }),
+            [] => Err(unknown().into()),
+            _ => Err(Error::SerialAmbiguous { serial }),
+        }
+    }
+
+    /// Revokes what [`Site::revocable`] found.
+    ///
+    /// # Errors
+    ///
+    /// The authority is locked.
+    pub async fn revoke(&self, found: &Revocable, reason: RevocationReason) -> Result<Revoked, Error> {
+        let (authority, serial) = (self.authority()?, found.serial.clone());
+        let is_new = match &found.row {
+            Some(row) if row.der.is_some() => authority.revoke(&serial, reason, self.now()).await?,
+            Some(_) => false,
+            None => authority.revoke_lost(&serial, reason, self.now()).await.map(|()| true)?,
+        };
         let published = self.files().policy().ok().and_then(|policy| policy.crl_url);
         let at = self.store().certificate(&serial).await?.and_then(|row| row.revoked_at);
         Ok(Revoked { serial, at, is_new, published })

@@ -47,6 +47,8 @@ pub enum Error {
     DeviceUnknown { device: String },
     #[error("several devices are known as {device}")]
     DeviceAmbiguous { device: String },
+    #[error("several certificates have serial numbers that begin with {serial}")]
+    SerialAmbiguous { serial: String },
     #[error("a device's name is too long, empty or not readable")]
     DeviceName,
     #[serde(untagged)]
@@ -73,6 +75,7 @@ impl Error {
             | Error::NotABackup { .. }
             | Error::DeviceUnknown { .. }
             | Error::DeviceAmbiguous { .. }
+            | Error::SerialAmbiguous { .. }
             | Error::DeviceName => ErrorKind::WrongUse,
             Error::OwnFileUnreadable { .. }
             | Error::FileUnwritable { .. }

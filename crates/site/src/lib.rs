@@ -11,12 +11,14 @@ mod disk;
 mod error;
 mod founding;
 mod host;
+mod in_use;
 mod notice;
 mod own_pages;
 mod restore;
 mod rollover;
 mod secrets;
 mod secure;
+mod status;
 mod upkeep;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -26,17 +28,19 @@ use store::{Lease, Store};
 use time::OffsetDateTime;
 
 pub use backup::{BackedUp, Schedule, must_be_writable};
-pub use certificates::{Certified, Revoked, Wanted};
+pub use certificates::{By, Certified, Revocable, Revoked, Wanted};
 pub use data_dir::{DataDir, LEDGER, PAGE, PROOF};
 pub use devices::{page_of, place_of, target_at};
 pub use disk::{begin_over, must_be_new, write_all_new, write_new, write_over};
 pub use error::Error;
 pub use founding::{Founded, found, is_vacant, must_be_vacant};
 pub use host::host_name;
+pub use in_use::{InUse, in_use, standing};
 pub use notice::{Notice, Tell};
 pub use own_pages::{Kind, PageCertificate};
 pub use restore::{Restore, Restored};
 pub use secrets::Secrets;
+pub use status::{Devices, Status, Trouble, status};
 pub use upkeep::Upkeep;
 
 /// One site: its data directory, its ledger, and its authority while that is unlocked. Cheap to clone; all clones are the

@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use authority::{Authority, Days, MANAGED_DAYS, Order, PAGE_NAME, Policy, Public};
+use authority::{Authority, Days, MANAGED_DAYS, Order, PAGE_NAME, PROOF_NAME, Policy, Public};
 use domain::AltName;
 use fleet::renew_from;
 use pki::{Certificate, KeyKind, PrivateKey, Profile, chain, package};
@@ -30,6 +30,14 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What its certificate is called.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Page => PAGE_NAME,
+            Kind::Proof => PROOF_NAME,
+        }
+    }
+
     fn file(self) -> &'static str {
         match self {
             Kind::Page => PAGE,
@@ -63,7 +71,7 @@ impl PageCertificate {
         let order = Order {
             profile: Profile::Server,
             key: &key.public_key()?,
-            common_name: Some(PAGE_NAME),
+            common_name: Some(kind.name()),
             names,
             days: Days::AtMost(MANAGED_DAYS),
             clock_behind: Duration::ZERO,

@@ -10,8 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use authority::{Authority, Opened, Public};
-use store::{Lease, Store};
+use authority::{Authority, Opened, Public, recovery_recipient};
+use store::{BackupRow, Lease, Store};
 use time::OffsetDateTime;
 use vault::escrow;
 use zeroize::Zeroizing;
@@ -248,11 +248,12 @@ async fn check(folder: &Path, key: &str, file: &Path, at: OffsetDateTime) -> Res
         let opened = Opened::open(&store, key.trim()).await?;
         opened.keys()?;
         Authority::of(&store, opened).await?;
+        let (public, site) = (Public::read(&store).await?, store.site().await?);
         // It is the last one that this ledger can know of.
-        store
-            .record_backup(at, &shown(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned())))
-            .await?;
-        Public::read(&store).await
+        let file = shown(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
+        let (root, recovery) = (Some(public.root.sha256()), recovery_recipient(&site).ok());
+        store.record_backup(&BackupRow { at, file, root, recovery }).await?;
+        Ok(public)
     };
     let public = checked.await.map_err(unfit);
     store.close().await;

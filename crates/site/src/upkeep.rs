@@ -83,13 +83,14 @@ impl Upkeep {
     }
 
     /// Makes the next root when its time has come. Nothing moves to it before the operator confirms. With two tiers the
-    /// root's key has to be carried away, so a person has to be there.
+    /// root's key has to be carried away, and without constraints there is something to decide, so a person has to be there.
     async fn begin_rollover(&self, now: OffsetDateTime) {
         let Ok(authority) = self.site.authority() else { return };
         let made = async {
             let public = self.site.public().await?;
             let is_due = public.ends_soon(now) && public.root.not_after() > now && public.next.is_none();
-            if !is_due || !public.issuers.is_empty() {
+            // Another root without constraints is nothing to be made unasked.
+            if !is_due || !public.issuers.is_empty() || !public.constrained {
                 return Ok(None);
             }
             let next = authority.make_next(public.successor(), now).await?;
@@ -113,14 +114,22 @@ impl Upkeep {
         let public = self.site.public().await?;
         let authority = self.site.authority().ok();
         let policy = match &authority {
-            Some(authority) => authority.policy()?.clone(),
+            Some(authority) => match authority.policy() {
+                Ok(policy) => policy.clone(),
+                // Until the mistake is mended nothing is issued; what there is goes on.
+                Err(e) if self.certificate.is_some() => {
+                    self.failed(e);
+                    return Ok(false);
+                }
+                Err(e) => return Err(e.into()),
+            },
             // Locked, nothing is issued, and a mistake in the policy harms nobody.
             None => self.site.files().policy().unwrap_or_default(),
         };
         let names = own_pages::names(&public, &policy, self.named);
         if let Some(certificate) = &self.certificate
             && certificate.is_good(&public, &names, self.site.now())
-            && !self.is_revoked(certificate).await?
+            && !is_revoked(&self.site, certificate).await?
         {
             return Ok(false);
         }
@@ -148,13 +157,6 @@ impl Upkeep {
             (None, _) => {}
         }
         Ok(false)
-    }
-
-    /// The page's key is the one that lies on the disk as it is.
-    async fn is_revoked(&self, certificate: &PageCertificate) -> Result<bool, Error> {
-        let row =
-            self.site.store().issued(&certificate.leaf().serial(), &certificate.leaf().sha256()).await?;
-        Ok(row.is_some_and(|row| row.revoked_at.is_some()))
     }
 
     async fn issue(
@@ -188,6 +190,12 @@ impl Upkeep {
     }
 }
 
+/// Of the keys of these certificates anybody who reads the disk has a copy.
+async fn is_revoked(site: &Site, certificate: &PageCertificate) -> Result<bool, Error> {
+    let row = site.store().issued(&certificate.leaf().serial(), &certificate.leaf().sha256()).await?;
+    Ok(row.is_some_and(|row| row.revoked_at.is_some()))
+}
+
 /// Issues the certificate of [`Kind::Proof`] again if the one that is there does not fit any more.
 pub(crate) async fn renew_proof(
     site: &Site,
@@ -197,7 +205,10 @@ pub(crate) async fn renew_proof(
     let public = Public::newest(site.store()).await?;
     let names = own_pages::names(&public, authority.policy()?, named);
     let held = PageCertificate::load(site.files(), Kind::Proof);
-    if held.is_some_and(|held| held.is_good(&public, &names, site.now())) {
+    if let Some(held) = held
+        && held.is_good(&public, &names, site.now())
+        && !is_revoked(site, &held).await?
+    {
         return Ok(());
     }
     PageCertificate::issue(authority, Kind::Proof, &names).await?.save(site.files())
@@ -207,7 +218,7 @@ pub(crate) async fn renew_proof(
 mod tests {
     use authority::{Founding, New, Policy};
     use pki::{KeyKind, Permitted, Profile};
-    use store::Store;
+    use store::{BackupRow, Store};
     use time::Duration;
 
     use super::*;
@@ -310,7 +321,12 @@ mod tests {
             std::fs::write(folder.path().join("policy.toml"), "[crl]\nurl = \"http://nas.lan:8080\"\n")
                 .unwrap();
             let seen = OffsetDateTime::now_utc() + Duration::days(days);
-            upkeep.site.store().record_backup(seen, "a").await.unwrap();
+            upkeep
+                .site
+                .store()
+                .record_backup(&BackupRow { at: seen, file: "a".into(), root: None, recovery: None })
+                .await
+                .unwrap();
             // The page has one, which is of no use any more.
             let page = || {
                 PageCertificate::load(&DataDir::new(folder.path()), Kind::Page)
@@ -329,7 +345,17 @@ mod tests {
             assert!(upkeep.site.store().crl(1).await.unwrap().is_none());
 
             // A backup that somebody makes is what the ledger has seen last.
-            upkeep.site.store().record_backup(OffsetDateTime::now_utc(), "a").await.unwrap();
+            upkeep
+                .site
+                .store()
+                .record_backup(&BackupRow {
+                    at: OffsetDateTime::now_utc(),
+                    file: "a".into(),
+                    root: None,
+                    recovery: None,
+                })
+                .await
+                .unwrap();
             assert!(upkeep.look().await.is_some());
             assert!(Public::read(upkeep.site.store()).await.unwrap().next.is_some());
             assert!(upkeep.site.store().crl(1).await.unwrap().is_some());

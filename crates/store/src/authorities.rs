@@ -170,8 +170,9 @@ impl Store {
         Ok(())
     }
 
-    /// What still depends on an authority. The site's own page, a server called `page`, moves by itself.
-    pub async fn dependents(&self, authority_id: i64, page: &str) -> Result<Dependents, Error> {
+    /// What still depends on an authority. The site's own pages, servers of the names `own`, move by
+    /// themselves.
+    pub async fn dependents(&self, authority_id: i64, own: [&str; 2]) -> Result<Dependents, Error> {
         let devices = sqlx::query_scalar(
             "SELECT d.name || coalesce(' (' || (SELECT min(a.host) FROM device_address a WHERE a.device_id = d.id
                     AND a.left_at IS NULL) || ')', '') FROM device d JOIN certificate c ON c.serial = d.serial
@@ -180,12 +181,18 @@ impl Store {
         let by_hand = sqlx::query_scalar(
             "SELECT coalesce(name, names) FROM certificate
              WHERE authority_id = $1 AND not_after > $2 AND revoked_at IS NULL AND der IS NOT NULL
-             AND device_id IS NULL AND NOT (profile = 'server' AND coalesce(name, '') = $3) ORDER BY not_after, serial",
+             AND device_id IS NULL AND NOT (profile = 'server' AND coalesce(name, '') IN ($3, $4)) ORDER BY not_after, serial",
         );
         let now = self.now();
         Ok(Dependents {
             devices: devices.bind(authority_id).bind(now).fetch_all(&self.readers).await?,
-            by_hand: by_hand.bind(authority_id).bind(now).bind(page).fetch_all(&self.readers).await?,
+            by_hand: by_hand
+                .bind(authority_id)
+                .bind(now)
+                .bind(own[0])
+                .bind(own[1])
+                .fetch_all(&self.readers)
+                .await?,
         })
     }
 }

@@ -35,6 +35,10 @@ pub struct BackupRow {
     pub at: OffsetDateTime,
     /// The file, as its path was then.
     pub file: String,
+    /// SHA-256 of the root that was in force, lower-case hexadecimal; `None` if an older version made it.
+    pub root: Option<String>,
+    /// The public half of the recovery key that opens it; `None` if an older version made it.
+    pub recovery: Option<String>,
 }
 
 impl Store {
@@ -74,14 +78,16 @@ impl Store {
     }
 
     /// Stores that a backup was made.
-    pub async fn record_backup(&self, at: OffsetDateTime, file: &str) -> Result<(), Error> {
+    pub async fn record_backup(&self, backup: &BackupRow) -> Result<(), Error> {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
         // Only the last one is of use.
         sqlx::query("DELETE FROM backup").execute(&mut *transaction).await?;
-        sqlx::query("INSERT INTO backup (at, file) VALUES ($1, $2)")
-            .bind(at.unix_timestamp())
-            .bind(file)
+        sqlx::query("INSERT INTO backup (at, file, root, recovery) VALUES ($1, $2, $3, $4)")
+            .bind(backup.at.unix_timestamp())
+            .bind(&backup.file)
+            .bind(&backup.root)
+            .bind(&backup.recovery)
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
@@ -90,10 +96,16 @@ impl Store {
 
     /// The last backup, by command or by the service.
     pub async fn last_backup(&self) -> Result<Option<BackupRow>, Error> {
-        let row = sqlx::query("SELECT at, file FROM backup").fetch_optional(&self.readers).await?;
+        let row =
+            sqlx::query("SELECT at, file, root, recovery FROM backup").fetch_optional(&self.readers).await?;
         let Some(row) = row else { return Ok(None) };
         let at = OffsetDateTime::from_unix_timestamp(row.try_get("at")?)
             .map_err(|e| Error::StoredData { detail: e.to_string() })?;
-        Ok(Some(BackupRow { at, file: row.try_get("file")? }))
+        Ok(Some(BackupRow {
+            at,
+            file: row.try_get("file")?,
+            root: row.try_get("root")?,
+            recovery: row.try_get("recovery")?,
+        }))
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use domain::AltName;
 use sqlx::{Row, sqlite::SqliteRow};
 use time::OffsetDateTime;
@@ -62,6 +64,8 @@ pub struct CertificateRow {
     pub revoked_at: Option<OffsetDateTime>,
     /// It was revoked because somebody else may have its key.
     pub compromised: bool,
+    /// Its device was taken out of the list.
+    pub laid_aside: bool,
 }
 
 /// Every query of certificates reads the same columns; literals, so that no text can slip into a statement.
@@ -69,7 +73,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT c.serial, c.name, c.names, c.authority_id, c.profile, c.device_id, d.name AS device, c.not_before,
-             c.not_after, c.sha256, c.der, c.intended_at, c.revoked_at,
+             c.not_after, c.sha256, c.der, c.intended_at, c.revoked_at, c.laid_aside,
              coalesce(c.revocation_reason = 'key-compromise', FALSE) AS compromised FROM certificate c LEFT JOIN device d ON d.id = c.device_id ",
             $rest
         )
@@ -150,6 +154,21 @@ impl Store {
         rows.iter().map(certificate).collect()
     }
 
+    /// Serial numbers of the issued certificates that another one took the place of: it was issued later for the same device,
+    /// or, to be carried by hand, for the same names. What a device was last seen to show is none of them.
+    pub async fn replaced(&self) -> Result<HashSet<String>, Error> {
+        let serials: Vec<String> = sqlx::query_scalar(
+            "SELECT serial FROM
+                 (SELECT serial, rowid AS number, max(CASE WHEN revoked_at IS NULL THEN rowid END)
+                             OVER (PARTITION BY coalesce('device ' || device_id, name || ' ' || names, names)) AS newest
+                  FROM certificate WHERE der IS NOT NULL)
+             WHERE number < newest AND serial NOT IN (SELECT serial FROM device WHERE serial IS NOT NULL)",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(serials.into_iter().collect())
+    }
+
     /// Issued certificates by expiry, the next first: those that end before `before`, and whose names, serial
     /// or device hold `search`.
     pub async fn certificates(
@@ -187,5 +206,6 @@ fn certificate(row: &SqliteRow) -> Result<CertificateRow, Error> {
         intended_at: date(row.try_get("intended_at")?)?,
         revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(date).transpose()?,
         compromised: row.try_get("compromised")?,
+        laid_aside: row.try_get("laid_aside")?,
     })
 }

@@ -101,8 +101,12 @@ pub struct DeviceRow {
     pub serial: Option<String>,
     /// The last second of that certificate.
     pub not_after: Option<OffsetDateTime>,
+    /// When that certificate was revoked, if it was.
+    pub revoked_at: Option<OffsetDateTime>,
     /// When it was last looked at.
     pub verified_at: Option<OffsetDateTime>,
+    /// Since when each look has had this verdict, as far as that was stored.
+    pub verdict_since: Option<OffsetDateTime>,
 }
 
 impl DeviceRow {
@@ -147,7 +151,7 @@ macro_rules! select {
         concat!(
             "SELECT d.id, a.host, a.port, a.https_port, a.left_at, d.name, d.model, d.told, d.mac, d.driver, d.makes_key,
              d.accepted_at, d.sign_in, d.sign_in_plain, d.first_verdict, d.first_finding, d.key_transport, d.verdict,
-             d.serial, c.not_after, d.verified_at
+             d.serial, c.not_after, c.revoked_at, d.verified_at, d.verdict_since
              FROM device d LEFT JOIN certificate c ON c.serial = d.serial
              JOIN device_address a ON a.sequence = (SELECT l.sequence FROM device_address l WHERE l.device_id = d.id
                   ORDER BY l.left_at IS NULL DESC, l.seen_at DESC, l.sequence DESC LIMIT 1) ",
@@ -324,16 +328,14 @@ impl Store {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
         sqlx::query(
-            "UPDATE device SET verdict = $1, serial = coalesce($2, serial), key_transport = coalesce($3, key_transport),
-             verified_at = $4 WHERE id = $5",
+            "UPDATE device SET serial = coalesce($1, serial), key_transport = coalesce($2, key_transport) WHERE id = $3",
         )
-        .bind(word(&verdict)?)
         .bind(serial)
         .bind(key_transport.as_ref().map(word).transpose()?)
-        .bind(self.now())
         .bind(device_id)
         .execute(&mut *transaction)
         .await?;
+        looked(&mut transaction, device_id, verdict, self.now()).await?;
         if serial.is_some() {
             sqlx::query("DELETE FROM device_key WHERE device_id = $1 AND passing")
                 .bind(device_id)
@@ -349,6 +351,17 @@ impl Store {
             .bind(device_id)
             .execute(&mut *transaction)
             .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Stores what looks at devices, by their numbers, saw: all or none.
+    pub async fn record_looks(&self, looks: &[(i64, Verdict)]) -> Result<(), Error> {
+        let mut connection = self.writer.acquire().await?;
+        let mut transaction = begin(&mut connection).await?;
+        for (device_id, verdict) in looks {
+            looked(&mut transaction, *device_id, *verdict, self.now()).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -511,6 +524,24 @@ async fn arrive(
     Ok(())
 }
 
+async fn looked(
+    transaction: &mut Transaction<'_, Sqlite>,
+    id: i64,
+    verdict: Verdict,
+    now: i64,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE device SET verdict_since = CASE WHEN verdict = $1 THEN coalesce(verdict_since, $2) ELSE $2 END,
+         verdict = $1, verified_at = $2 WHERE id = $3",
+    )
+    .bind(word(&verdict)?)
+    .bind(now)
+    .bind(id)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
 /// Whoever is there is not there any more; only if it is the device `id`, where that is given. A device that was noted and
 /// never accepted has nothing by which it could be found again.
 async fn leave(
@@ -543,14 +574,7 @@ async fn leave(
     match (is_somewhere, is_accepted) {
         (true, _) => {}
         // What was last said of it was said of that address.
-        (false, true) => {
-            sqlx::query("UPDATE device SET verdict = $1, verified_at = $2 WHERE id = $3")
-                .bind(word(&Verdict::Unreachable)?)
-                .bind(now)
-                .bind(there)
-                .execute(&mut **transaction)
-                .await?;
-        }
+        (false, true) => looked(transaction, there, Verdict::Unreachable, now).await?,
         (false, false) => remove(transaction, there).await?,
     }
     Ok(())
@@ -572,7 +596,7 @@ async fn remove(transaction: &mut Transaction<'_, Sqlite>, id: i64) -> Result<()
         "DELETE FROM enrolment WHERE device_id = $1",
         "DELETE FROM device_key WHERE device_id = $1",
         "DELETE FROM device_address WHERE device_id = $1",
-        "UPDATE certificate SET device_id = NULL WHERE device_id = $1",
+        "UPDATE certificate SET device_id = NULL, laid_aside = TRUE WHERE device_id = $1",
         "DELETE FROM device WHERE id = $1",
     ] {
         sqlx::query(statement).bind(id).execute(&mut **transaction).await?;
@@ -636,6 +660,8 @@ fn device(row: &SqliteRow) -> Result<DeviceRow, Error> {
         verdict: from_word(row.try_get("verdict")?)?,
         serial: row.try_get("serial")?,
         not_after: row.try_get::<Option<i64>, _>("not_after")?.map(date).transpose()?,
+        revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(date).transpose()?,
         verified_at: row.try_get::<Option<i64>, _>("verified_at")?.map(date).transpose()?,
+        verdict_since: row.try_get::<Option<i64>, _>("verdict_since")?.map(date).transpose()?,
     })
 }

@@ -31,6 +31,13 @@ impl Store {
         self.lease("service")
     }
 
+    /// Whether a service runs on this data directory. Nothing is written for it.
+    pub fn is_served(&self) -> bool {
+        // A shared lock, and only for this moment: whoever looks keeps no service from beginning.
+        File::open(self.directory.join("leases/service"))
+            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
+    }
+
     fn lease(&self, name: &str) -> Result<Option<Lease>, Error> {
         Lease::take(&self.directory, name)
     }

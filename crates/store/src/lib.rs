@@ -43,12 +43,13 @@ use writer::{NewCertificate, NewIntent, Writer};
 
 const FILE: &str = "camlock.db";
 /// Each takes a ledger from the version before to its own; none is ever changed.
-const SCHEMA: [&str; 5] = [
+const SCHEMA: [&str; 6] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
+    include_str!("schema/6.sql"),
 ];
 const SCHEMA_VERSION: i64 = SCHEMA.len() as i64;
 
@@ -61,6 +62,12 @@ pub struct Store {
     readers: SqlitePool,
     intents: Writer<NewIntent>,
     certificates: Writer<NewCertificate>,
+}
+
+/// A pool without the task that closes connections after a time, of which a file has no need: that of sqlx 0.9 may count
+/// wrong and spin for ever, so that the program does not end (sqlx issue 3645).
+fn unattended() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().min_connections(0).idle_timeout(None).max_lifetime(None)
 }
 
 impl Store {
@@ -110,7 +117,7 @@ impl Store {
             // And not `read_only`, which would leave the files of the log behind.
             Access::Read => options.clone().pragma("query_only", "ON"),
         };
-        let writer = SqlitePoolOptions::new()
+        let writer = unattended()
             .max_connections(1)
             .test_before_acquire(false)
             // Where the disk fails, SQLite itself ends the transaction, and sqlx believes for ever that it goes on.
@@ -129,10 +136,7 @@ impl Store {
         if version < SCHEMA_VERSION {
             Store::make_schema(options.clone()).await?;
         }
-        let readers = SqlitePoolOptions::new()
-            .min_connections(0)
-            .max_connections(4)
-            .connect_lazy_with(options.read_only(true));
+        let readers = unattended().max_connections(4).connect_lazy_with(options.read_only(true));
         let (intents, certificates) = (Writer::start(writer.clone()), Writer::start(writer.clone()));
         let (directory, clock) = (directory.to_owned(), Clock::system());
         Ok(Store { directory, clock, writer, readers, intents, certificates })
@@ -306,6 +310,18 @@ mod tests {
         for pool in [&store.writer, &store.readers] {
             let trusted: i64 = sqlx::query_scalar("PRAGMA trusted_schema").fetch_one(pool).await.unwrap();
             assert_eq!(trusted, 0);
+        }
+    }
+
+    /// Whatever opened a ledger ends when it is done: no task of a pool's is left that could spin.
+    #[tokio::test]
+    async fn no_pool_is_tended() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).await.unwrap();
+        for pool in [&store.writer, &store.readers] {
+            let options = pool.options();
+            assert!(options.get_idle_timeout().is_none() && options.get_max_lifetime().is_none());
+            assert_eq!(options.get_min_connections(), 0);
         }
     }
 

@@ -37,6 +37,37 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Marks a serial number as revoked that this ledger lost, of an authority under which nothing lasts longer than until
+    /// `not_after`.
+    pub async fn revoke_lost(
+        &self,
+        serial: &str,
+        authority_id: i64,
+        not_after: OffsetDateTime,
+        reason: RevocationReason,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO certificate (serial, authority_id, profile, names, not_before, not_after, intended_at, revoked_at,
+             revocation_reason) VALUES ($1, $2, 'device', '[]', $3, $4, $3, $3, $5)",
+        )
+        .bind(serial)
+        .bind(authority_id)
+        .bind(self.now())
+        .bind(not_after.unix_timestamp())
+        .bind(word(&reason)?)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// The serial numbers of issued certificates that begin like this, two at most.
+    pub async fn serials(&self, beginning: &str) -> Result<Vec<String>, Error> {
+        let serials = sqlx::query_scalar(
+            "SELECT serial FROM certificate WHERE substr(serial, 1, length($1)) = $1 AND der IS NOT NULL LIMIT 2",
+        );
+        Ok(serials.bind(beginning).fetch_all(&self.readers).await?)
+    }
+
     /// The certificates of an authority that its list has to name, the first revoked first.
     pub async fn revocations(&self, authority_id: i64) -> Result<Vec<Revocation>, Error> {
         let rows = sqlx::query(

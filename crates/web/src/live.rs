@@ -7,10 +7,10 @@ use std::{
 };
 
 use authority::{Public, crl_at};
-use domain::{Finding, KeyTransport, Scheme, Target, Verdict};
+use domain::{KeyTransport, Scheme, Target, Verdict};
 use pki::Certificate;
 use serde_json::{Value, json};
-use site::{DataDir, Kind, Notice, PROOF, PageCertificate, Tell};
+use site::{DataDir, Kind, Notice, PROOF, PageCertificate, Tell, standing};
 use store::{DeviceRow, Store};
 use time::OffsetDateTime;
 use words::Words;
@@ -99,7 +99,7 @@ impl LiveSite {
     async fn read(&self) -> Result<Page, authority::Error> {
         let now = self.now();
         let devices = self.store.devices(None).await?;
-        let secure = devices.iter().filter(|d| state(d, now).0 == Verdict::Secure).count();
+        let secure = devices.iter().filter(|d| standing(d, now).0 == Verdict::Secure).count();
         let mut cameras = Vec::new();
         for device in devices.iter().take(SHOWN) {
             cameras.push(self.camera(device, &self.words, now).await?);
@@ -127,7 +127,7 @@ impl LiveSite {
         });
         let steps: Vec<_> = steps.collect();
         let host = Target { text: String::new(), host: device.host.clone(), port: None, scheme: None };
-        let (after, finding) = state(device, now);
+        let (after, finding) = standing(device, now);
         Ok(Camera {
             name: device.name.to_string(),
             model: device.model.as_deref().unwrap_or_default().to_owned(),
@@ -150,16 +150,6 @@ impl LiveSite {
             valid_until: device.not_after.map(OffsetDateTime::date),
             verified: device.verified_at.map(OffsetDateTime::date),
         })
-    }
-}
-
-/// The verdict of the last verification, unless its certificate has ended since.
-fn state(device: &DeviceRow, now: OffsetDateTime) -> (Verdict, Option<Finding>) {
-    match device.not_after {
-        Some(end) if device.verdict == Verdict::Secure && end < now => {
-            (Verdict::NotSecure, Some(Finding::Expired { not_after: end.date() }))
-        }
-        _ => (device.verdict, None),
     }
 }
 

@@ -31,6 +31,8 @@ unknown-issuer = The certificate was issued by { $issuer }, which this computer 
     .fix = Introduce the issuer's root to this computer, or give the device a certificate of your own authority: camlock secure.
 self-signed = The device vouches for itself: its certificate ({ $subject }) is signed by nobody else, so nobody can tell it from an impostor's.
     .fix = Give the device a certificate of your own authority: camlock secure.
+revoked-certificate = The certificate was revoked on { $revoked }.
+    .fix = Give the device another one: camlock secure.
 expired = The certificate ended on { $not_after }.
     .fix = Renew it: camlock secure. If the date is wrong, set this computer's clock.
 not-yet-valid = The certificate begins only on { $not_before }.
@@ -449,13 +451,13 @@ no-names = There is no address and no host name to issue for.
 no-usable-names = The request's names cannot be used ({ $names }), and there is no other to issue for.
     .fix = Name the device's address with --ip, or its host name with --dns.
 names-outside = The authority may not speak for { $names }. It may for { $permitted }.
-    .fix = Use an address or a name inside these ranges. They cannot be widened later: another range needs an authority made with --permit.
+    .fix = Use an address or a name inside these ranges. A root cannot be widened: for another one that may speak for more, camlock authority rollover --permit RANGE-OR-NAME, bring it to every computer, then camlock authority rollover --confirm
 days = { $days } days are not possible: 1 to { $limit } are. iPhones, iPads and Macs refuse more.
 common-name = { $name } is not possible as a name: 1 to { $limit } characters, none of them invisible.
 outlives-issuer = The certificate would outlive the authority, which ends on { $issuer_ends }.
     .fix = Ask for fewer days, or move to a new root: camlock authority rollover.
 issuer-ends = The authority ends on { $issuer_ends }: nothing can be issued under it any more.
-    .fix = Move to a new root: camlock authority rollover. With two tiers, camlock authority issuer if the root lasts longer.
+    .fix = If camlock authority show has a next root, bring it to every computer, then camlock authority rollover --confirm; if not, make one: camlock authority rollover. With two tiers, camlock authority issuer --root-key FILE if the root lasts longer.
 key-elsewhere = The key of { $authority } is not on this machine.
     .fix = With two tiers the root's key is in the file that was carried away: camlock authority issuer --root-key FILE.
 unknown-serial = No certificate of this authority has the serial number { $serial }.
@@ -473,11 +475,18 @@ not-the-issuer = Another authority issues now: it was replaced while this ran.
 root-key-written = The root's key is in { $file }, encrypted to the recovery key, and not on this machine any more. Carry the file away: who has it and the recovery key can sign.
 next-root-waits = Nothing moves yet. Bring both roots to every computer (camlock trust export, or the trust page), then camlock authority rollover --confirm.
 rollover-confirmed = Everything is issued under the new root from now on. A device moves when it is secured the next time.
-rollover-cancelled = The next root is forgotten. Remove it from the computers that have it already.
+rollover-cancelled = The next root is forgotten: { $root }, SHA-256 { $sha256 }. Remove it from the computers that have it already.
+ask-rollover = Computers that do not trust the new root will warn of every device that moves to it, and there is no way back. Is it on every computer? [y/N]
 issuer-replaced = A new issuer signs from now on. Devices that need the issuer beside their certificate get it when they are secured the next time.
 recovery-key-missing = The recovery key is needed, and there is no terminal to ask for it.
     .fix = Give it in a file: --recovery-key-file FILE.
 revoked = Revoked { $serial }; the list of revoked certificates is signed anew.
+revoked-in-use = { $device } goes on with this certificate until it has another one.
+    .fix = If the device is yours still, give it another one: camlock secure --all --user admin. If it is gone for good: camlock device forget "{ $device }"
+ask-revoke = This is the certificate for { $name } ({ $names }), valid until { $until }. Once it is revoked there is no way back. Revoke it? [y/N]
+ask-revoke-lost = No certificate of this ledger has the serial number { $serial }. If it was issued after the backup that you restored, it can be revoked all the same. Is every digit right? [y/N]
+serial-ambiguous = Several certificates have serial numbers that begin with { $serial }.
+    .fix = Type more of it; camlock list certificates shows them.
 already-revoked = { $serial } was revoked before.
 crl-not-published = This site publishes no list of revoked certificates, and certificates name none: nobody learns of it by himself.
     .fix = Set url under [crl] in policy.toml; certificates issued after that name the list. Browsers ask for such lists only where they are told to; a device that was stolen is best removed from the network.
@@ -657,7 +666,7 @@ directory-open = The data directory { $path } is open to others on this computer
 secret-open = { $path } holds a secret, and others on this computer can read or change it.
     .fix = chmod 600 { $quoted }
 rollover-due = { $root } ends on { $ends }. The next root should be on its way to the computers by now.
-    .fix = Make it: camlock authority rollover; camlock serve does so if it has a passphrase or a key file. Nothing moves to it before you confirm.
+    .fix = Make it: camlock authority rollover; camlock serve does so if it has a passphrase or a key file (not with two tiers, nor for a root without name constraints). Nothing moves to it before you confirm.
 rollover-begun = made the next root, { $root }; nothing moves to it yet
     .fix = Bring it to every computer (camlock trust export, or the trust page), then camlock authority rollover --confirm.
 root-ended = { $root } ended on { $ends }: browsers refuse everything under it.
@@ -677,7 +686,7 @@ crl-missing = policy.toml publishes the list of what { $issuer } revoked, and no
 crl-late = The list of what { $issuer } revoked ends on { $ends } and was not signed anew.
     .fix = Run camlock serve with a passphrase or a key file, so that it can sign.
 unconstrained = { $root } has no name constraints: whoever steals its key can speak for any web site.
-    .fix = If no device needs it so, move to a root that has them: camlock authority rollover.
+    .fix = If no device needs it so, move to a root that has them: camlock authority rollover --constraints default
 root-lint = { $root } is weaker than it should be. { $reason }
     .fix = Move to a new root: camlock authority rollover.
 no-backup = There is no backup yet.
@@ -710,6 +719,77 @@ stored-lint = The certificate { $serial } breaks a rule. { $reason }
 more-flaws = And { $count } more of this kind.
 certificates-checked = Read all { $count } certificates again.
 nothing-wrong = Nothing is wrong.
+
+root-begins = { $root } begins only on { $begins } by this computer's clock: until then browsers refuse everything under it.
+    .fix = If the date is wrong, set this computer's clock. If the clock was wrong when the root was made, make another root: camlock authority rollover
+root-ended-next = { $root } ended on { $ends }: browsers refuse everything under it. Its successor is there and not in use yet.
+    .fix = Bring the next root to every computer (camlock trust export, or the trust page), then camlock authority rollover --confirm
+issuer-ended = The issuer { $issuer } ended on { $ends }: nothing can be issued, and browsers refuse what it signed.
+    .fix = Replace it: camlock authority issuer --root-key FILE. If the root's key is lost, move to a new root: camlock authority rollover
+crl-begins = The list of what { $issuer } revoked holds only from { $begins } on: it was signed while this computer's clock was ahead.
+    .fix = Run camlock serve with a passphrase or a key file, so that it can sign another one.
+backup-gone = The last backup, of { $at }, is not where it was written ({ $file }).
+    .fix = If it is on a disk that is not connected, connect it. Otherwise make another: camlock backup FILE
+backup-of-other-root = The last backup, of { $at } ({ $file }), is older than the move to the present root: it would bring the former one back.
+    .fix = Make another: camlock backup FILE
+backup-for-other-key = The last backup, of { $at } ({ $file }), is opened only by a recovery key that was replaced since.
+    .fix = Make another: camlock backup FILE. Until then keep the former print.
+
+## What is in use
+
+device-revoked = { $device } ({ $place }) goes on with a certificate that was revoked on { $on }.
+    .fix = Give it another one: { $way ->
+        [by-hand] camlock secure { $place } --by-hand
+       *[driver] camlock secure { $place } --user admin
+    }
+device-ended = The certificate of { $device } ({ $place }) ended on { $ends }: browsers warn of its page.
+    .fix = Give it another one: { $way ->
+        [by-hand] camlock secure { $place } --by-hand
+       *[driver] camlock secure { $place } --user admin
+    }
+device-due = The certificate of { $device } ({ $place }) ends on { $ends }.
+    .fix = Renew it: { $way ->
+        [by-hand] camlock secure { $place } --by-hand
+       *[driver] camlock secure { $place } --user admin
+    }
+device-not-secure = { $device } ({ $place }) was not secure when it was last looked at, on { $seen }.
+    .fix = See why: camlock check { $place }. Then secure it: { $way ->
+        [by-hand] camlock secure { $place } --by-hand
+       *[driver] camlock secure { $place } --user admin
+    }
+device-unreachable = { $device } ({ $place }) does not answer, since { $since } at least.
+    .fix = Look whether it has power and network; camlock find looks for it elsewhere. If it is gone for good: camlock device forget { $place } --revoke
+device-away = { $device } is not at { $was } any more, since { $since }, and was met nowhere else.
+    .fix = Look for it: camlock find. If it is gone for good: camlock device forget { $was } --revoke
+certificate-ended = The certificate for { $name } ended on { $ends }: browsers warn of whatever serves it.
+    .fix = Make another and upload it: camlock issue --name "{ $name }"{ $options }. If it is out of use: camlock revoke { $serial } --yes
+certificate-due = The certificate for { $name }, which you carry by hand, ends on { $ends }.
+    .fix = Make another and upload it: camlock issue --name "{ $name }"{ $options }. If it is out of use: camlock revoke { $serial } --yes
+more-in-use = { $count } more devices or certificates have the same troubles.
+    .fix = See all of them: camlock list devices, camlock list certificates --expiring 30d
+
+## The status
+
+status-devices = { $count ->
+        [0] none yet
+       *[other] { $secure } of { $count } secure, as last seen on { $seen } or later
+    }{ $strange ->
+        [0] { "" }
+       *[other] ; { $strange } more found and not yours yet
+    }
+status-due = { $count ->
+        [0] nothing
+        [one] 1 certificate ends soon, has ended or was revoked
+       *[other] { $count } certificates end soon, have ended or were revoked
+    }
+status-served = camlock serve runs
+status-not-served = camlock serve does not run here: no page, no scheduled backup
+status-more = and { $count ->
+        [one] 1 more thing
+       *[other] { $count } more things
+    } to see to: camlock doctor
+no-command = Which command?
+    .fix = Begin with camlock demo, or with camlock init.
 
 ## The command line
 
@@ -757,6 +837,8 @@ list-empty = { $file } lists no device.
     .fix = Write an address on each line, such as 192.168.1.64 or gate.lan:8080.
 list-too-large = { $file } has more than 1 MB and is no list of devices.
 stopping-devices = No further device is begun; those under way come to their end. Ctrl-C once more stops at once.
+no-device-known = No device is known yet.
+    .fix = Look for them: camlock find. Then secure each once by its address: camlock secure ADDRESS --user admin
 nothing-due = Every device that you accepted shows its certificate, and none is due.
 not-accepted-yet = { $count ->
     [one] One device that camlock find met was left out: you have not said yet that it is yours. If it is

@@ -6,7 +6,7 @@ use authority::{
 };
 use domain::{AltName, RevocationReason};
 use pki::{Certificate, KeyKind, Permitted, PrivateKey, Profile, chain};
-use store::Store;
+use store::{BackupRow, Store};
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
@@ -202,9 +202,20 @@ async fn a_clock_is_held_against_what_was_seen_last() {
             found.is_some()
         );
     }
-    site.store.record_backup(now() + Duration::days(300), "a").await.unwrap();
+    site.store
+        .record_backup(&BackupRow {
+            at: now() + Duration::days(300),
+            file: "a".into(),
+            root: None,
+            recovery: None,
+        })
+        .await
+        .unwrap();
     assert!(matches!(doubt(now()).await, Some(Ailment::ThisClockBehind { .. })));
-    site.store.record_backup(now(), "a").await.unwrap();
+    site.store
+        .record_backup(&BackupRow { at: now(), file: "a".into(), root: None, recovery: None })
+        .await
+        .unwrap();
     assert_eq!(doubt(now()).await, None);
 }
 
@@ -212,7 +223,9 @@ async fn a_clock_is_held_against_what_was_seen_last() {
 async fn backups_that_do_not_come_are_found() {
     let site = site(false, now()).await;
     let policy = site.folder.path().join("policy.toml");
-    site.store.record_backup(now() - Duration::days(4), "a").await.unwrap();
+    let file = policy.display().to_string();
+    let last = BackupRow { at: now() - Duration::days(4), file, root: None, recovery: None };
+    site.store.record_backup(&last).await.unwrap();
     for (plan, is_late) in [("", false), ("days = 7", false), ("days = 3", false), ("days = 1", true)] {
         let text =
             if plan.is_empty() { String::new() } else { format!("[backup]\nfolder = \"/b\"\n{plan}\n") };
@@ -224,6 +237,55 @@ async fn backups_that_do_not_come_are_found() {
             "{plan}: {found:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_backup_that_brings_back_something_else_is_found() {
+    let site = site(false, now()).await;
+    let held = site.folder.path().join("held");
+    std::fs::write(&held, "").unwrap();
+    let (root, gone) = (site.authority.public().root.sha256(), site.folder.path().join("gone"));
+    let recovery = authority::recovery_recipient(&site.store.site().await.unwrap()).unwrap();
+    for (file, root, recovery, code) in [
+        (&held, root.as_str(), recovery.as_str(), "last-backup"),
+        (&gone, &root, &recovery, "backup-gone"),
+        (&held, "of another root", &recovery, "backup-of-other-root"),
+        (&held, &root, "age1another", "backup-for-other-key"),
+    ] {
+        let (root, recovery) = (Some(root.to_owned()), Some(recovery.to_owned()));
+        let row = BackupRow { at: now(), file: file.display().to_string(), root, recovery };
+        site.store.record_backup(&row).await.unwrap();
+        let found = examine(&site.store, now()).await.unwrap();
+        let codes: Vec<String> = found
+            .iter()
+            .map(|ailment| serde_json::to_value(ailment).unwrap()["code"].as_str().unwrap().to_owned())
+            .filter(|code| code.contains("backup"))
+            .collect();
+        assert_eq!(codes, [code]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_made_while_the_clock_was_ahead_is_found_and_made_again() {
+    let site = site(false, now()).await;
+    let ahead = Duration::days(365);
+    site.authority
+        .revoke(
+            &issue(&site.authority).await.unwrap().certificate.serial(),
+            RevocationReason::Unspecified,
+            now() + ahead,
+        )
+        .await
+        .unwrap();
+    let has = |found: &[Ailment]| found.iter().any(|a| matches!(a, Ailment::CrlBegins { .. }));
+    assert!(has(&examine(&site.store, now()).await.unwrap()));
+    assert_eq!(site.authority.refresh_crls(now()).await.unwrap(), 1);
+    assert!(!has(&examine(&site.store, now()).await.unwrap()));
+    assert_eq!(site.authority.refresh_crls(now()).await.unwrap(), 0);
+
+    let later = self::site(false, now() + Duration::days(400)).await;
+    let found = examine(&later.store, now()).await.unwrap();
+    assert!(found.iter().any(|a| matches!(a, Ailment::RootBegins { .. })), "{found:?}");
 }
 
 fn profile_days() -> i64 {

@@ -386,6 +386,6 @@ fn the_service_makes_backups_by_the_policy() {
     let failed = said("file-unreadable");
     assert!(failed["level"] == "error" && !folder.exists(), "{failed}");
     std::fs::write(site.path("data/policy.toml"), "[backup]\nfolder = 1\n").unwrap();
-    let wrong = site.run(&["serve"]);
-    assert!(wrong.status.code() == Some(3) && text(&wrong).contains("line 2"), "{wrong:?}");
+    let wrong = said("policy-file");
+    assert!(wrong["level"] == "error" && wrong["text"].as_str().unwrap().contains("line 2"), "{wrong}");
 }

@@ -172,6 +172,7 @@ fn every_code_has_a_sentence() {
             "restore-not-empty",
             "device-unknown",
             "device-ambiguous",
+            "serial-ambiguous",
             "device-name",
             "rollover-begun",
             "page-certificate-issued",

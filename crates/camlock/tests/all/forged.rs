@@ -88,9 +88,15 @@ impl Ledger {
             set.bind(old).bind(id).execute(&mut self.0).await.unwrap();
         }
         self.unbind().await;
-        self.run("ALTER TABLE authority_key DROP COLUMN vouched; PRAGMA user_version = 4").await;
+        self.run(TO_VERSION_4).await;
     }
 }
+
+/// What the schemas after the fourth brought is gone.
+const TO_VERSION_4: &str =
+    "ALTER TABLE authority_key DROP COLUMN vouched; ALTER TABLE device DROP COLUMN verdict_since;
+     ALTER TABLE backup DROP COLUMN root; ALTER TABLE backup DROP COLUMN recovery;
+     ALTER TABLE certificate DROP COLUMN laid_aside; PRAGMA user_version = 4";
 
 fn secret(site: &Site, name: &str) -> String {
     std::fs::read_to_string(site.path(name)).unwrap().trim().to_owned()
@@ -181,7 +187,7 @@ async fn a_ledger_that_was_bound_is_never_bound_again() {
         }
         ledger.unbind().await;
         if schema == 4 {
-            ledger.run("ALTER TABLE authority_key DROP COLUMN vouched; PRAGMA user_version = 4").await;
+            ledger.run(TO_VERSION_4).await;
         }
         let escrows = ledger.escrows().await;
         opens_with_nothing_old(&site, foreign);

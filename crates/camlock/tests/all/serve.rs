@@ -8,7 +8,7 @@ use std::{
 
 use crate::common::{PATIENCE, Site, text};
 use serde_json::{Value, json};
-use store::Store;
+use store::{BackupRow, Store};
 use time::{Duration, OffsetDateTime};
 use tokio::{net::TcpSocket, task::block_in_place};
 
@@ -96,7 +96,7 @@ fn codes(lines: &[Value]) -> Vec<&str> {
 /// The ledger believes that something happened then.
 async fn seen(site: &Site, at: OffsetDateTime) {
     let store = Store::open(&site.path("data")).await.unwrap();
-    store.record_backup(at, "a").await.unwrap();
+    store.record_backup(&BackupRow { at, file: "a".into(), root: None, recovery: None }).await.unwrap();
     store.close().await;
 }
 

@@ -2,7 +2,8 @@
 
 use domain::{AltName, EnrolmentState, KeyTransport, RevocationReason, Step, StepState, Verdict};
 use store::{
-    AuthorityState, Error, Intent, Key, Lease, NewAuthority, NewDevice, NewSite, Proofs, StepRow, Store,
+    AuthorityState, BackupRow, Error, Intent, Key, Lease, NewAuthority, NewDevice, NewSite, Proofs, StepRow,
+    Store,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -119,7 +120,17 @@ async fn a_ledger_that_is_only_read_stays_as_it_is() {
     let before = files();
     let reading = Store::open_to_read(&data).await.unwrap();
     assert_eq!(reading.site().await.unwrap().name, "Shop");
-    assert!(reading.record_backup(OffsetDateTime::now_utc(), "a").await.is_err());
+    assert!(
+        reading
+            .record_backup(&BackupRow {
+                at: OffsetDateTime::now_utc(),
+                file: "a".into(),
+                root: None,
+                recovery: None
+            })
+            .await
+            .is_err()
+    );
     reading.close().await;
     assert_eq!(files(), before);
 }
