@@ -746,3 +746,55 @@ fn days(text: &str) -> Result<i64, String> {
         _ => Err("a number of days, such as 30d".into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CATALOGUE: &str = include_str!("../../words/languages/en.ftl");
+    /// Where the program itself is spoken of, and not something to type.
+    const SPOKEN_OF: [&str; 2] = ["serve", "has the two"];
+
+    /// The commands in a text: each goes on to the next punctuation, which a name in quotes or braces has not.
+    fn commands(text: &str) -> Vec<String> {
+        let ends = [". ", ", ", "; ", ": ", ")", " (", "*"];
+        let rests = text.split("camlock ").skip(1);
+        let until = |rest: &str| ends.iter().filter_map(|end| rest.find(end)).min().unwrap_or(rest.len());
+        rests.map(|rest| rest[..until(rest)].trim_end_matches('.').trim().to_owned()).collect()
+    }
+
+    /// What the catalogue advises to type is taken as it stands, with a name or a number in the place of each argument.
+    #[test]
+    fn advice_can_be_typed() {
+        let mut refused = Vec::new();
+        let mut checked = 0;
+        for line in CATALOGUE
+            .lines()
+            .filter(|line| line.contains(".fix") || line.trim_start().starts_with(['[', '*']))
+        {
+            let text = line
+                .replace("{ $options }", " --ip 10.0.0.1 --dns a.lan")
+                .replace("--ip IP", "--ip 10.0.0.1");
+            let text =
+                text.split("{ $").enumerate().map(|(index, part)| match (index, part.split_once('}')) {
+                    (0, _) | (_, None) => part.to_owned(),
+                    (_, Some((_, rest))) => format!("10.0.0.1{rest}"),
+                });
+            for command in commands(&text.collect::<String>()) {
+                if SPOKEN_OF.iter().any(|spoken| command.starts_with(spoken)) {
+                    continue;
+                }
+                let words = command.split('"').enumerate().flat_map(|(index, part)| match index % 2 {
+                    0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+                    _ => vec![part.to_owned()],
+                });
+                checked += 1;
+                let words: Vec<String> = std::iter::once("camlock".to_owned()).chain(words).collect();
+                if let Err(e) = Args::try_parse_from(&words) {
+                    refused.push(format!("{command}: {}", e.to_string().lines().next().unwrap_or_default()));
+                }
+            }
+        }
+        assert!(refused.is_empty() && checked > 100, "{checked}\n{}", refused.join("\n"));
+    }
+}

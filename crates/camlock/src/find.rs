@@ -131,11 +131,11 @@ fn as_json(device: &Met, words: &Words) -> serde_json::Value {
         "verdict": device.report.verdict,
         "chromium": device.report.chromium,
         "firefox": device.report.firefox,
-        "findings": talk::findings(&device.report.findings, words),
-        "reason": device.no_driver.as_ref().map(|why| words.say(why)),
-        "sign_in": known.and_then(|known| known.failed.as_ref()).map(|e| words.say(e)),
+        "findings": talk::findings(&device.report.findings, &device.report.target, words),
+        "reason": device.no_driver.as_ref().map(|why| words.say_of(why, &device.report.target)),
+        "sign_in": known.and_then(|known| known.failed.as_ref()).map(|e| words.say_of(e, &device.report.target)),
         "device": device.who.as_ref().and_then(|who| Some(&who.device.as_ref()?.name)),
-        "changed": device.changed.as_ref().map(|changed| words.say(changed)),
+        "changed": device.changed.as_ref().map(|changed| words.say_of(changed, &device.report.target)),
         "moved": device.who.as_ref().and_then(|who| who.moved.as_ref()).map(|moved| words.say(moved)),
     });
     if let (Some(shown), Some(Value::Object(known))) = (shown.as_object_mut(), known.map(known_json)) {

@@ -231,7 +231,7 @@ fn as_json(report: &Report, words: &Words) -> serde_json::Value {
         "verdict": report.verdict,
         "chromium": report.chromium,
         "firefox": report.firefox,
-        "findings": talk::findings(&report.findings, words),
+        "findings": talk::findings(&report.findings, &report.target, words),
         "certificate": report.certificate,
         "tls": report.tls,
     })
@@ -240,7 +240,7 @@ fn as_json(report: &Report, words: &Words) -> serde_json::Value {
 fn show(report: &Report, words: &Words) {
     print(&format!("{}  {}", paint("1", &report.target), talk::verdict(report.verdict)));
     for finding in &report.findings {
-        talk::finding(finding.severity(), &words.say(finding));
+        talk::finding(finding.severity(), &words.say_of(finding, &report.target));
     }
     for (browser, page) in [("Chromium", report.chromium), ("Firefox", report.firefox)] {
         if let Some(page) = page {
@@ -279,7 +279,7 @@ fn row(report: &Report, words: &Words) -> [Cell; 4] {
 }
 
 fn csv_row(report: &Report, words: &Words) -> [String; 16] {
-    let said: Vec<_> = report.findings.iter().map(|finding| words.say(finding)).collect();
+    let said: Vec<_> = report.findings.iter().map(|finding| words.say_of(finding, &report.target)).collect();
     let codes: Vec<&str> = said.iter().map(|s| s.code.as_str()).collect();
     let whys: Vec<&str> = said.iter().map(|s| s.text.as_str()).collect();
     let mut fixes: Vec<&str> = said.iter().filter_map(|s| s.fix.as_deref()).collect();
@@ -312,7 +312,7 @@ fn csv_row(report: &Report, words: &Words) -> [String; 16] {
 /// As the report in HTML shows it.
 fn page(report: Report, words: &Words) -> SweptPage {
     let finding = |finding: &Finding| {
-        let said = words.say(finding);
+        let said = words.say_of(finding, &report.target);
         SweptFinding {
             code: said.code,
             severity: finding.severity(),
@@ -320,13 +320,14 @@ fn page(report: Report, words: &Words) -> SweptPage {
             fix: said.fix.as_deref().map(visible),
         }
     };
+    let findings = report.findings.iter().map(finding).collect();
     let tls = report.tls.unwrap_or_default();
     let pages = [("Chromium", report.chromium), ("Firefox", report.firefox)];
     SweptPage {
         target: report.target,
         verdict: report.verdict,
         errors: pages.into_iter().filter_map(|(browser, page)| Some((browser, page?))).collect(),
-        findings: report.findings.iter().map(finding).collect(),
+        findings,
         certificate: report.certificate.map(|certificate| SweptCertificate {
             names: visible(&certificate.sans.join(", ")),
             issuer: visible(&certificate.issuer),

@@ -416,8 +416,8 @@ fn as_json(outcome: &Outcome, words: &Words) -> serde_json::Value {
         "steps": steps,
         "url": outcome.url,
         "serial": outcome.serial,
-        "findings": talk::findings(&outcome.findings, words),
-        "error": outcome.error.as_ref().map(|e| words.say(e)),
+        "findings": talk::findings(&outcome.findings, &outcome.target, words),
+        "error": outcome.error.as_ref().map(|e| words.say_of(e, &outcome.target)),
     })
 }
 
@@ -432,10 +432,10 @@ fn show(outcome: &Outcome, short: bool, words: &Words) {
         print(&format!("  {} {:8} {text}", mark(step.state), step.step));
     }
     for finding in &outcome.findings {
-        talk::finding(finding.severity(), &words.say(finding));
+        talk::finding(finding.severity(), &words.say_of(finding, &outcome.target));
     }
     if let Some(error) = &outcome.error {
-        talk::finding(domain::Severity::Error, &words.say(error));
+        talk::finding(domain::Severity::Error, &words.say_of(error, &outcome.target));
     }
     if let Some(url) = &outcome.url {
         print(&format!("  {url}"));

