@@ -21,6 +21,7 @@ mod requests;
 mod rollover;
 #[cfg(unix)]
 mod serve;
+mod status;
 mod sweep;
 #[cfg(target_os = "linux")]
 mod terminal;

@@ -1,0 +1,91 @@
+//! What `status`, `doctor` and `list` say of a site, and that what they advise helps.
+
+use camera_sim::Model;
+use serde_json::Value;
+use tokio::task::block_in_place;
+
+use crate::common::{Site, camera, text};
+
+fn json(site: &Site, words: &[&str], exit: i32) -> Value {
+    block_in_place(|| site.json(words, exit))
+}
+
+fn codes(said: &Value) -> Vec<String> {
+    let all = said["findings"].as_array().or(said["troubles"].as_array()).unwrap();
+    let weighty = all.iter().filter(|finding| finding["severity"] != "info");
+    weighty.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Types what the advice of the only finding says, with the password of every camera here.
+fn follow(site: &Site, said: &Value) {
+    let finding = said["findings"].as_array().unwrap().iter().find(|one| one["severity"] != "info").unwrap();
+    let fix = finding["fix"].as_str().unwrap();
+    let command = fix.split_once("camlock ").unwrap().1.split(". ").next().unwrap();
+    let mut words: Vec<&str> = command.split(' ').map(|word| word.trim_matches('"')).collect();
+    if words.contains(&"--user") {
+        words.extend(["--password-file", "password"]);
+    }
+    let done = block_in_place(|| site.run(&words));
+    assert_eq!(done.status.code(), Some(0), "{fix}: {done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_device_is_said_and_the_advice_helps() {
+    let site = Site::founded();
+    assert_eq!(codes(&json(&site, &["status"], 1)), ["no-backup"]);
+    json(&site, &["backup", "one.age"], 0);
+    assert_eq!(codes(&json(&site, &["status"], 0)), [""; 0]);
+    let none =
+        block_in_place(|| site.run(&["secure", "--all", "--user", "admin", "--password-file", "password"]));
+    assert!(none.status.success() && text(&none).contains("No device is known yet"), "{none:?}");
+
+    let camera = camera(Model::OnvifSecurity, &[]).await;
+    let serial = site.secure(&camera, &[], 0).await["serial"].as_str().unwrap().to_owned();
+    json(&site, &["device", "name", "127.0.0.1", "Gate"], 0);
+    let status = json(&site, &["status"], 0);
+    assert_eq!((&status["devices"]["secure"], &status["served"]), (&1.into(), &false.into()), "{status}");
+    // Without a command it is the same, for people.
+    let plain = block_in_place(|| site.run(&[]));
+    let said = String::from_utf8_lossy(&plain.stdout).into_owned();
+    assert!(plain.status.success() && said.contains("1 of 1 secure"), "{plain:?}");
+
+    // Only somebody who was asked, or who named it in full, revokes it.
+    let asked = block_in_place(|| site.run(&["revoke", "Gate"]));
+    assert_eq!(asked.status.code(), Some(2), "{asked:?}");
+    assert_eq!(json(&site, &["revoke", "Gate", "--yes"], 0)["serial"], *serial);
+    let listed = json(&site, &["list"], 0);
+    assert_eq!(
+        (&listed[0]["verdict"], &listed[0]["why"]["code"]),
+        (&"not-secure".into(), &"revoked-certificate".into())
+    );
+    let said = json(&site, &["doctor"], 1);
+    assert_eq!(codes(&said), ["device-revoked"], "{said}");
+    follow(&site, &said);
+    assert_eq!(codes(&json(&site, &["doctor"], 0)), [""; 0]);
+
+    // One that does not answer is not called secure.
+    camera.unplug().await;
+    let all = ["secure", "--all", "--user", "admin", "--password-file", "password"];
+    assert_eq!(block_in_place(|| site.run(&all)).status.code(), Some(1));
+    assert_eq!(json(&site, &["list"], 0)[0]["verdict"], "unreachable");
+    let said = json(&site, &["doctor"], 1);
+    assert_eq!(codes(&said), ["device-unreachable"], "{said}");
+    camera.plug_in().await.unwrap();
+    assert_eq!(block_in_place(|| site.run(&all)).status.code(), Some(0));
+    assert_eq!(codes(&json(&site, &["doctor"], 0)), [""; 0]);
+}
+
+#[test]
+fn a_backup_that_is_gone_is_said_and_the_advice_helps() {
+    let site = Site::founded();
+    site.json(&["backup", "one.age"], 0);
+    std::fs::remove_file(site.path("one.age")).unwrap();
+    let said = site.json(&["doctor"], 1);
+    assert_eq!(codes(&said), ["backup-gone"], "{said}");
+    // The name is the operator's to choose.
+    site.json(&["backup", "FILE"], 0);
+    site.json(&["vault", "recovery-key"], 0);
+    assert_eq!(codes(&site.json(&["doctor"], 1)), ["backup-for-other-key"]);
+    site.json(&["backup", "two.age"], 0);
+    assert_eq!(codes(&site.json(&["doctor"], 0)), [""; 0]);
+}
