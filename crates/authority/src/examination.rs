@@ -62,6 +62,7 @@ pub enum Ailment {
     BackupOfOtherRoot { at: Date, file: String },
     BackupForOtherKey { at: Date, file: String },
     LastBackup { at: Date, file: String },
+    BackupUntried { at: Date, file: String },
     KeyFile,
     RecoverySigned { recovery: String },
     RecoveryUnsigned,
@@ -105,6 +106,7 @@ impl Ailment {
             | Ailment::OldRoot { .. }
             | Ailment::OldIssuer { .. }
             | Ailment::LastBackup { .. }
+            | Ailment::BackupUntried { .. }
             | Ailment::DeviceJoined { .. }
             | Ailment::DeviceUnverifiedRevoked { .. }
             | Ailment::RecoverySigned { .. }
@@ -228,6 +230,8 @@ async fn backup(
         Ailment::BackupLate { at, file, folder: plan.folder.display().to_string() }
     } else if now - last.at > BACKUP_OLD {
         Ailment::BackupOld { at, file }
+    } else if !last.tried {
+        Ailment::BackupUntried { at, file }
     } else {
         Ailment::LastBackup { at, file }
     })

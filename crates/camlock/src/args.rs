@@ -104,7 +104,7 @@ pub enum Command {
     Backup(Backup),
     /// Put a backup into a data directory without an authority, with the recovery key
     #[command(
-        after_help = "Example:\n  camlock restore /mnt/usb/camlock.tar.age\n  camlock restore camlock.tar.age --recovery-key-file recovery-key"
+        after_help = "Example:\n  camlock restore /mnt/usb/camlock.tar.age\n  camlock restore camlock.tar.age --recovery-key-file recovery-key\n  camlock restore camlock.tar.age --check"
     )]
     Restore(Restore),
 }
@@ -735,6 +735,9 @@ pub struct Restore {
     /// The backup
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Only prove that the recovery key opens it and that all in it is whole; nothing is restored
+    #[arg(long)]
+    pub check: bool,
     /// A file whose first line is the recovery key [default: the passphrase file if it holds one, else asked for]
     #[arg(long, value_name = "FILE")]
     pub recovery_key_file: Option<PathBuf>,

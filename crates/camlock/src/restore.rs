@@ -16,6 +16,9 @@ use crate::{
 
 pub async fn run(restore: &args::Restore, setting: &Setting) -> Result<bool, Failure> {
     let files = setting.files()?;
+    if restore.check {
+        return check(restore, setting).await;
+    }
     // Before anybody is asked for a key.
     let prepared = Restore::prepare(&files, &restore.file).await?;
     let restored = prepared.finish(&recovery_key(restore, setting)?).await?;
@@ -30,6 +33,18 @@ pub async fn run(restore: &args::Restore, setting: &Setting) -> Result<bool, Fai
     print(&format!("Restored the authority into {directory}, as it was on {} (UTC)", restored.at.date()));
     describe(&restored.public);
     say(&json!({"code": "restored", "at": restored.at.date().to_string()}));
+    Ok(true)
+}
+
+async fn check(restore: &args::Restore, setting: &Setting) -> Result<bool, Failure> {
+    let key = recovery_key(restore, setting)?;
+    let checked = site::check_backup(&setting.files()?, &restore.file, &key).await?;
+    if setting.json {
+        let mut said = description(&checked.public);
+        said["as_of"] = json!(checked.at.format(&Rfc3339).unwrap_or_default());
+        print_json(&said);
+    }
+    say(&json!({"code": "backup-checked", "at": checked.at.date().to_string()}));
     Ok(true)
 }
 

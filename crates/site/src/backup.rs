@@ -162,7 +162,7 @@ async fn write(store: &Store, files: &DataDir, file: &Path, now: OffsetDateTime)
     written.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))?;
     let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let (file, recovery) = (path.display().to_string(), Some(recipient.clone()));
-    store.record_backup(&BackupRow { at: now, file, root: Some(root), recovery }).await?;
+    store.record_backup(&BackupRow { at: now, file, root: Some(root), recovery, tried: false }).await?;
     Ok(recipient)
 }
 

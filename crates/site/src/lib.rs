@@ -38,7 +38,7 @@ pub use host::host_name;
 pub use in_use::{InUse, in_use, standing};
 pub use notice::{Notice, Tell};
 pub use own_pages::{Kind, PageCertificate};
-pub use restore::{Restore, Restored};
+pub use restore::{Restore, Restored, check_backup};
 pub use secrets::Secrets;
 pub use status::{Devices, Status, Trouble, status};
 pub use upkeep::Upkeep;

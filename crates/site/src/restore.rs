@@ -77,13 +77,32 @@ impl Restore {
         must_be_free(directory).await?;
         let unpacked = Unpacked::new(directory)?;
         let at = tokio::task::block_in_place(|| unpack(archive, file, &unpacked.0, length))?;
-        let public = check(&unpacked.0, key, file, at).await?;
+        let (public, _) = check(&unpacked.0, key, file, at).await?;
         place(&unpacked.0, directory).map_err(|e| store::Error::DataDirectory {
             directory: shown(directory),
             reason: e.to_string(),
         })?;
         Ok(Restored { public, at })
     }
+}
+
+/// Opens a backup with the recovery key and everything in it, as a restore would, and puts nothing in place. The ledger of
+/// `files`, if there is one, knows from then on that this key was tried.
+///
+/// # Errors
+///
+/// The file cannot be read or is no backup, the key is another one, or the backup is damaged.
+pub async fn check_backup(files: &DataDir, file: &Path, key: &str) -> Result<Restored, Error> {
+    let (input, length) = open(file)?;
+    let archive = decrypt(file, input, key)?;
+    let folder = tempfile::tempdir().map_err(|e| unwritable(&std::env::temp_dir(), &e))?;
+    let at = tokio::task::block_in_place(|| unpack(archive, file, folder.path(), length))?;
+    let (public, recipient) = check(folder.path(), key, file, at).await?;
+    if let (Ok(store), Some(recipient)) = (Store::open(files.path()).await, recipient) {
+        store.record_backup_tried(&recipient).await?;
+        store.close().await;
+    }
+    Ok(Restored { public, at })
 }
 
 /// A restore that was killed left files that belong to no authority.
@@ -233,8 +252,14 @@ fn copy(input: &mut impl Read, size: u64, file: &Path, to: &Path) -> Result<(), 
 }
 
 /// Opens all that will be relied on: the ledger is whole, of a known version and has nothing foreign in it, the recovery key
-/// opens the vault in it, the vault every key, and they vouch for each other.
-async fn check(folder: &Path, key: &str, file: &Path, at: OffsetDateTime) -> Result<Public, Error> {
+/// opens the vault in it, the vault every key, and they vouch for each other. Its authority, and the public half of its
+/// recovery key.
+async fn check(
+    folder: &Path,
+    key: &str,
+    file: &Path,
+    at: OffsetDateTime,
+) -> Result<(Public, Option<String>), Error> {
     let unfit = |e: authority::Error| match e {
         authority::Error::Store(store::Error::OtherVersion { .. } | store::Error::ForeignSchema { .. }) => {
             e.into()
@@ -252,8 +277,8 @@ async fn check(folder: &Path, key: &str, file: &Path, at: OffsetDateTime) -> Res
         // It is the last one that this ledger can know of.
         let file = shown(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
         let (root, recovery) = (Some(public.root.sha256()), recovery_recipient(&site).ok());
-        store.record_backup(&BackupRow { at, file, root, recovery }).await?;
-        Ok(public)
+        store.record_backup(&BackupRow { at, file, root, recovery: recovery.clone(), tried: true }).await?;
+        Ok((public, recovery))
     };
     let public = checked.await.map_err(unfit);
     store.close().await;

@@ -324,7 +324,13 @@ mod tests {
             upkeep
                 .site
                 .store()
-                .record_backup(&BackupRow { at: seen, file: "a".into(), root: None, recovery: None })
+                .record_backup(&BackupRow {
+                    at: seen,
+                    file: "a".into(),
+                    root: None,
+                    recovery: None,
+                    tried: false,
+                })
                 .await
                 .unwrap();
             // The page has one, which is of no use any more.
@@ -353,6 +359,7 @@ mod tests {
                     file: "a".into(),
                     root: None,
                     recovery: None,
+                    tried: false,
                 })
                 .await
                 .unwrap();

@@ -39,6 +39,8 @@ pub struct BackupRow {
     pub root: Option<String>,
     /// The public half of the recovery key that opens it; `None` if an older version made it.
     pub recovery: Option<String>,
+    /// Somebody has opened a backup with that recovery key, to try it.
+    pub tried: bool,
 }
 
 impl Store {
@@ -81,23 +83,36 @@ impl Store {
     pub async fn record_backup(&self, backup: &BackupRow) -> Result<(), Error> {
         let mut connection = self.writer.acquire().await?;
         let mut transaction = begin(&mut connection).await?;
-        // Only the last one is of use.
+        // Only the last one is of use; the key that was tried is the same.
+        let tried: Option<bool> = sqlx::query_scalar("SELECT tried FROM backup WHERE recovery = $1")
+            .bind(&backup.recovery)
+            .fetch_optional(&mut *transaction)
+            .await?;
         sqlx::query("DELETE FROM backup").execute(&mut *transaction).await?;
-        sqlx::query("INSERT INTO backup (at, file, root, recovery) VALUES ($1, $2, $3, $4)")
+        sqlx::query("INSERT INTO backup (at, file, root, recovery, tried) VALUES ($1, $2, $3, $4, $5)")
             .bind(backup.at.unix_timestamp())
             .bind(&backup.file)
             .bind(&backup.root)
             .bind(&backup.recovery)
+            .bind(backup.tried || tried == Some(true))
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
         Ok(())
     }
 
+    /// Stores that this recovery key, by its public half, has opened a backup.
+    pub async fn record_backup_tried(&self, recovery: &str) -> Result<(), Error> {
+        let tried = sqlx::query("UPDATE backup SET tried = TRUE WHERE recovery = $1");
+        tried.bind(recovery).execute(&self.writer).await?;
+        Ok(())
+    }
+
     /// The last backup, by command or by the service.
     pub async fn last_backup(&self) -> Result<Option<BackupRow>, Error> {
-        let row =
-            sqlx::query("SELECT at, file, root, recovery FROM backup").fetch_optional(&self.readers).await?;
+        let row = sqlx::query("SELECT at, file, root, recovery, tried FROM backup")
+            .fetch_optional(&self.readers)
+            .await?;
         let Some(row) = row else { return Ok(None) };
         let at = OffsetDateTime::from_unix_timestamp(row.try_get("at")?)
             .map_err(|e| Error::StoredData { detail: e.to_string() })?;
@@ -106,6 +121,7 @@ impl Store {
             file: row.try_get("file")?,
             root: row.try_get("root")?,
             recovery: row.try_get("recovery")?,
+            tried: row.try_get("tried")?,
         }))
     }
 }

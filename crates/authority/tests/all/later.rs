@@ -208,12 +208,13 @@ async fn a_clock_is_held_against_what_was_seen_last() {
             file: "a".into(),
             root: None,
             recovery: None,
+            tried: false,
         })
         .await
         .unwrap();
     assert!(matches!(doubt(now()).await, Some(Ailment::ThisClockBehind { .. })));
     site.store
-        .record_backup(&BackupRow { at: now(), file: "a".into(), root: None, recovery: None })
+        .record_backup(&BackupRow { at: now(), file: "a".into(), root: None, recovery: None, tried: false })
         .await
         .unwrap();
     assert_eq!(doubt(now()).await, None);
@@ -224,7 +225,7 @@ async fn backups_that_do_not_come_are_found() {
     let site = site(false, now()).await;
     let policy = site.folder.path().join("policy.toml");
     let file = policy.display().to_string();
-    let last = BackupRow { at: now() - Duration::days(4), file, root: None, recovery: None };
+    let last = BackupRow { at: now() - Duration::days(4), file, root: None, recovery: None, tried: false };
     site.store.record_backup(&last).await.unwrap();
     for (plan, is_late) in [("", false), ("days = 7", false), ("days = 3", false), ("days = 1", true)] {
         let text =
@@ -247,13 +248,13 @@ async fn a_backup_that_brings_back_something_else_is_found() {
     let (root, gone) = (site.authority.public().root.sha256(), site.folder.path().join("gone"));
     let recovery = authority::recovery_recipient(&site.store.site().await.unwrap()).unwrap();
     for (file, root, recovery, code) in [
-        (&held, root.as_str(), recovery.as_str(), "last-backup"),
+        (&held, root.as_str(), recovery.as_str(), "backup-untried"),
         (&gone, &root, &recovery, "backup-gone"),
         (&held, "of another root", &recovery, "backup-of-other-root"),
         (&held, &root, "age1another", "backup-for-other-key"),
     ] {
         let (root, recovery) = (Some(root.to_owned()), Some(recovery.to_owned()));
-        let row = BackupRow { at: now(), file: file.display().to_string(), root, recovery };
+        let row = BackupRow { at: now(), file: file.display().to_string(), root, recovery, tried: false };
         site.store.record_backup(&row).await.unwrap();
         let found = examine(&site.store, now()).await.unwrap();
         let codes: Vec<String> = found

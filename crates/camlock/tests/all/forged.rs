@@ -95,7 +95,7 @@ impl Ledger {
 /// What the schemas after the fourth brought is gone.
 const TO_VERSION_4: &str =
     "ALTER TABLE authority_key DROP COLUMN vouched; ALTER TABLE device DROP COLUMN verdict_since;
-     ALTER TABLE backup DROP COLUMN root; ALTER TABLE backup DROP COLUMN recovery;
+     ALTER TABLE backup DROP COLUMN root; ALTER TABLE backup DROP COLUMN recovery; ALTER TABLE backup DROP COLUMN tried;
      ALTER TABLE certificate DROP COLUMN laid_aside; PRAGMA user_version = 4";
 
 fn secret(site: &Site, name: &str) -> String {

@@ -96,7 +96,10 @@ fn codes(lines: &[Value]) -> Vec<&str> {
 /// The ledger believes that something happened then.
 async fn seen(site: &Site, at: OffsetDateTime) {
     let store = Store::open(&site.path("data")).await.unwrap();
-    store.record_backup(&BackupRow { at, file: "a".into(), root: None, recovery: None }).await.unwrap();
+    store
+        .record_backup(&BackupRow { at, file: "a".into(), root: None, recovery: None, tried: false })
+        .await
+        .unwrap();
     store.close().await;
 }
 

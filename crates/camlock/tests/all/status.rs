@@ -89,3 +89,28 @@ fn a_backup_that_is_gone_is_said_and_the_advice_helps() {
     site.json(&["backup", "two.age"], 0);
     assert_eq!(codes(&site.json(&["doctor"], 0)), [""; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recovery_key_can_be_tried() {
+    let site = Site::new();
+    let made = json(&site, &["init", "--site", "Test", "--key", "p256"], 0);
+    site.keep("recovery", made["recovery_key"].as_str().unwrap());
+    json(&site, &["backup", "one.age"], 0);
+    let has =
+        |said: &Value, code: &str| said["findings"].as_array().unwrap().iter().any(|one| one["code"] == code);
+    assert!(has(&json(&site, &["doctor"], 0), "backup-untried"));
+    let before = std::fs::read_dir(site.path("data")).unwrap().count();
+    let tried = ["restore", "one.age", "--check", "--recovery-key-file"];
+    let wrong = block_in_place(|| site.run(&[&tried[..], &["passphrase"]].concat()));
+    assert!(!wrong.status.success() && has(&json(&site, &["doctor"], 0), "backup-untried"), "{wrong:?}");
+    let checked = json(&site, &[&tried[..], &["recovery"]].concat(), 0);
+    assert_eq!(checked["sha256"], made["sha256"]);
+    assert_eq!(std::fs::read_dir(site.path("data")).unwrap().count(), before, "nothing is restored");
+    assert!(has(&json(&site, &["doctor"], 0), "last-backup"));
+    // The next backup is for the same key.
+    json(&site, &["backup", "two.age"], 0);
+    assert!(has(&json(&site, &["doctor"], 0), "last-backup"));
+    std::fs::write(site.path("one.age"), &std::fs::read(site.path("one.age")).unwrap()[..2000]).unwrap();
+    let cut = block_in_place(|| site.run(&[&tried[..], &["recovery"]].concat()));
+    assert!(!cut.status.success() && text(&cut).contains("damaged"), "{cut:?}");
+}

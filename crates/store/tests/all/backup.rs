@@ -119,7 +119,10 @@ async fn the_last_backup_is_known() {
     let store = founded(folder.path()).await;
     assert_eq!(store.last_backup().await.unwrap(), None);
     for (at, file) in [(now(), "one"), (now() + Duration::from_secs(60), "two")] {
-        store.record_backup(&BackupRow { at, file: file.into(), root: None, recovery: None }).await.unwrap();
+        store
+            .record_backup(&BackupRow { at, file: file.into(), root: None, recovery: None, tried: false })
+            .await
+            .unwrap();
         let last = store.last_backup().await.unwrap().unwrap();
         assert_eq!((last.at, last.file.as_str()), (at, file));
     }

@@ -126,7 +126,8 @@ async fn a_ledger_that_is_only_read_stays_as_it_is() {
                 at: OffsetDateTime::now_utc(),
                 file: "a".into(),
                 root: None,
-                recovery: None
+                recovery: None,
+                tried: false
             })
             .await
             .is_err()
