@@ -25,6 +25,8 @@ use crate::{
 
 /// So many things that depend on an old root are shown by name.
 const SHOWN: usize = 20;
+/// So many of the recovery key's last characters are typed back.
+const RECOVERY_END: usize = 4;
 
 pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     // A name that a container or a network gave for the moment would stay in the root for ten years.
@@ -40,11 +42,7 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     }
     if init.permit.is_empty() && !setting.yes && std::io::stdin().is_terminal() {
         // Now, because constraints cannot be widened later.
-        let question = format!("{} ", Words::english().say(&json!({"code": "ask-permit"})).text);
-        let answer = setting::ask_openly(&question, "ask-permit").unwrap_or_default();
-        for text in answer.split_whitespace() {
-            permitted.permit(text)?;
-        }
+        permitted = ask_permitted(&permitted)?;
     }
     let passphrase = setting.first_passphrase()?;
     if init.constraints == Constraints::None {
@@ -97,11 +95,44 @@ pub async fn init(init: &Init, setting: &Setting) -> Result<bool, Failure> {
     Ok(true)
 }
 
+/// What the authority may speak for beside the usual.
+fn ask_permitted(usual: &Permitted) -> Result<Permitted, Failure> {
+    let own = site::search_domains().into_iter().filter(|name| !usual.allows(name));
+    let question = match own.map(|name| name.plain()).collect::<Vec<_>>().as_slice() {
+        [] => json!({"code": "ask-permit"}),
+        own => json!({"code": "ask-permit-own", "domains": own}),
+    };
+    let question = format!("{} ", Words::english().say(&question).text);
+    setting::tried(|| {
+        let answer = setting::ask_openly(&question, "ask-permit").unwrap_or_default();
+        let mut permitted = usual.clone();
+        let added = answer.split_whitespace().try_for_each(|text| permitted.permit(text));
+        Ok(added.map(|()| permitted).map_err(Failure::from))
+    })
+}
+
+/// Whether the recovery key was kept shows by its end; Enter leaves that for later.
+fn ask_for_end(key: &RecoveryKey) -> Result<(), Failure> {
+    setting::tried(|| {
+        let question = Words::english().say(&json!({"code": "ask-recovery-end"})).text;
+        let answer = setting::ask_openly(&format!("{question} "), "nothing-done").unwrap_or_default();
+        let is_end = answer.len() == RECOVERY_END
+            && key.text().to_ascii_lowercase().ends_with(&answer.to_ascii_lowercase());
+        Ok(match answer.is_empty() || is_end {
+            true => Ok(()),
+            false => Err(Failure::usage("recovery-end-differs")),
+        })
+    })
+}
+
 /// Shows the recovery key, then stores the authority; with `--json` the key is part of the document that follows.
 pub async fn found(new: New, files: &DataDir, setting: &Setting) -> Result<(Public, RecoveryKey), Failure> {
     if !setting.json {
         vault_commands::show_recovery_key("Recovery key", &new.recovery);
         print("");
+        if std::io::stdin().is_terminal() && !setting.yes {
+            ask_for_end(&new.recovery)?;
+        }
     }
     let founded = site::found(new, files).await?;
     if let Err(e) = &founded.page {

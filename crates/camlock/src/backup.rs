@@ -15,7 +15,7 @@ pub async fn run(backup: &args::Backup, setting: &Setting) -> Result<bool, Failu
     let site = setting.site().await?;
     if site.recovery_is_unsigned().await? {
         let unsigned = |_| authority::Error::RecoveryUnsigned;
-        site.unlock(&setting.passphrase("Passphrase: ").map_err(unsigned)?).await?;
+        site.unlock(&setting.passphrase("Passphrase of Camlock: ").map_err(unsigned)?).await?;
     }
     let made = site.back_up(&backup.file).await?;
     site.close().await;

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::{
     args::{Format, Issue, KeyForm, Order},
     failure::Failure,
-    setting::{ask_twice, first_line},
+    setting::{ask_twice, first_line, tried},
     talk::warn,
 };
 
@@ -86,7 +86,7 @@ impl Plan {
         }
         let passphrase = match &issue.package_passphrase_file {
             Some(file) => first_line(file)?,
-            None => ask_twice("Passphrase of the package: ", "package-passphrase-missing")?,
+            None => tried(|| ask_twice("Passphrase of the package: ", "package-passphrase-missing"))?,
         };
         if passphrase.is_empty() {
             return Err(vault::Error::PassphraseEmpty.into());

@@ -19,6 +19,8 @@ use crate::{args::Args, failure::Failure, talk::warn};
 
 /// Fewer characters than this are said to be few.
 const SHORT_PASSPHRASE: usize = 12;
+/// How often somebody at a terminal may mistype.
+const TRIES: usize = 3;
 
 /// What holds for every command: where the data is, and how secrets come in.
 pub struct Setting {
@@ -80,7 +82,22 @@ impl Setting {
 
     /// Opens the site's authority for signing.
     pub async fn unlock(&self, site: &Site) -> Result<(), Failure> {
-        site.unlock(&self.passphrase("Passphrase: ")?).await?;
+        let mut tries = TRIES;
+        loop {
+            let secret = self.passphrase("Passphrase of Camlock: ")?;
+            tries -= 1;
+            match site.unlock(&secret).await {
+                Ok(()) => break,
+                Err(e) if tries == 0 || self.passphrase_file.is_some() => return Err(e.into()),
+                // What is broken does not get better by another passphrase.
+                Err(e) => match &e {
+                    site::Error::Authority(authority::Error::Vault(vault::Error::WrongPassphrase)) => {
+                        warn(&e)
+                    }
+                    _ => return Err(e.into()),
+                },
+            }
+        }
         // It is done all the same: somebody asked for it.
         if let Some(doubt) = doubt_of_clock(site.store(), OffsetDateTime::now_utc()).await? {
             warn(&doubt);
@@ -93,7 +110,7 @@ impl Setting {
         if self.passphrase_file.is_none() && !std::io::stdin().is_terminal() {
             return Ok(());
         }
-        let secret = self.passphrase("Passphrase (none: serve locked): ")?;
+        let secret = self.passphrase("Passphrase of Camlock (none: serve locked): ")?;
         if !secret.is_empty() {
             site.unlock(&secret).await?;
         }
@@ -121,26 +138,54 @@ impl Setting {
 
 /// A new passphrase, from its file or the terminal, where it is asked for twice. A short one is said to be short.
 pub fn new_passphrase(file: Option<&Path>, missing: &str) -> Result<Zeroizing<String>, Failure> {
-    let passphrase = match file {
-        Some(file) => first_line(file)?,
-        None => ask_twice("New passphrase: ", missing)?,
+    let good = |passphrase: Zeroizing<String>| match passphrase.is_empty() {
+        true => Err(Failure::from(vault::Error::PassphraseEmpty)),
+        false => Ok(passphrase),
     };
-    if passphrase.is_empty() {
-        return Err(vault::Error::PassphraseEmpty.into());
-    }
-    if passphrase.chars().count() < SHORT_PASSPHRASE {
+    let is_short = |passphrase: &str| passphrase.chars().count() < SHORT_PASSPHRASE;
+    let Some(file) = file else {
+        return tried(|| {
+            let passphrase = match ask_twice("New passphrase of Camlock: ", missing)? {
+                Ok(passphrase) => good(passphrase),
+                Err(e) => Err(e),
+            };
+            match passphrase {
+                Ok(passphrase) if is_short(&passphrase) => {
+                    warn(&json!({"code": "passphrase-short"}));
+                    Ok(match agrees(&json!({"code": "ask-short"})).unwrap_or(false) {
+                        true => Ok(passphrase),
+                        false => Err(Failure::usage("passphrase-again")),
+                    })
+                }
+                passphrase => Ok(passphrase),
+            }
+        });
+    };
+    let passphrase = good(first_line(file)?)?;
+    if is_short(&passphrase) {
         warn(&json!({"code": "passphrase-short"}));
     }
     Ok(passphrase)
 }
 
-/// Asks on the terminal for what nobody could find out later if it was mistyped.
-pub fn ask_twice(prompt: &str, missing: &str) -> Result<Zeroizing<String>, Failure> {
-    let first = ask(prompt, missing)?;
-    if *ask("The same again: ", missing)? != *first {
-        return Err(Failure::usage("passphrases-differ"));
+/// Asks again for what was mistyped, which is the inner error; the last one counts.
+pub fn tried<T>(mut ask: impl FnMut() -> Result<Result<T, Failure>, Failure>) -> Result<T, Failure> {
+    for _ in 1..TRIES {
+        match ask()? {
+            Ok(answer) => return Ok(answer),
+            Err(mistyped) => warn(&mistyped.said),
+        }
     }
-    Ok(first)
+    ask()?
+}
+
+/// Asks on the terminal for what nobody could find out later if it was mistyped, which is the inner error.
+pub fn ask_twice(prompt: &str, missing: &str) -> Result<Result<Zeroizing<String>, Failure>, Failure> {
+    let first = ask(prompt, missing)?;
+    Ok(match *ask("The same again: ", missing)? == *first {
+        true => Ok(first),
+        false => Err(Failure::usage("passphrases-differ")),
+    })
 }
 
 /// Asks on the terminal for what is no secret; without one, what is missing is wrong use.

@@ -31,14 +31,18 @@ fn init_asks_once_for_more_names_unless_told_not_to() {
         person.write_all(answer).unwrap();
         let words = [&["init", "--key", "p256", "--json"], words].concat();
         let output = site.command(&words).stdin(Stdio::from(program)).output().unwrap();
-        let asked = text(&output).matches("Also company domains").count();
+        let asked = text(&output).matches("The authority may speak for private addresses").count();
         (output.status.code(), asked, String::from_utf8(output.stdout).unwrap())
     };
     let (exit, asked, made) = init(&[], b"cams.example.com 81.2.3.0/24\n");
     assert_eq!((exit, asked), (Some(0), 1));
     assert!(made.contains("\"cams.example.com\"") && made.contains("\"81.2.3.0/24\""), "{made}");
     assert_eq!(init(&[], b"\n").0, Some(0));
-    assert_eq!(init(&[], b"*.x\n").0, Some(2));
+    // Who mistypes is asked again, three times in all.
+    let (exit, asked, made) = init(&[], b"*.x\ncams.example.com\n");
+    assert!((exit, asked) == (Some(0), 2) && made.contains("\"cams.example.com\""), "{made}");
+    let (exit, asked, _) = init(&[], b"*.x\n*.x\n*.x\n");
+    assert_eq!((exit, asked), (Some(2), 3));
     for words in [&["--yes"][..], &["--permit", "cams.example.com"]] {
         let (exit, asked, _) = init(words, b"");
         assert_eq!((exit, asked), (Some(0), 0), "{words:?}");
