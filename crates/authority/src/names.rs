@@ -1,6 +1,7 @@
 use domain::{AltName, is_invisible};
 use pki::{Permitted, Request, Unusable, profile::MAX_COMMON_NAME};
 use serde::{Deserialize, Serialize};
+use time::Date;
 
 use crate::{Error, default_host_name};
 
@@ -53,6 +54,8 @@ pub enum Change {
     UnusableCommonName { name: String },
     /// An address was written as a host name.
     AddressAsHostName { name: String },
+    /// The authority ends before the certificate would have.
+    CutShort { ends: Date },
     /// The file has a private key beside the request.
     BesidePrivateKey,
     /// The request asked to become an authority.

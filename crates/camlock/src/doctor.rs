@@ -74,6 +74,9 @@ async fn examined(store: &Store, setting: &Setting) -> Result<Report, Failure> {
         }
     }
 
+    for trouble in site::examine_disk(directory) {
+        report.add(trouble.severity(), &trouble);
+    }
     match Policy::read(directory) {
         Ok(Policy { backup: Some(plan), .. }) => {
             if let Err(e) = site::must_be_writable(&plan.folder) {

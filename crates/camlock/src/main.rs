@@ -37,14 +37,15 @@ use setting::Setting;
 fn main() -> ExitCode {
     leave_no_memory();
     let args = Args::parse();
+    let json = args.json;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(e) => return talk::explain(&Failure::broken("cannot-start", "reason", &e.to_string())),
+        Err(e) => return talk::explain(&Failure::broken("cannot-start", "reason", &e.to_string()), json),
     };
     match runtime.block_on(run(args)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
-        Err(failure) => talk::explain(&failure),
+        Err(failure) => talk::explain(&failure, json),
     }
 }
 

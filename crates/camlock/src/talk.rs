@@ -16,9 +16,12 @@ use words::{Sentence, Words};
 
 use crate::failure::Failure;
 
-/// Says why a command ended without a result.
-pub fn explain(failure: &Failure) -> ExitCode {
+/// Says why a command ended without a result; where that would have been a document, so is this.
+pub fn explain(failure: &Failure, json: bool) -> ExitCode {
     complain("error", &failure.said);
+    if json {
+        print_json(&json!({"error": Words::english().say(&failure.said)}));
+    }
     ExitCode::from(failure.exit)
 }
 

@@ -2,7 +2,9 @@
 
 use std::{num::NonZero, sync::LazyLock, time::Duration};
 
-use authority::{Authority, Days, Issued, MANAGED_DAYS, Order as CertificateOrder, Wish, effective};
+use authority::{
+    Authority, Days, Issued, MANAGED_DAYS, Order as CertificateOrder, Wish, doubt_of_clock, effective,
+};
 use devices::{Abilities, Admission, Before, Credentials, Driver, Endpoint, Found, Package};
 use domain::{AltName, Finding, KeyTransport, Report, Scheme, Step, StepState, Told, Verdict, slug};
 use pki::{Certificate, KeyKind, PrivateKey, Profile, PublicKey, Request, Serial, package};
@@ -457,14 +459,14 @@ impl Run<'_> {
     /// since recordings carry its time.
     async fn clock(&mut self, driver: &mut dyn Driver, mut offset: time::Duration) -> time::Duration {
         if self.order.set_clock && offset.abs() > time::Duration::HOUR {
-            match driver.set_clock().await {
+            match self.set_clock(driver).await {
                 Ok(after) => {
                     if after.abs() <= time::Duration::MINUTE {
                         self.outcome.findings.push(Finding::ClockSet { hours: offset.whole_hours().abs() });
                     }
                     offset = after;
                 }
-                Err(e) => self.outcome.findings.push(Finding::ClockNotSet { reason: reason(&e) }),
+                Err(reason) => self.outcome.findings.push(Finding::ClockNotSet { reason }),
             }
         }
         if let Some(server) = &self.order.time_server {
@@ -483,6 +485,16 @@ impl Run<'_> {
             self.outcome.findings.push(Finding::ClockBehind { hours: behind.whole_hours() });
         }
         behind.max(time::Duration::ZERO)
+    }
+
+    /// Sets the device's clock by this computer's, unless that is the one that is wrong: no camera is to follow it. How far
+    /// it is off after that, or why it was not set.
+    async fn set_clock(&self, driver: &mut dyn Driver) -> Result<time::Duration, serde_json::Value> {
+        match doubt_of_clock(&self.fleet.store, self.fleet.now()).await {
+            Ok(Some(doubt)) => Err(serde_json::to_value(doubt).unwrap_or_default()),
+            Ok(None) => driver.set_clock().await.map_err(|e| reason(&e)),
+            Err(e) => Err(serde_json::to_value(e).unwrap_or_default()),
+        }
     }
 
     /// Request, sign, package, install.

@@ -103,7 +103,12 @@ impl Site {
             device_id: None,
         };
         let issued = authority.issue(&order, self.now()).await?;
-        Ok(Certified { issued, root: authority.public().root.clone(), changes: effective.changes })
+        let (public, mut changes) = (authority.public(), effective.changes);
+        let ends = public.issuer().not_after().min(public.root.not_after());
+        if issued.certificate.not_after() == ends {
+            changes.push(Change::CutShort { ends: ends.date() });
+        }
+        Ok(Certified { issued, root: public.root.clone(), changes })
     }
 
     /// Makes a key of this kind, and issues a certificate for it.

@@ -6,12 +6,53 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use domain::Severity;
+use serde::Serialize;
 use tempfile::TempPath;
 
 use crate::Error;
 
 /// So many files of one kind a folder of the operator's may hold.
 const IN_FOLDER_MAX: usize = 100;
+
+/// With less room than this, bytes, nothing more can be relied on: a backup and a certificate need more than its own.
+const ROOM: u64 = 32 << 20;
+
+/// Why the data directory cannot take what is to be stored.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum DiskTrouble {
+    DataReadOnly { directory: String, reason: String },
+    DiskFull { directory: String, free: u64 },
+}
+
+impl DiskTrouble {
+    /// How much it weighs.
+    pub fn severity(&self) -> Severity {
+        Severity::Error
+    }
+}
+
+/// Looks, without trying, whether the data directory can be written and has room (megabytes of 2^20 bytes).
+pub fn examine_disk(directory: &Path) -> Option<DiskTrouble> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{Access, access, statvfs};
+        if let Err(e) = access(directory, Access::WRITE_OK | Access::EXEC_OK) {
+            let reason = io::Error::from(e).to_string();
+            return Some(DiskTrouble::DataReadOnly { directory: shown(directory), reason });
+        }
+        if let Ok(disk) = statvfs(directory) {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            return (free < ROOM)
+                .then(|| DiskTrouble::DiskFull { directory: shown(directory), free: free >> 20 });
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (directory, ROOM);
+    None
+}
 
 /// Asked before anything is issued, so that no certificate is made for nothing.
 pub fn must_be_new(path: &Path) -> Result<(), Error> {

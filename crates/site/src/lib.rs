@@ -31,7 +31,7 @@ pub use backup::{BackedUp, Schedule, must_be_writable};
 pub use certificates::{By, Certified, Revocable, Revoked, Wanted};
 pub use data_dir::{DataDir, LEDGER, PAGE, PROOF};
 pub use devices::{page_of, place_of, target_at};
-pub use disk::{begin_over, must_be_new, write_all_new, write_new, write_over};
+pub use disk::{DiskTrouble, begin_over, examine_disk, must_be_new, write_all_new, write_new, write_over};
 pub use error::Error;
 pub use founding::{Founded, found, is_vacant, must_be_vacant};
 pub use host::{host_name, search_domains};

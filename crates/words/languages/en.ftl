@@ -87,10 +87,10 @@ given-away = The certificate { $serial } was made for whoever answered at this f
     .fix = Revoke it yourself: camlock revoke { $serial } --reason key-compromise
 factory-identity = The private key crossed the network inside TLS to a genuine device of its maker: { $subject }, by { $issuer }.
     .fix = Compare the number with the label on the device, if somebody might have put another one of the same maker in its place.
-clock-behind = The device's clock is { $hours } hours behind; the certificate was dated back for it.
-    .fix = Let Camlock set it: camlock secure { $target } --user admin --set-clock. Or give the device a time server.
-clock-off = The device's clock is { $hours } hours off, further than a certificate can be dated for.
-    .fix = Let Camlock set it: camlock secure { $target } --user admin --set-clock. Or give the device a time server, then: camlock secure { $target } --user admin
+clock-behind = The device's clock is { $hours } hours behind this computer's; the certificate was dated back for it.
+    .fix = If several devices differ alike, it is this computer's clock that is wrong. Otherwise let Camlock set theirs: camlock secure { $target } --user admin --set-clock. Or give the device a time server.
+clock-off = The device's clock is { $hours } hours off this computer's, further than a certificate can be dated for.
+    .fix = If several devices differ alike, it is this computer's clock that is wrong: set that, and secure them again. Otherwise let Camlock set it: camlock secure { $target } --user admin --set-clock. Or give the device a time server, then: camlock secure { $target } --user admin
 clock-set = The device's clock was { $hours } hours off; it was set to this computer's time.
 clock-follows = The device takes its time from { $server } from now on.
 clock-not-set = The device's clock could not be set. { $reason }
@@ -435,6 +435,7 @@ dropped-unusable-name = dropped { $name }: no browser would accept it
 dropped-letters = dropped the host name { $name }: in certificates a host name with such letters is written in its form that begins with xn--; that can be given with --dns
 dropped-address-as-text = dropped the request's own { $name }: the address is written as text, where browsers look for its 4 or 16 bytes; --ip writes it so
 dropped-damaged-name = dropped { $name }: it is not written as names of its kind are, so nobody can read it
+cut-short = it ends on { $ends }, with the authority, and earlier than usual (a next root: camlock authority rollover)
 names-damaged = dropped the rest of the request's names: their list breaks off, so nobody can read it; they can be given with --ip and --dns
 dropped-common-name = dropped the common name { $name }: it looks like a host name, which belongs in the subjectAltName
 unusable-common-name = dropped the common name { $name }: it cannot be read, is too long or has invisible characters
@@ -743,6 +744,11 @@ backup-of-other-root = The last backup, of { $at } ({ $file }), is older than th
     .fix = Make another: camlock backup FILE
 backup-for-other-key = The last backup, of { $at } ({ $file }), is opened only by a recovery key that was replaced since.
     .fix = Make another: camlock backup FILE. Until then keep the former print.
+
+data-read-only = Nothing can be stored in { $directory }: { $reason }.
+    .fix = Give the user of Camlock the right to write there, or have the disk looked at: file systems with errors are often made read-only.
+disk-full = The disk with { $directory } is full: { $free } MB are left.
+    .fix = Make room. Until then certificates, backups and looks cannot be stored.
 
 ## What is in use
 

@@ -347,6 +347,22 @@ async fn a_wrong_clock_is_set_only_with_consent() {
     }
 }
 
+/// A computer whose own clock is in doubt gives its time to no camera.
+#[tokio::test]
+async fn a_clock_in_doubt_is_spread_to_nobody() {
+    let site = Site::new().await;
+    let camera = camera(Model::OnvifSecurity, |o| o.faults = vec![Fault::WrongClock]).await;
+    let at = time::OffsetDateTime::now_utc() + time::Duration::days(40);
+    let last = store::BackupRow { at, file: "a".into(), root: None, recovery: None, tried: false };
+    site.fleet.store.record_backup(&last).await.unwrap();
+    let outcome = site.secure(&camera.http_url(), |o| o.set_clock = true).await;
+    assert!(outcome.is_done(), "{:?}", outcome.error);
+    let said =
+        |f: &Finding| matches!(f, Finding::ClockNotSet { reason } if reason["code"] == "this-clock-behind");
+    assert!(has(&outcome, said), "{:?}", outcome.findings);
+    assert!(has(&outcome, |f| matches!(f, Finding::ClockBehind { .. })), "{:?}", outcome.findings);
+}
+
 fn refused_in_clear(outcome: &Outcome) -> bool {
     matches!(outcome.error, Some(Error::Device(devices::Error::PasswordInClear { .. })))
 }
