@@ -74,7 +74,7 @@ async fn examined(store: &Store, setting: &Setting) -> Result<Report, Failure> {
         }
     }
 
-    for trouble in site::examine_disk(directory) {
+    if let Some(trouble) = site::examine_disk(directory) {
         report.add(trouble.severity(), &trouble);
     }
     match Policy::read(directory) {
