@@ -7,7 +7,7 @@ use std::{
 };
 
 use authority::{Ailment, Ca, ImportError, MAX_IMPORT, New, Pile, examine};
-use domain::Severity;
+use domain::{AltName, Severity};
 use pki::{Lint, MAX_KEY_FILE, Permitted};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -71,6 +71,15 @@ pub async fn run(import: &Import, setting: &Setting) -> Result<bool, Failure> {
     if !says_all {
         let code = if public.constrained { "import-own-limit-too" } else { "import-own-limit" };
         talk::say(&json!({"code": code}));
+    }
+    let outside = site::addresses()
+        .into_iter()
+        .filter(|ip| !ip.is_loopback())
+        .map(AltName::Ip)
+        .filter(|ip| !public.permitted.allows(ip));
+    let outside: Vec<String> = outside.map(|ip| ip.plain()).collect();
+    if !outside.is_empty() {
+        warn(&json!({"code": "import-outside", "addresses": outside}));
     }
     if !left_out.is_empty() {
         warn(&json!({"code": "import-left-out", "constraints": left_out}));

@@ -1,6 +1,6 @@
 //! `list`: devices and certificates.
 
-use comfy_table::{Cell, Table, presets::UTF8_FULL_CONDENSED};
+use comfy_table::Cell;
 use domain::AltName;
 use serde_json::json;
 use site::standing;
@@ -12,7 +12,7 @@ use crate::{
     args::{List, What},
     failure::Failure,
     setting::Setting,
-    talk::{print, print_json, verdict_cell},
+    talk::{self, print, print_json, verdict_cell},
 };
 
 pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
@@ -25,13 +25,12 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
     let minute = |d: Option<OffsetDateTime>| {
         d.map(|d| format!("{} {:02}:{:02}", d.date(), d.hour(), d.minute())).unwrap_or_default()
     };
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
+    let mut table;
     let shown = match list.what {
         What::Devices => {
             let mut devices = store.devices(search).await?;
             devices.retain(|d| before.is_none_or(|b| d.not_after.is_some_and(|end| end < b)));
-            table.set_header(["Device", "Address", "Verdict", "Seen", "Valid until", "Driver"]);
+            table = talk::table(["Device", "Address", "Verdict", "Seen", "Valid until", "Driver"]);
             for d in &devices {
                 let address = |host: &AltName, port: u16| format!("{}:{port}", host.plain());
                 let mut addresses = vec![address(&d.host, d.https_port.unwrap_or(d.port))];
@@ -63,7 +62,7 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
             // What needs nothing any more is no part of what is to be done.
             let is_past = |c: &CertificateRow| c.revoked_at.is_some() || replaced.contains(&c.serial);
             certificates.retain(|c| before.is_none() || !is_past(c));
-            table.set_header(["Name", "For", "Valid until", "Serial"]);
+            table = talk::table(["Name", "For", "Valid until", "Serial"]);
             for c in &certificates {
                 let names: Vec<String> = c.names.iter().map(AltName::to_string).collect();
                 let name = c.name.clone().or_else(|| c.device.clone()).unwrap_or_default();

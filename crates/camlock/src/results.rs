@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use comfy_table::{Cell, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use comfy_table::{Cell, Table};
 use domain::{Finding, Report, Severity, Verdict, visible};
 use inspect::Options;
 use serde_json::json;
@@ -22,9 +22,6 @@ use crate::{
 
 /// Up to so many targets are told at length; of more there is a table.
 const FEW: usize = 8;
-
-/// The least that a table needs to be read.
-const WIDTH_MIN: u16 = 60;
 
 const CSV_COLUMNS: [&str; 16] = [
     "target",
@@ -256,14 +253,7 @@ fn show(report: &Report, words: &Words) {
 }
 
 fn table() -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    // To the width of the terminal, if there is one; some say that theirs is nothing.
-    if table.width().is_some_and(|width| width >= WIDTH_MIN) {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    }
-    table.set_header(["Target", "Verdict", "Why", "Valid until"]);
-    table
+    talk::table(["Target", "Verdict", "Why", "Valid until"])
 }
 
 fn row(report: &Report, words: &Words) -> [Cell; 4] {

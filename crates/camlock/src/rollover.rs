@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use serde_json::json;
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -52,6 +53,11 @@ pub async fn run(rollover: &Rollover, setting: &Setting) -> Result<bool, Failure
         founding.constrained = constraints == Constraints::Default;
     }
     let file = two_tier_file(founding.two_tier, rollover.root_key_file.as_deref(), &founding.site)?;
+    if founding.two_tier
+        && site::status(setting.site().await?.store(), OffsetDateTime::now_utc()).await?.devices.count > 0
+    {
+        warn(&json!({"code": "two-tier-leaf-alone"}));
+    }
     if !founding.constrained {
         warn(&json!({"code": "no-constraints"}));
     }

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use comfy_table::{Cell, Color};
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use domain::{Finding, Severity, Verdict, visible};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -146,6 +146,19 @@ fn look(verdict: Verdict) -> (&'static str, Color, &'static str) {
 pub fn verdict_cell(verdict: Verdict, below: &str) -> Cell {
     let (_, color, text) = look(verdict);
     cell(color, format!("{text}\n{below}").trim_end())
+}
+
+/// Below this a terminal has no width that it knows of: some say that theirs is nothing.
+const WIDTH_MIN: u16 = 60;
+
+/// A table, as wide as the terminal if there is one.
+pub fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header(header);
+    if table.width().is_some_and(|width| width >= WIDTH_MIN) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    table
 }
 
 /// A coloured text in a table. The table colours the cell itself: it would count the escape codes of a painted text as

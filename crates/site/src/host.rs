@@ -21,7 +21,7 @@ pub fn search_domains() -> Vec<AltName> {
 
 /// The addresses at which others reach this machine. Link-local ones of IPv6 are not among them: a browser cannot
 /// open them.
-pub(crate) fn addresses() -> Vec<IpAddr> {
+pub fn addresses() -> Vec<IpAddr> {
     let reachable = |ip: &IpAddr| match ip {
         IpAddr::V4(ip) => !ip.is_unspecified(),
         IpAddr::V6(ip) => !ip.is_unicast_link_local() && !ip.is_unspecified(),

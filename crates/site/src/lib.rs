@@ -34,7 +34,7 @@ pub use devices::{page_of, place_of, target_at};
 pub use disk::{DiskTrouble, begin_over, examine_disk, must_be_new, write_all_new, write_new, write_over};
 pub use error::Error;
 pub use founding::{Founded, found, is_vacant, must_be_vacant};
-pub use host::{host_name, search_domains};
+pub use host::{addresses, host_name, search_domains};
 pub use in_use::{InUse, in_use, standing};
 pub use notice::{Notice, Tell};
 pub use own_pages::{Kind, PageCertificate};
