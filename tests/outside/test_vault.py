@@ -1,48 +1,23 @@
 """`camlock vault` and `restore` as a person at a terminal meets them: what is asked, and that no secret is echoed."""
 
 import json
-import os
-import pty
 import shutil
 import sqlite3
 import subprocess
-import termios
 from contextlib import closing
 from pathlib import Path
 
 from conftest import Site
-from processes import environment, program, run, wait_for
+from processes import program, run
+from terminal import Person
 
 
 def at_terminal(home: Path, words: list[str | Path], *talk: tuple[str, str]) -> tuple[int, str]:
     """Runs camlock on a terminal of its own; answers each prompt when it comes. Exit code, and all that was shown."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(home)
-        os.execve(program("camlock"), ["camlock", *map(str, words)], environment(home))
-    shown = b""
-
-    def read() -> bool:
-        nonlocal shown
-        try:
-            piece = os.read(terminal, 65536)
-        except OSError:
-            # The other end is closed.
-            return False
-        shown += piece
-        return bool(piece)
-
+    person = Person(home, *words)
     for prompt, answer in talk:
-        start = len(shown)
-        while prompt.encode() not in shown[start:]:
-            assert read(), f"no {prompt!r} in {shown.decode(errors='replace')}"
-        # The prompt comes a moment before the echo is off; no person types that fast.
-        wait_for("a terminal without echo", 10, lambda: not termios.tcgetattr(terminal)[3] & termios.ECHO or None)
-        os.write(terminal, answer.encode() + b"\n")
-    while read():
-        pass
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode(errors="replace")
+        person.secret(prompt, answer)
+    return person.end(), person.shown
 
 
 def test_secrets_are_asked_for(site: Site) -> None:
@@ -51,7 +26,8 @@ def test_secrets_are_asked_for(site: Site) -> None:
     new = "four other plain words"
     vault = ["--data", site.home / "data", "vault"]
     present, again = ("Present passphrase", old), ("The same again", new)
-    code, shown = at_terminal(site.home, [*vault, "passphrase"], present, ("New passphrase", new), ("again", "no"))
+    mistyped = [("New passphrase", new), ("again", "no")] * 3
+    code, shown = at_terminal(site.home, [*vault, "passphrase"], present, *mistyped)
     assert code == 2 and "differ" in shown, shown
     code, shown = at_terminal(site.home, [*vault, "passphrase"], present, ("New passphrase", new), again)
     assert code == 0 and old not in shown and new not in shown, shown
