@@ -1,12 +1,6 @@
 """What `issue` packs, opened by OpenSSL, Java's keytool and NSS's pk12util: each finds the same key and certificate."""
 
-import os
-import pty
 import re
-import select
-import subprocess
-import termios
-import time
 from itertools import product
 from pathlib import Path
 
@@ -14,7 +8,8 @@ import pytest
 
 from conftest import FULL, Site
 from openssl import openssl
-from processes import environment, program, run
+from processes import program, run
+from terminal import Person
 
 KEYS = ["rsa-2048", "p256"] + (["rsa-4096", "p384"] if FULL else [])
 KEY_FORMS = list(product(KEYS, ["pkcs8", "traditional"]))
@@ -162,50 +157,23 @@ def test_a_passphrase_beyond_ascii(authority: Site, tmp_path: Path, form: str) -
     assert opened.returncode == 0, opened.stdout + opened.stderr
 
 
-def answered(command: list[str | Path], home: Path, answers: list[str]) -> tuple[int, str]:
-    """Runs a program on a terminal of its own; its exit code, and what stood on the terminal."""
-    person, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [str(word) for word in command],
-        env=environment(home),
-        cwd=home,
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        start_new_session=True,
-        # The program asks at /dev/tty, which is this terminal only if it controls the session.
-        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
-    )
-    os.close(terminal)
-    shown = b""
-    deadline = time.monotonic() + 60
-    try:
-        while time.monotonic() < deadline:
-            # The prompt stands there a moment before the terminal stops showing what is typed.
-            hidden = not termios.tcgetattr(person)[3] & termios.ECHO
-            if answers and hidden and shown.rstrip(b" ").endswith(b":"):
-                os.write(person, answers.pop(0).encode() + b"\n")
-                shown += b"\n"
-            if select.select([person], [], [], 0.02)[0]:
-                try:
-                    shown += os.read(person, 4096)
-                except OSError:
-                    break  # The program has ended.
-        return process.wait(10), shown.decode()
-    finally:
-        process.kill()
-        os.close(person)
-
-
 def test_a_passphrase_is_asked_for_twice(authority: Site, tmp_path: Path) -> None:
     """On a terminal: the same twice makes a package, anything else makes none; it is never shown."""
     package = tmp_path / "gate.p12"
     common = ["--data", authority.home / "data", "--passphrase-file", authority.home / "passphrase"]
-    command = [program("camlock"), "issue", *NAMES, "--format", "p12", "--out", package, *common]
-    exit_code, shown = answered(command, tmp_path, ["one thing", "another thing"])
+    command = ["issue", *NAMES, "--format", "p12", "--out", package, *common]
+
+    def answered(*lines: str) -> tuple[int, str]:
+        person = Person(tmp_path, *command)
+        for first, again in zip(lines[::2], lines[1::2], strict=True):
+            person.secret("Passphrase of the package: ", first)
+            person.secret("The same again: ", again)
+        return person.end(), person.shown
+
+    exit_code, shown = answered(*["one thing", "another thing"] * 3)
     assert exit_code == 2 and "passphrases differ" in shown and not package.exists(), shown
-    exit_code, shown = answered(command, tmp_path, ["", ""])
+    exit_code, shown = answered("", "")
     assert exit_code == 2 and "passphrase is empty" in shown and not package.exists(), shown
-    exit_code, shown = answered(command, tmp_path, ["the same thing", "the same thing"])
+    exit_code, shown = answered("one thing", "another thing", "the same thing", "the same thing")
     assert exit_code == 0 and "the same thing" not in shown, shown
     openssl("pkcs12", "-in", package, "-passin", "pass:the same thing", "-nokeys")

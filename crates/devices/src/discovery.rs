@@ -33,6 +33,9 @@ const AT_ONCE: usize = 400;
 /// Between first and second question: a datagram may be lost, and WS-Discovery asks to repeat (SOAP-over-UDP, section
 /// 3.1).
 const REPEAT: Duration = Duration::from_millis(400);
+/// Room for answers that come while another one is read, bytes: each takes some kilobytes in the system's books, and a
+/// hundred devices may answer at once. The system may give less.
+const ROOM: usize = 4 << 20;
 /// Answers looked at, from one socket. A network of this kind has thousands of cameras at most.
 const ANSWERS_MAX: usize = 20_000;
 
@@ -102,7 +105,11 @@ pub async fn sweep(
     to: &Sender<Sighting>,
     progress: impl Fn(usize) + Send + Sync,
 ) -> io::Result<()> {
-    let socket = Arc::new(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?);
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    make_room(&socket);
+    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into())?;
+    let socket = Arc::new(UdpSocket::from_std(socket.into())?);
     let (stop, stopped) = oneshot::channel::<()>();
     let listening = tokio::spawn({
         let (socket, to) = (socket.clone(), to.clone());
@@ -185,10 +192,18 @@ fn own_addresses() -> io::Result<BTreeSet<Ipv4Addr>> {
         .collect())
 }
 
+/// As much as the system gives; of root also beyond what it gives to others (`rmem_max`, 208 kB).
+fn make_room(socket: &Socket) {
+    let _ = socket.set_recv_buffer_size(ROOM);
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::sockopt::set_socket_recv_buffer_size_force(socket, ROOM);
+}
+
 /// A socket whose multicast goes out of the interface with this address.
 fn multicast(own: Ipv4Addr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
+    make_room(&socket);
     socket.set_multicast_if_v4(&own)?;
     // Cameras behind a router are found by naming their range.
     socket.set_multicast_ttl_v4(1)?;
@@ -202,14 +217,15 @@ async fn ask(socket: UdpSocket, wait: Duration, to: Sender<Sighting>) {
     let probes = wsd::probes();
     let question = mdns::question();
     let send = async {
-        for _ in 0..2 {
+        // The last time when the burst of answers to the first two is over.
+        for pause in [REPEAT, REPEAT * 2, REPEAT] {
             for probe in &probes {
                 let _ = socket.send_to(probe.as_bytes(), wsd::GROUP).await;
             }
             if let Some(question) = &question {
                 let _ = socket.send_to(question, mdns::GROUP).await;
             }
-            sleep(REPEAT).await;
+            sleep(pause).await;
         }
     };
     tokio::join!(send, receive(&socket, Some(until), &to));

@@ -41,6 +41,7 @@ pub(crate) fn upload_all(
         content_type: Some(format!("multipart/form-data; boundary={boundary}")),
         body: Bytes::from_owner(Zeroizing::new(body.into_bytes())),
         secret: true,
+        patience: None,
     })
 }
 

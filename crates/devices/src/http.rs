@@ -55,6 +55,8 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
     /// Whether the body holds a private key: it is then only sent together with an authentication.
     pub(crate) secret: bool,
+    /// How long its answer may take, if that is longer than answers usually do: a small device makes a key for minutes.
+    pub(crate) patience: Option<Duration>,
 }
 
 impl Request {
@@ -66,6 +68,7 @@ impl Request {
             content_type: None,
             body: Bytes::new(),
             secret: false,
+            patience: None,
         }
     }
 
@@ -202,9 +205,8 @@ impl Http {
                 }
             }
         };
-        timeout(self.limits.answer, exchange)
-            .await
-            .map_err(|_| self.timed_out(port, self.limits.answer.as_secs()))?
+        let patience = request.patience.unwrap_or(self.limits.answer);
+        timeout(patience, exchange).await.map_err(|_| self.timed_out(port, patience.as_secs()))?
     }
 
     /// Some firmware has room for one connection, and refuses the next one until it is done with the last.

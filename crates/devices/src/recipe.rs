@@ -686,6 +686,7 @@ fn form_request(place: Place, body: Zeroizing<String>) -> Request {
         content_type: Some("application/x-www-form-urlencoded".to_owned()),
         body: Bytes::from_owner(Zeroizing::new(body.as_bytes().to_vec())),
         secret: false,
+        patience: None,
     }
 }
 

@@ -84,6 +84,7 @@ pub(crate) fn request_of(
         content_type: Some(format!("application/soap+xml; charset=utf-8; action=\"{action}\"")),
         body: Bytes::from_owner(Zeroizing::new(body.into_bytes())),
         secret: false,
+        patience: None,
     }
 }
 

@@ -64,6 +64,18 @@ pub struct Store {
     certificates: Writer<NewCertificate>,
 }
 
+/// A ledger that one may not look at is there all the same.
+fn must_be_there(directory: &Path) -> Result<(), Error> {
+    let shown = || directory.display().to_string();
+    match directory.join(FILE).metadata() {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(Error::NoDataDirectory { directory: shown() })
+        }
+        Err(e) => Err(Error::DataDirectory { directory: shown(), reason: e.to_string() }),
+    }
+}
+
 /// A pool without the task that closes connections after a time, of which a file has no need: that of sqlx 0.9 may count
 /// wrong and spin for ever, so that the program does not end (sqlx issue 3645).
 fn unattended() -> SqlitePoolOptions {
@@ -73,17 +85,13 @@ fn unattended() -> SqlitePoolOptions {
 impl Store {
     /// Opens the ledger of a data directory, which must hold one.
     pub async fn open(directory: &Path) -> Result<Store, Error> {
-        if !directory.join(FILE).exists() {
-            return Err(Error::NoDataDirectory { directory: directory.display().to_string() });
-        }
+        must_be_there(directory)?;
         Store::connect(directory, Access::Write).await
     }
 
     /// Opens the ledger of a data directory, which must hold one of this version, and changes nothing in it.
     pub async fn open_to_read(directory: &Path) -> Result<Store, Error> {
-        if !directory.join(FILE).exists() {
-            return Err(Error::NoDataDirectory { directory: directory.display().to_string() });
-        }
+        must_be_there(directory)?;
         Store::connect(directory, Access::Read).await
     }
 
@@ -311,6 +319,18 @@ mod tests {
             let trusted: i64 = sqlx::query_scalar("PRAGMA trusted_schema").fetch_one(pool).await.unwrap();
             assert_eq!(trusted, 0);
         }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_looked_at_is_not_called_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = |directory: PathBuf| async move { Store::open(&directory).await.map(drop).unwrap_err() };
+        let absent = opened(folder.path().join("none")).await;
+        assert!(matches!(absent, Error::NoDataDirectory { .. }), "{absent}");
+        // As by a missing right, which root has none of.
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let closed = opened(folder.path().join("file")).await;
+        assert!(matches!(closed, Error::DataDirectory { .. }), "{closed}");
     }
 
     /// Whatever opened a ledger ends when it is done: no task of a pool's is left that could spin.

@@ -67,8 +67,12 @@ fn json_request(http: &Http, method: Method, path: &str, body: Option<&Value>) -
         content_type: body.map(|_| "application/json".to_owned()),
         body: body.map(|body| Bytes::from(body.to_string())).unwrap_or_default(),
         secret: false,
+        patience: None,
     }
 }
+
+/// Makes a key and a certificate for it, and answers once both are there.
+const CREATE: &str = "create_certificate";
 
 struct Axis {
     session: Session,
@@ -180,7 +184,7 @@ impl Driver for Axis {
                     "subject": format!("CN={common_name}"),
                     "subject_alt_names": alt_names,
                 });
-                made = self.call(Method::POST, "create_certificate", Some(data)).await;
+                made = self.call(Method::POST, CREATE, Some(data)).await;
                 if !matches!(made, Err(Error::Refused { .. })) {
                     break;
                 }
@@ -288,6 +292,7 @@ impl Axis {
         let body = data.map(|data| json!({"data": data}));
         let mut request = json_request(self.session.http(), method, &format!("{CERT}/{path}"), body.as_ref());
         request.operation = format!("{} {path}", request.method);
+        request.patience = (path == CREATE).then(|| self.session.http().limits.key_generation);
         let answer = self.session.send(&request).await?;
         let mut said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         match said.get("status").and_then(Value::as_str) {
@@ -367,6 +372,7 @@ impl Axis {
             content_type: Some("application/soap+xml; charset=utf-8".to_owned()),
             body: Bytes::from(body),
             secret: false,
+            patience: None,
         };
         let answer = self.session.send(&request).await?;
         match soap::read_in(&answer, AWEB, operation)? {

@@ -168,6 +168,7 @@ impl Driver for Hanwha {
             content_type: Some("application/x-www-form-urlencoded".to_owned()),
             body: Bytes::from_owner(Zeroizing::new(upload(&name, &certificate, &key).into_bytes())),
             secret: true,
+            patience: None,
         };
         self.done(&request).await?;
         self.installed = Some(name.clone());

@@ -98,6 +98,7 @@ fn command(http: &Http, name: &str, token: Option<&str>, param: &str) -> Request
         // It may hold the password or the key.
         body: Bytes::from_owner(Zeroizing::new(body.into_bytes())),
         secret: false,
+        patience: None,
     }
 }
 

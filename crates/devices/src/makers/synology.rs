@@ -281,6 +281,7 @@ impl Synology {
             // It may hold the password or the session.
             body: Bytes::from_owner(Zeroizing::new(pieces.concat().into_bytes())),
             secret: false,
+            patience: None,
         }
     }
 

@@ -347,6 +347,22 @@ async fn a_wrong_clock_is_set_only_with_consent() {
     }
 }
 
+/// A small device makes a key for minutes; no other answer may take that long.
+#[tokio::test]
+async fn a_key_takes_as_long_as_it_takes() {
+    let mut site = Site::new().await;
+    site.fleet.limits.device.answer = Duration::from_secs(6);
+    let models =
+        Model::value_variants().iter().copied().filter(|model| model.makes_key()).collect::<Vec<_>>();
+    assert!(models.len() >= 3, "{models:?}");
+    let made = models.into_iter().map(async |model| {
+        let camera = camera(model, |o| o.key_generation = Duration::from_secs(9)).await;
+        let outcome = site.secure(&camera.url(), |o| o.consent = Consents::ALL).await;
+        assert!(outcome.is_done(), "{model}: {:?}", outcome.error);
+    });
+    futures_util::future::join_all(made).await;
+}
+
 /// A computer whose own clock is in doubt gives its time to no camera.
 #[tokio::test]
 async fn a_clock_in_doubt_is_spread_to_nobody() {
