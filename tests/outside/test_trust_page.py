@@ -95,6 +95,43 @@ def test_both_browsers_turn_green_by_the_script(site: Site, served: Service, sho
         assert "stranger" in run(["certutil", "-d", f"sql:{database}", "-L"], short_home).stdout
 
 
+@pytest.mark.parametrize("shell", ["sh", "bash", "busybox sh"])
+def test_the_script_goes_on_after_a_profile_that_fails(served: Service, short_home: Path, shell: str) -> None:
+    """One of three Firefox profiles has a primary password: it is told and left as it was, the others are served."""
+    script = download(served, "root.sh", short_home / "camlock-root.sh")
+    profiles = [short_home / ".mozilla/firefox" / name for name in ("aaa", "bbb", "ccc")]
+    flatpak = short_home / ".var/app/org.chromium.Chromium"
+    flatpak.mkdir(parents=True)
+    secret = short_home / "secret"
+    secret.write_text("a primary password\n")
+    for profile in profiles:
+        profile.mkdir(parents=True)
+        locked = ["-f", secret] if profile.name == "bbb" else ["--empty-password"]
+        assert run(["certutil", "-d", f"sql:{profile}", "-N", *locked], short_home).returncode == 0
+
+    def held(database: Path) -> bool:
+        listed = run(["certutil", "-d", f"sql:{database}", "-L"], short_home).stdout
+        return "camlock-root" in listed
+
+    words = [*shell.split(), script]
+    done = run(words, short_home)
+    assert done.returncode == 1 and "bbb" in done.stderr and "primary password" in done.stderr, done
+    everywhere = [*profiles, flatpak / "data/pki/nssdb", short_home / ".local/share/pki/nssdb"]
+    assert [held(database) for database in everywhere] == [True, False, True, True, True], done
+
+    # The browser's old place appears, which it reads alone from then on; what is in the new one is removed all the same.
+    old = short_home / ".pki/nssdb"
+    old.mkdir(parents=True)
+    assert run(["certutil", "-d", f"sql:{old}", "-N", "--empty-password"], short_home).returncode == 0
+    undone = run([*words, "--remove"], short_home)
+    assert undone.returncode == 0 and not any(map(held, everywhere)), undone
+    again = run([*words, "--remove"], short_home)
+    assert again.returncode == 0 and "in none of your browsers" in again.stdout, again
+
+    by_sudo = run(["env", "SUDO_USER=somebody", *words], short_home)
+    assert by_sudo.returncode == 1 and "without sudo" in by_sudo.stderr and not held(old), by_sudo
+
+
 def add_stranger(home: Path) -> list[Path]:
     """Another root in each of the browsers' databases."""
     root, key = home / "stranger.pem", home / "stranger.key"

@@ -1,12 +1,14 @@
 //! `serve`: the site's page over https, and the trust page over plain HTTP, until it is told to stop.
 
 use std::{
+    io::IsTerminal,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
 
 use authority::Policy;
+use qrcode::{QrCode, render::unicode};
 use serde_json::json;
 use site::{Schedule, Tell, Upkeep};
 use web::{Clients, LiveSite, Server};
@@ -51,16 +53,23 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
     let router = web::router(shown.clone());
     let server = Server::start(https, clients.clone(), tls, router).await.map_err(cannot_serve)?;
     let trust = Server::start_trust(http, clients, shown).await.map_err(cannot_serve)?;
+    let trust_page = format!("http://{}/", reachable(trust.address()));
     // Whoever reads that it serves may ask it to end at once.
     let stopped = stopped();
     log(
         Level::Info,
         &json!({
             "code": if locked { "serving-locked" } else { "serving" },
-            "page": format!("https://{address}/"),
-            "trust": format!("http://{}/", trust.address()),
+            "page": format!("https://{}/", reachable(address)),
+            "trust": trust_page,
         }),
     );
+    if let Ok(code) = QrCode::new(&trust_page)
+        && std::io::stderr().is_terminal()
+    {
+        // For the telephone in the hand of whoever has just started it.
+        talk::tell(&code.render::<unicode::Dense1x2>().build());
+    }
 
     // Locked, a mistake in the policy is no reason not to serve.
     let plan = site.files().policy().unwrap_or_else(|e| {
@@ -88,6 +97,17 @@ pub async fn run(serve: &args::Serve, setting: &Setting) -> Result<bool, Failure
     tokio::join!(server.stop(), trust.stop());
     site.close().await;
     Ok(true)
+}
+
+/// Where others reach what listens on this address: an address of this machine, if it listens on all of them.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    if !listening.ip().is_unspecified() {
+        return listening;
+    }
+    let mut own: Vec<IpAddr> = site::addresses().into_iter().filter(|ip| !ip.is_loopback()).collect();
+    own.sort_by_key(IpAddr::is_ipv6);
+    let own = own.first().copied().unwrap_or(Ipv4Addr::LOCALHOST.into());
+    SocketAddr::new(own, listening.port())
 }
 
 /// Who is not answered is told once: whoever can reach us from outside could fill the log.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::page::{Root, Trust};
 
-const FIREFOX_POLICIES: &str = "firefox-policies.json";
+pub(crate) const FIREFOX_POLICIES: &str = "firefox-policies.json";
 const CHROME_POLICY: &str = "chrome-policy.json";
 
 /// A file to be kept.

@@ -1,6 +1,6 @@
 //! The steps for each system, as codes of sentences.
 
-use crate::visitor::System;
+use crate::{downloads::FIREFOX_POLICIES, visitor::System};
 
 /// How a root comes onto one kind of system. Commands hold `{file}` where the name of the downloaded file goes.
 pub(crate) struct Guide {
@@ -18,6 +18,13 @@ pub(crate) struct Guide {
     pub(crate) other: &'static [Other],
     pub(crate) remove: &'static str,
     pub(crate) remove_command: Option<&'static str>,
+}
+
+impl Guide {
+    /// Firefox's policy names the files of the roots, and finds them under no other name.
+    pub(crate) fn names_files(&self) -> bool {
+        self.other.iter().any(|other| other.file == FIREFOX_POLICIES)
+    }
 }
 
 /// Another way to the same.
@@ -168,7 +175,7 @@ static OFFICE: Guide = Guide {
     install_command: None,
     notes: &["trust-office-manage"],
     other: &[
-        Other { what: "trust-office-firefox", file: "firefox-policies.json", command: None },
+        Other { what: "trust-office-firefox", file: FIREFOX_POLICIES, command: None },
         Other { what: "trust-office-chrome", file: "chrome-policy.json", command: None },
         Other { what: "trust-office-apple", file: "mobileconfig", command: None },
         Other {

@@ -95,7 +95,7 @@ impl<'a> TrustView<'a> {
                 .into_iter()
                 .map(|s| SystemView { slug: s.slug(), name: name(s), chosen: Some(s) == system })
                 .collect(),
-            roots: RootView::all(trust, alone),
+            roots: RootView::all(trust, alone, guide(system).names_files()),
             moving: trust.next.is_some(),
             constrained: trust.roots().all(|root| root.constrained),
             throw_away: trust.throw_away,
@@ -153,8 +153,8 @@ impl<'a> TrustView<'a> {
 }
 
 impl<'a> RootView<'a> {
-    /// The newest first. `alone`: the only one; its files are then called `root` and no more.
-    fn all(trust: &'a Trust, alone: bool) -> Vec<RootView<'a>> {
+    /// The newest first. `alone`: the only one; its files are then called `root` and no more, unless they are `named`.
+    fn all(trust: &'a Trust, alone: bool, named: bool) -> Vec<RootView<'a>> {
         let role = |root: &Root| match &trust.next {
             _ if alone => "",
             Some(next) if next.sha256 == root.sha256 => "trust-role-new",
@@ -167,7 +167,7 @@ impl<'a> RootView<'a> {
             name: root.name(),
             not_after: DateView::new(root.not_after),
             fingerprint: groups(&root.sha256),
-            file: if alone { "root".to_owned() } else { format!("root-{}", root.tag()) },
+            file: if alone && !named { "root".to_owned() } else { format!("root-{}", root.tag()) },
         };
         trust.roots().map(view).collect()
     }

@@ -254,6 +254,14 @@ async fn what_is_downloaded_holds_the_root() {
     assert_eq!(files[0], "camlock-root-aaaaaaaaaaaaaaaa.crt");
     assert_eq!(files[1], "camlock-root-0123456789abcdef.crt");
     text("/root-aaaaaaaaaaaaaaaa.mobileconfig").await;
+
+    // Under the name by which Firefox looks for it, also where there is only one root.
+    site.change(|trust| trust.next = None);
+    let office = site.text("/trust/office").await;
+    assert!(office.contains("href=\"/root-0123456789abcdef.crt\""), "{office}");
+    let (_, headers, _) = site.ask(Method::GET, "/root-0123456789abcdef.crt").await;
+    assert_eq!(headers["content-disposition"], r#"attachment; filename="camlock-root-0123456789abcdef.crt""#);
+    assert!(site.text("/trust/windows").await.contains("href=\"/root.crt\""));
 }
 
 /// How often `what` is in `text`.
