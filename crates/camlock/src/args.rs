@@ -322,7 +322,8 @@ Example:
   camlock check --all --html report.html
   camlock check --list cameras.csv --csv results.csv
 
---list takes host[:port] or a URL on each line; of a CSV (comma, semicolon or tab) the first column; - is standard input.
+--list takes host[:port] or a URL on each line, or what a spreadsheet exports: the addresses in the column that is called \
+so or that holds most of them, and a column for the port; - is standard input.
 
 Many targets are looked at at once, as many as the limit on open files allows. An address of a range without a web page \
 is counted and not shown, but in JSON. Ctrl-C ends it with what was seen so far.";
@@ -336,7 +337,7 @@ pub struct Check {
     /// Every known device
     #[arg(long)]
     pub all: bool,
-    /// A file with a target on each line, or in the first column of a CSV
+    /// A file with a target on each line, or what a spreadsheet exports
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
     /// Writes a table for spreadsheets; - is standard output
@@ -359,7 +360,7 @@ pub struct Find {
     /// Ranges whose every address is asked, addresses, host names or URLs [default: whoever answers on this network]
     #[arg(value_name = "RANGE|ADDRESS")]
     pub targets: Vec<String>,
-    /// A list of addresses: the first column of each line, as other programs export it
+    /// A file with an address on each line, or what a spreadsheet exports
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
     /// Sign in to each device as this user, once, and ask for its maker, model, firmware and serial number
@@ -392,8 +393,9 @@ or as a range.
 A device that has a certificate of yours is known by its key, wherever it is. If another key answers in its place, or \
 only plain http, nothing is sent; if you reset or replaced it yourself, say so with --new-device.
 
---list takes host[:port] or a URL on each line; of a CSV (comma, semicolon or tab) the first column. A header such as \
-\"host\", empty lines and lines with # are passed over.
+--list takes host[:port] or a URL on each line, or what a spreadsheet exports: the addresses in the column that is called \
+so (in English, German or Hungarian) or that holds most of them. Columns for port, user and password are used, the latter \
+two for that device alone and in place of --user. Empty lines and lines with # are passed over.
 
 Press Ctrl-C once to finish the devices under way and begin no other; twice to stop at once. The next run takes up what \
 was left, wherever that was.";
@@ -416,7 +418,7 @@ pub struct Secure {
     /// Every device that you accepted and that is not secure with a fresh certificate
     #[arg(long, conflicts_with_all = ["targets", "list", "by_hand"])]
     pub all: bool,
-    /// A file with a target on each line, or in the first column of a CSV
+    /// A file with a target on each line, or what a spreadsheet exports
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
     /// At this one known address stands a new device, or the same after a reset: it is met for the first time. Never

@@ -54,7 +54,7 @@ async fn asked(check: &Check, setting: &Setting) -> Result<Vec<(Target, bool)>, 
         }
     }
     if let Some(file) = &check.list {
-        asked.extend(targets::read_list(file)?.into_iter().map(|target| (target, false)));
+        asked.extend(targets::read_addresses(file)?.into_iter().map(|target| (target, false)));
     }
     if check.all {
         let devices = setting.store().await?.devices(None).await?;

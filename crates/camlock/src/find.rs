@@ -32,7 +32,7 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
         }
     }
     if let Some(file) = &find.list {
-        named.extend(targets::read_list(file)?);
+        named.extend(targets::read_addresses(file)?);
     }
     let (store, recipes) = match setting.directory() {
         Ok(directory) => (Store::open(&directory).await.ok(), Recipes::read(&directory)?),

@@ -28,9 +28,23 @@ const FEW: usize = 16;
 
 pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
     let mut named = secure.targets.iter().map(|text| domain::named(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut logins = HashMap::new();
     if let Some(file) = &secure.list {
-        named.extend(targets::read_list(file)?.into_iter().map(Named::One));
+        for listed in targets::read_list(file)? {
+            match (listed.user, listed.password) {
+                (Some(user), Some(password)) => {
+                    logins.insert(listed.target.clone(), Credentials::new(user, password));
+                }
+                (None, None) => {}
+                _ => {
+                    let said = json!({"code": "list-login-half", "target": listed.target.text});
+                    return Err(Failure { said, exit: 2 });
+                }
+            }
+            named.push(Named::One(listed.target));
+        }
     }
+    let has_every_login = is_covered(&named, &logins);
     let is_one = matches!(named.as_slice(), [Named::One(_)]) && secure.list.is_none();
     if !is_one
         && (secure.new_device
@@ -46,7 +60,7 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
         return show_all(&all(&fleet, orders).await?, setting);
     }
     // What nobody can be asked for is missing before anything else is.
-    let asked = if secure.all { None } else { Some(user(secure)?) };
+    let asked = if secure.all || has_every_login { None } else { Some(user(secure)?) };
     let fleet = setting.unlocked().await?.fleet().await?;
     let targets = if secure.all {
         let due = fleet.due().await?;
@@ -62,18 +76,7 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
     } else {
         known(&fleet.store, named).await?
     };
-    let user = match asked {
-        Some(user) => user,
-        None => user(secure)?,
-    };
-    let password = match &secure.password_file {
-        Some(file) => setting::first_line(file)?,
-        None => setting::ask(&format!("Password of {user} on the device: "), "password-missing")?,
-    };
-    let mut credentials = Credentials::new(user, password);
-    if let Some(code) = &secure.otp {
-        credentials = credentials.with_code(Zeroizing::new(code.clone()));
-    }
+    let credentials = if has_every_login { None } else { Some(login(secure, asked)?) };
     let new_password = match &secure.new_password_file {
         Some(file) => Some(setting::first_line(file)?),
         None => None,
@@ -94,20 +97,23 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
         readable: setting.yes && !secure.all,
         outside: setting.yes,
     };
-    let order = |target: Target| Order {
-        disable_http: secure.disable_http,
-        enable_http: secure.enable_http,
-        tls_floor: secure.tls_floor.clone(),
-        new_password: new_password.clone(),
-        set_clock: secure.set_clock,
-        time_server: secure.ntp.clone(),
-        named: !secure.all,
-        new_device: secure.new_device,
-        fingerprint: secure.fingerprint.clone(),
-        consent,
-        ..Order::new(target, credentials.clone())
+    let order = |target: Target| {
+        let credentials = logins.get(&target).or(credentials.as_ref())?.clone();
+        Some(Order {
+            disable_http: secure.disable_http,
+            enable_http: secure.enable_http,
+            tls_floor: secure.tls_floor.clone(),
+            new_password: new_password.clone(),
+            set_clock: secure.set_clock,
+            time_server: secure.ntp.clone(),
+            named: !secure.all,
+            new_device: secure.new_device,
+            fingerprint: secure.fingerprint.clone(),
+            consent,
+            ..Order::new(target, credentials)
+        })
     };
-    let orders: Vec<Order> = targets.into_iter().map(order).collect();
+    let orders: Vec<Order> = targets.into_iter().filter_map(order).collect();
     let outcomes = with_consent(&fleet, orders, secure.all).await?;
     show_all(&outcomes, setting)
 }
@@ -160,6 +166,29 @@ async fn with_consent(
         }
     }
     Ok(outcomes)
+}
+
+/// Whether the list has user and password of each device that was named.
+fn is_covered(named: &[Named], logins: &HashMap<Target, Credentials>) -> bool {
+    let has = |named: &Named| matches!(named, Named::One(target) if logins.contains_key(target));
+    !named.is_empty() && named.iter().all(has)
+}
+
+/// Who signs in where a list does not say it.
+fn login(secure: &Secure, asked: Option<String>) -> Result<Credentials, Failure> {
+    let user = match asked {
+        Some(user) => user,
+        None => user(secure)?,
+    };
+    let password = match &secure.password_file {
+        Some(file) => setting::first_line(file)?,
+        None => setting::ask(&format!("Password of {user} on the device: "), "password-missing")?,
+    };
+    let credentials = Credentials::new(user, password);
+    Ok(match &secure.otp {
+        Some(code) => credentials.with_code(Zeroizing::new(code.clone())),
+        None => credentials,
+    })
 }
 
 /// The targets that were named; of a range, the devices of the ledger that are in it.

@@ -28,5 +28,5 @@ pub use revocation::RevocationReason;
 pub use rule::Rule;
 pub use sign_in::SignIn;
 pub use target::{InvalidTarget, Scheme, Target};
-pub use targets::{Named, named, read_list};
+pub use targets::{Listed, Mistakes, Named, named, read_list};
 pub use told::{Told, is_invisible, visible};

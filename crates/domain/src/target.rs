@@ -56,6 +56,10 @@ pub struct Target {
 pub enum InvalidTarget {
     /// Neither an address, a host name nor a URL.
     InvalidTarget { target: String },
+    /// An address with a number that begins with a zero: some programs read it as octal.
+    LeadingZero { target: String },
+    /// No port has this number.
+    InvalidPort { port: String },
     /// A scheme other than http and https.
     InvalidScheme { target: String },
     /// A URL with user name or password.
@@ -72,6 +76,10 @@ impl fmt::Display for InvalidTarget {
             InvalidTarget::InvalidTarget { target } => {
                 write!(f, "{target:?} is no address, host name or URL")
             }
+            InvalidTarget::LeadingZero { target } => {
+                write!(f, "{target:?} has a number that begins with a zero")
+            }
+            InvalidTarget::InvalidPort { port } => write!(f, "{port:?} is no port"),
             InvalidTarget::InvalidScheme { target } => write!(f, "{target:?} is neither http nor https"),
             InvalidTarget::CredentialsInUrl => write!(f, "a target holds no user name or password"),
             InvalidTarget::RangeTooLarge { range } => write!(f, "{range} holds too many addresses"),
@@ -126,6 +134,15 @@ impl FromStr for Target {
                 port: None,
                 scheme: None,
             });
+        }
+        let host = text.split_once(':').map_or(text, |(host, _)| host);
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let mut parts = host.split('.');
+        if parts.clone().count() == 4
+            && parts.clone().all(is_number)
+            && parts.any(|part| part.len() > 1 && part.starts_with('0'))
+        {
+            return Err(InvalidTarget::LeadingZero { target: text.chars().take(80).collect() });
         }
         let scheme = match text.split_once("://") {
             None => None,

@@ -428,6 +428,9 @@ invalid-name = { $name } is neither an IP address nor a host name.
     .fix = Use letters, digits, hyphens and dots; a wildcard is not possible.
 invalid-target = { $target } is no address, host name or URL.
     .fix = Write for example 192.168.1.64, gate.lan:8443 or https://192.168.1.64/.
+leading-zero = { $target } has a number that begins with a zero, which programs read in two ways.
+    .fix = Write it without, such as 192.168.1.64.
+invalid-port = { $port } is no port: those are 1 to 65535.
 invalid-scheme = { $target } is neither an http nor an https address.
 credentials-in-url = A user name or password does not belong in the address: it would stay in the shell's history.
     .fix = Give them by --user and --password-file.
@@ -852,6 +855,14 @@ no-network = This computer has no network in which devices could be found.
 no-interfaces = The network could not be asked: { $reason }
 file-unreadable = { $file } cannot be read: { $reason }.
 list-line = Line { $line } of { $file }: { $reason }
+list-lines = { $count ->
+        [one] One line
+       *[other] { $count } lines
+    } of { $file } name no device. Nothing was done.
+    .fix = Correct them, or begin each with # to leave it out. Each line has an address, such as 192.168.1.64 or gate.lan:8080, in a column of that name or in one of its own.
+list-login-half = The list has a user or a password for { $target }, and not both.
+    .fix = Write both into its line, or neither: then --user and --password-file go for it.
+list-logins-unused = The users and passwords in { $file } are not used: this command signs in to nothing with them.
 list-empty = { $file } lists no device.
     .fix = Write an address on each line, such as 192.168.1.64 or gate.lan:8080.
 list-too-large = { $file } has more than 1 MB and is no list of devices.

@@ -145,11 +145,52 @@ async fn a_list_names_the_cameras() {
     std::fs::write(&list, "host\n127.0.0.1:80\n127.0.0.1:99999\n").unwrap();
     let output = secure(&site, &[&file], 2).await;
     assert!(crate::common::text(&output).contains("Line 3 of"), "{output:?}");
+    // All mistakes in one answer.
+    std::fs::write(&list, "host\n127.0.0.300\n127.0.0.1\nftp://a.lan\n127.0.0.01\n").unwrap();
+    let output = secure(&site, &[&file], 2).await;
+    let said = crate::common::text(&output);
+    assert!(
+        ["Line 2 of", "Line 4 of", "Line 5 of", "3 lines of"].iter().all(|one| said.contains(one)),
+        "{said}"
+    );
     for nothing in ["", "host\n"] {
         std::fs::write(&list, nothing).unwrap();
         secure(&site, &[&file], 2).await;
     }
     secure(&site, &["--list=no-such-file"], 2).await;
+}
+
+/// Each device is signed in to with its own user and password, and with no other one's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_has_a_login_for_each() {
+    let site = Site::founded();
+    let mut other = crate::common::options(Model::OnvifSecurity, &[]);
+    (other.user, other.password) = ("root".into(), "another; password".into());
+    let cameras = [camera(Model::OnvifDevice, &[]).await, camera_sim::Camera::start(other).await.unwrap()];
+    let at = cameras.each_ref().map(|camera| camera.http_address());
+    let list = format!(
+        "Name;IP;Port;Benutzer;Passwort\nTor;{};{};admin;camera password\nHof;{};{};root;\"another; password\"\n",
+        at[0].ip(),
+        at[0].port(),
+        at[1].ip(),
+        at[1].port(),
+    );
+    site.keep("list.csv", &list);
+    let secured = |words: &'static [&'static str]| tokio::task::block_in_place(|| site.run(words));
+    let output = secured(&["secure", "--list", "list.csv", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = format!("{}{}", crate::common::text(&output), String::from_utf8_lossy(&output.stdout));
+    assert!(!said.contains("another; password") && !said.contains("camera password"), "{said}");
+    for camera in &cameras {
+        assert_eq!(camera.state().logins_refused, 0);
+    }
+    // A file with passwords is one that others should not read.
+    site.set_mode("list.csv", 0o644);
+    let output = secured(&["check", "--list", "list.csv"]);
+    let said = crate::common::text(&output);
+    assert!(said.contains("are not used") && (cfg!(not(unix)) || said.contains("list.csv")), "{said}");
+    site.keep("half.csv", "IP;User;Password\n127.0.0.1;root;\n");
+    assert_eq!(secured(&["secure", "--list", "half.csv"]).status.code(), Some(2));
 }
 
 /// Ctrl-C: what has not begun does not begin, what is under way ends; a second one cuts it off, and the next run takes
