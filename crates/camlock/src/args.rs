@@ -778,7 +778,7 @@ mod tests {
             .filter(|line| line.contains(".fix") || line.trim_start().starts_with(['[', '*']))
         {
             let text = line
-                .replace("{ $options }", " --ip 10.0.0.1 --dns a.lan")
+                .replace("{ $options }", "--name NAS --ip 10.0.0.1 --dns a.lan")
                 .replace("--ip IP", "--ip 10.0.0.1");
             let text =
                 text.split("{ $").enumerate().map(|(index, part)| match (index, part.split_once('}')) {

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use domain::RevocationReason;
 use serde_json::{Value, json};
-use site::{By, Revocable};
+use site::{By, Revocable, place_of};
 use time::format_description::well_known::Rfc3339;
 
 use crate::{
@@ -49,8 +49,10 @@ pub async fn run(revoke: &Revoke, setting: &Setting) -> Result<bool, Failure> {
     say(
         &json!({"code": if revoked.is_new { "revoked" } else { "already-revoked" }, "serial": revoked.serial}),
     );
-    if let Some(device) = found.row.as_ref().and_then(|row| row.device.as_ref()) {
-        say(&json!({"code": "revoked-in-use", "device": device}));
+    if let Some(id) = found.row.as_ref().and_then(|row| row.device_id)
+        && let Some(device) = site.store().device(id).await?
+    {
+        say(&json!({"code": "revoked-in-use", "device": device.name, "place": place_of(&device).text}));
     }
     if revoked.published.is_none() {
         warn(&json!({"code": "crl-not-published"}));

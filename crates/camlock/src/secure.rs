@@ -27,23 +27,7 @@ use crate::{
 const FEW: usize = 16;
 
 pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
-    let mut named = secure.targets.iter().map(|text| domain::named(text)).collect::<Result<Vec<_>, _>>()?;
-    let mut logins = HashMap::new();
-    if let Some(file) = &secure.list {
-        for listed in targets::read_list(file)? {
-            match (listed.user, listed.password) {
-                (Some(user), Some(password)) => {
-                    logins.insert(listed.target.clone(), Credentials::new(user, password));
-                }
-                (None, None) => {}
-                _ => {
-                    let said = json!({"code": "list-login-half", "target": listed.target.text});
-                    return Err(Failure { said, exit: 2 });
-                }
-            }
-            named.push(Named::One(listed.target));
-        }
-    }
+    let (named, logins) = named(secure)?;
     let has_every_login = is_covered(&named, &logins);
     let is_one = matches!(named.as_slice(), [Named::One(_)]) && secure.list.is_none();
     if !is_one
@@ -81,16 +65,7 @@ pub async fn run(secure: &Secure, setting: &Setting) -> Result<bool, Failure> {
         Some(file) => Some(setting::first_line(file)?),
         None => None,
     };
-    // What stops recorders is said first.
-    for (is_asked, question) in [
-        (secure.disable_http, json!({"code": "ask-http-off"})),
-        (secure.tls_floor.is_some(), json!({"code": "ask-tls-floor"})),
-        (new_password.is_some(), json!({"code": "ask-new-password"})),
-    ] {
-        if is_asked && !setting.yes && std::io::stdin().is_terminal() && !setting::agrees(&question)? {
-            return Err(Failure::usage("nothing-done"));
-        }
-    }
+    ask_first(secure, setting)?;
     let consent = Consents {
         overwrite: setting.yes,
         // Of a device that answers for one which was accepted, nobody is there to say that it is the one.
@@ -166,6 +141,41 @@ async fn with_consent(
         }
     }
     Ok(outcomes)
+}
+
+/// What stops recorders is said first.
+fn ask_first(secure: &Secure, setting: &Setting) -> Result<(), Failure> {
+    for (is_asked, question) in [
+        (secure.disable_http, json!({"code": "ask-http-off"})),
+        (secure.tls_floor.is_some(), json!({"code": "ask-tls-floor"})),
+        (secure.new_password_file.is_some(), json!({"code": "ask-new-password"})),
+    ] {
+        if is_asked && !setting.yes && std::io::stdin().is_terminal() && !setting::agrees(&question)? {
+            return Err(Failure::usage("nothing-done"));
+        }
+    }
+    Ok(())
+}
+
+/// The devices that the command line and its list name, and who signs in where the list says it.
+fn named(secure: &Secure) -> Result<(Vec<Named>, HashMap<Target, Credentials>), Failure> {
+    let mut named = secure.targets.iter().map(|text| domain::named(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut logins = HashMap::new();
+    let listed = secure.list.as_deref().map(targets::read_list).transpose()?.unwrap_or_default();
+    for listed in listed {
+        match (listed.user, listed.password) {
+            (Some(user), Some(password)) => {
+                logins.insert(listed.target.clone(), Credentials::new(user, password));
+            }
+            (None, None) => {}
+            _ => {
+                let said = json!({"code": "list-login-half", "target": listed.target.text});
+                return Err(Failure { said, exit: 2 });
+            }
+        }
+        named.push(Named::One(listed.target));
+    }
+    Ok((named, logins))
 }
 
 /// Whether the list has user and password of each device that was named.

@@ -1,6 +1,6 @@
 //! `status`: how the site stands, in five lines, and what to do next.
 
-use domain::Severity;
+use domain::{Severity, visible};
 use serde_json::{Value, json};
 use site::{Status, status};
 use store::Store;
@@ -79,6 +79,6 @@ fn show(status: &Status, words: &Words) {
             Some(_) if name == "next" => "33",
             _ => "",
         };
-        print(&format!("  {name:9}{}", paint(style, &text)));
+        print(&format!("  {name:9}{}", paint(style, &visible(&text))));
     }
 }

@@ -93,7 +93,8 @@ pub async fn in_use(store: &Store, now: OffsetDateTime) -> Result<Vec<InUse>, Er
                 AltName::Ip(ip) => format!(" --ip {ip}"),
                 AltName::Dns(name) => format!(" --dns {name}"),
             };
-            let (options, ends) = (row.names.iter().map(option).collect(), row.not_after.date());
+            let names: String = row.names.iter().map(option).collect();
+            let (options, ends) = (format!("--name {}{names}", quoted(&name)), row.not_after.date());
             found.push(match row.not_after < now {
                 true => InUse::CertificateEnded { name, options, serial: row.serial, ends },
                 false => InUse::CertificateDue { name, options, serial: row.serial, ends },
@@ -101,6 +102,11 @@ pub async fn in_use(store: &Store, now: OffsetDateTime) -> Result<Vec<InUse>, Er
         }
     }
     Ok(found)
+}
+
+/// For a shell, which reads nothing between single quotes: the name may come from somebody's request.
+fn quoted(name: &str) -> String {
+    format!("'{}'", name.replace('\'', "'\\''"))
 }
 
 /// It was carried by hand to where nobody but the operator looks after it, and is needed there as far as is known.

@@ -302,6 +302,23 @@ mod tests {
         );
     }
 
+    /// Advice is copied into a shell, and a name may come from somebody's request.
+    #[tokio::test]
+    async fn a_name_in_advice_is_no_command() {
+        let life = Life::begin().await;
+        life.issue("NAS'; $(reboot) `x` \"").await;
+        life.clock.advance(Duration::days(800));
+        let troubles = life.codes().await.0.troubles;
+        let said = serde_json::to_value(&troubles).unwrap();
+        let ended = said.as_array().unwrap().iter().find(|one| one["code"] == "certificate-ended").unwrap();
+        let options = ended["options"].as_str().unwrap();
+        let printed =
+            std::process::Command::new("sh").args(["-c", &format!("printf '%s\\n' {options}")]).output();
+        let printed = String::from_utf8(printed.unwrap().stdout).unwrap();
+        let words: Vec<&str> = printed.lines().collect();
+        assert_eq!(words, ["--name", "NAS'; $(reboot) `x` \"", "--dns", "nas.lan"]);
+    }
+
     #[tokio::test]
     async fn a_certificate_is_named_by_its_beginning_or_by_its_number_if_it_was_lost() {
         let life = Life::begin().await;
