@@ -84,7 +84,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  camlock doctor\n\nIt needs no passphrase and changes nothing.")]
     Doctor,
     /// List devices or certificates
-    #[command(after_help = "Example:\n  camlock list certificates --expiring 30d")]
+    #[command(
+        after_help = "Example:\n  camlock list certificates --expiring 30d\n  camlock list devices --csv cameras.csv"
+    )]
     List(List),
     /// Serve the site's page over https, and the page with the root over http
     #[command(
@@ -611,6 +613,9 @@ pub struct List {
     /// Only what holds this text
     #[arg(long)]
     pub search: Option<String>,
+    /// Writes a table for spreadsheets; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
 }
 
 /// What `list` shows.

@@ -11,9 +11,15 @@ use words::Words;
 use crate::{
     args::{List, What},
     failure::Failure,
+    out::{Out, is_standard_output},
     setting::Setting,
     talk::{self, print, print_json, verdict_cell},
 };
+
+/// The columns of both as CSV.
+const DEVICES: [&str; 9] =
+    ["name", "addresses", "verdict", "why", "seen", "valid until", "driver", "model", "serial"];
+const CERTIFICATES: [&str; 7] = ["name", "for", "valid from", "valid until", "revoked", "replaced", "serial"];
 
 pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
     let store = setting.store().await?;
@@ -26,6 +32,7 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
         d.map(|d| format!("{} {:02}:{:02}", d.date(), d.hour(), d.minute())).unwrap_or_default()
     };
     let mut table;
+    let mut rows: Vec<Vec<String>> = Vec::new();
     let shown = match list.what {
         What::Devices => {
             let mut devices = store.devices(search).await?;
@@ -39,10 +46,22 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
                 }
                 addresses.extend(d.others.iter().map(|p| address(&p.host, p.https_port.unwrap_or(p.port))));
                 let (verdict, why) = standing(d, now);
+                let why = why.map(|why| words.say(&why).code).unwrap_or_default();
+                rows.push(vec![
+                    d.name.to_string(),
+                    addresses.join(" "),
+                    verdict.name().to_owned(),
+                    why.clone(),
+                    date(d.verified_at).unwrap_or_default(),
+                    date(d.not_after).unwrap_or_default(),
+                    d.driver.clone(),
+                    d.model.as_deref().unwrap_or_default().to_owned(),
+                    d.serial.clone().unwrap_or_default(),
+                ]);
                 table.add_row([
                     Cell::new(&d.name),
                     Cell::new(addresses.join("\n")),
-                    verdict_cell(verdict, &why.map(|why| words.say(&why).code).unwrap_or_default()),
+                    verdict_cell(verdict, &why),
                     Cell::new(minute(d.verified_at)),
                     Cell::new(day(d.not_after)),
                     Cell::new(&d.driver),
@@ -72,6 +91,15 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
                     None if c.not_after < now => format!("ended {}", day(Some(c.not_after))),
                     None => day(Some(c.not_after)),
                 };
+                rows.push(vec![
+                    name.clone(),
+                    names.join(" "),
+                    date(Some(c.not_before)).unwrap_or_default(),
+                    date(Some(c.not_after)).unwrap_or_default(),
+                    date(c.revoked_at).unwrap_or_default(),
+                    replaced.contains(&c.serial).to_string(),
+                    c.serial.clone(),
+                ]);
                 table.add_row([name, names.join("\n"), until, c.serial.clone()]);
             }
             json!(certificates.iter().map(|c| json!({
@@ -81,8 +109,23 @@ pub async fn run(list: &List, setting: &Setting) -> Result<bool, Failure> {
             })).collect::<Vec<_>>())
         }
     };
+    if let Some(file) = &list.csv {
+        let header: &[&str] = match list.what {
+            What::Devices => &DEVICES,
+            What::Certificates => &CERTIFICATES,
+        };
+        if setting.json && is_standard_output(file) {
+            return Err(Failure::usage("check-one-output"));
+        }
+        let mut out = Out::create(file)?;
+        out.row(header.iter().map(|name| (*name).to_owned()))?;
+        rows.into_iter().try_for_each(|row| out.row(row))?;
+        out.end()?;
+    }
     if setting.json {
         print_json(&shown);
+    } else if list.csv.as_deref().is_some_and(is_standard_output) {
+        // It is there already.
     } else if table.is_empty() {
         print("Nothing.");
     } else {

@@ -12,6 +12,7 @@ mod files;
 mod find;
 mod import;
 mod list;
+mod out;
 mod packages;
 mod restore;
 mod results;

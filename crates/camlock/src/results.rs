@@ -1,15 +1,9 @@
 //! What `check` found, in the form that was asked for: for people, as a table, JSON, CSV or a report in HTML.
 
-use std::{
-    io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
-};
-
 use comfy_table::{Cell, Table};
 use domain::{Finding, Report, Severity, Verdict, visible};
 use inspect::Options;
 use serde_json::json;
-use tempfile::TempPath;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use web::{Sweep, SweptCertificate, SweptFinding, SweptPage};
 use words::Words;
@@ -17,6 +11,7 @@ use words::Words;
 use crate::{
     args::Check,
     failure::Failure,
+    out::{Out, is_standard_output},
     talk::{self, paint, print, verdict_cell},
 };
 
@@ -69,14 +64,6 @@ struct Counts {
     unreachable: usize,
     /// Addresses of ranges where no page is.
     silent: usize,
-}
-
-/// A file that is being written.
-struct Out {
-    to: BufWriter<Box<dyn Write + Send>>,
-    file: PathBuf,
-    /// Where it is until it is whole.
-    beside: Option<TempPath>,
 }
 
 struct Html {
@@ -170,7 +157,7 @@ impl Results {
         }
         if let Some(Html { out, sweep }) = &mut self.html {
             (sweep.silent, sweep.left_out) = (silent, left_out);
-            sweep.write(&mut out.to).map_err(|e| out.failure(&e))?;
+            out.with(|mut to| sweep.write(&mut to))?;
             out.end()?;
         }
         Ok(())
@@ -181,45 +168,6 @@ impl Results {
         let Counts { secure: _, not_secure, unreachable, silent } = self.counts;
         not_secure + unreachable + silent == 0
     }
-}
-
-impl Out {
-    fn create(file: &Path) -> Result<Out, Failure> {
-        let (to, beside): (Box<dyn Write + Send>, _) = match is_standard_output(file) {
-            true => (Box::new(io::stdout()), None),
-            false => {
-                let opened = site::begin_over(file);
-                let (to, beside) = opened.map_err(|e| Failure::file("file-unwritable", file, &e))?;
-                (Box::new(to), beside)
-            }
-        };
-        Ok(Out { to: BufWriter::new(to), file: file.to_owned(), beside })
-    }
-
-    fn row(&mut self, cells: impl IntoIterator<Item = String>) -> Result<(), Failure> {
-        let cells: Vec<String> = cells.into_iter().map(|text| csv_cell(&text)).collect();
-        self.write(&format!("{}\r\n", cells.join(",")))
-    }
-
-    fn write(&mut self, text: &str) -> Result<(), Failure> {
-        self.to.write_all(text.as_bytes()).map_err(|e| self.failure(&e))
-    }
-
-    fn end(&mut self) -> Result<(), Failure> {
-        self.to.flush().map_err(|e| self.failure(&e))?;
-        match self.beside.take() {
-            Some(written) => written.persist(&self.file).map_err(|e| self.failure(&e.error)),
-            None => Ok(()),
-        }
-    }
-
-    fn failure(&self, reason: &io::Error) -> Failure {
-        Failure::file("file-unwritable", &self.file, reason)
-    }
-}
-
-fn is_standard_output(file: &Path) -> bool {
-    file == Path::new("-")
 }
 
 fn as_json(report: &Report, words: &Words) -> serde_json::Value {
@@ -324,34 +272,5 @@ fn page(report: Report, words: &Words) -> SweptPage {
             not_after: certificate.not_after,
             technique: format!("{}, {tls}", certificate.key),
         }),
-    }
-}
-
-/// A cell (RFC 4180) that no spreadsheet takes for a formula, whatever a certificate brought into it.
-fn csv_cell(text: &str) -> String {
-    const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
-    let text = visible(text).replace('"', "\"\"");
-    let mark = if text.trim_start().starts_with(FORMULA) { "'" } else { "" };
-    format!("\"{mark}{text}\"")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cell_is_never_a_formula_nor_two_cells() {
-        for (text, cell) in [
-            ("gate.lan", "\"gate.lan\""),
-            ("", "\"\""),
-            ("CN=\"a\",O=b", "\"CN=\"\"a\"\",O=b\""),
-            ("=HYPERLINK(\"http://x\")", "\"'=HYPERLINK(\"\"http://x\"\")\""),
-            (" @SUM(1)", "\"' @SUM(1)\""),
-            ("-2+3", "\"'-2+3\""),
-            ("\t=1", "\"\\u{9}=1\""),
-            ("a\r\n=1", "\"a\\u{d}\\u{a}=1\""),
-        ] {
-            assert_eq!(csv_cell(text), cell);
-        }
     }
 }

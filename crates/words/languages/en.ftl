@@ -846,7 +846,7 @@ check-silent = { $count ->
         [one] 1 address of the ranges has no web page.
        *[other] { $count } addresses of the ranges have no web page.
     }
-check-one-output = Standard output takes one form: --json, --csv - or --html -.
+check-one-output = Standard output takes one form: --json, --csv - or, of check, --html -.
     .fix = Give the others a file.
 multicast-silent = No camera answered to multicast. Some are set not to, and networks with several segments do not pass it on.
     .fix = Name the range in which the cameras are, and each address is asked: camlock find 192.168.1.0/24

@@ -75,6 +75,21 @@ async fn what_is_wrong_with_a_device_is_said_and_the_advice_helps() {
     assert_eq!(codes(&json(&site, &["doctor"], 0)), [""; 0]);
 }
 
+/// What a spreadsheet gets is what is shown; nothing in it is a formula.
+#[test]
+fn a_list_goes_into_a_spreadsheet() {
+    let site = Site::founded();
+    site.json(&["issue", "--name", "=1+1", "--ip", "10.0.0.1", "--out", "a.pem"], 0);
+    let out = site.run(&["list", "certificates", "--csv", "-"]);
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(said.starts_with("\"name\",\"for\","), "{said}");
+    assert!(said.contains("\"'=1+1\",\"IP:10.0.0.1 DNS:"), "{said}");
+    assert_eq!(site.json(&["list", "devices", "--csv", "devices.csv"], 0), serde_json::json!([]));
+    let written = std::fs::read_to_string(site.path("devices.csv")).unwrap();
+    assert!(written.starts_with("\"name\",\"addresses\",\"verdict\""), "{written}");
+    assert_eq!(site.run(&["list", "--csv", "-", "--json"]).status.code(), Some(2));
+}
+
 #[test]
 fn a_backup_that_is_gone_is_said_and_the_advice_helps() {
     let site = Site::founded();
