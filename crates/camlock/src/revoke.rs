@@ -52,7 +52,7 @@ pub async fn run(revoke: &Revoke, setting: &Setting) -> Result<bool, Failure> {
     if let Some(id) = found.row.as_ref().and_then(|row| row.device_id)
         && let Some(device) = site.store().device(id).await?
     {
-        say(&json!({"code": "revoked-in-use", "device": device.name, "place": place_of(&device).text}));
+        warn(&json!({"code": "revoked-in-use", "device": device.name, "place": place_of(&device).text}));
     }
     if revoked.published.is_none() {
         warn(&json!({"code": "crl-not-published"}));

@@ -58,7 +58,7 @@ fn show(status: &Status, words: &Words) {
     });
     let backup = match &status.backup {
         Some(last) => json!({"code": "last-backup", "at": last.at.date(), "file": last.file}),
-        None => json!({"code": "no-backup"}),
+        None => json!({"code": "status-no-backup"}),
     };
     let served = if status.is_served { "status-served" } else { "status-not-served" };
     let mut lines = vec![

@@ -143,7 +143,6 @@ impl Site {
                 return Ok(Revocable { serial, row, by: By::Device });
             }
             Err(Error::DeviceUnknown { .. }) if is_serial => {}
-            Err(Error::DeviceUnknown { .. }) => return Err(unknown().into()),
             Err(e) => return Err(e),
         }
         match self.store().serials(&serial).await?.as_slice() {

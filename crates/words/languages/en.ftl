@@ -804,6 +804,7 @@ status-due = { $count ->
         [one] 1 certificate ends soon, has ended or was revoked
        *[other] { $count } certificates end soon, have ended or were revoked
     }
+status-no-backup = none yet
 status-served = camlock serve runs
 status-not-served = camlock serve does not run here: no page, no scheduled backup
 status-more = and { $count ->
