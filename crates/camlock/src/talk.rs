@@ -16,10 +16,13 @@ use words::{Sentence, Words};
 
 use crate::failure::Failure;
 
+/// Whether something of the result is on standard output.
+static HAS_RESULT: AtomicBool = AtomicBool::new(false);
+
 /// Says why a command ended without a result; where that would have been a document, so is this.
 pub fn explain(failure: &Failure, json: bool) -> ExitCode {
     complain("error", &failure.said);
-    if json {
+    if json && !HAS_RESULT.load(Ordering::Relaxed) {
         print_json(&json!({"error": Words::english().say(&failure.said)}));
     }
     ExitCode::from(failure.exit)
@@ -102,6 +105,7 @@ pub fn log(level: Level, thing: &impl Serialize) {
 
 /// A line of the result.
 pub fn print(line: &str) {
+    HAS_RESULT.store(true, Ordering::Relaxed);
     // A reader that has gone away (`| head`) ends the talking, not the work.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
