@@ -34,10 +34,19 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
     if let Some(file) = &find.list {
         named.extend(targets::read_addresses(file)?);
     }
-    let (store, recipes) = match setting.directory() {
-        Ok(directory) => (Store::open(&directory).await.ok(), Recipes::read(&directory)?),
-        Err(_) => (None, Recipes::default()),
-    };
+    let (mut has_ledger, mut store, mut recipes) = (true, None, Recipes::default());
+    if let Ok(directory) = setting.directory() {
+        recipes = Recipes::read(&directory)?;
+        match Store::open(&directory).await {
+            Ok(opened) => store = Some(opened),
+            // Looking around needs no authority.
+            Err(store::Error::NoDataDirectory { .. }) => {}
+            Err(e) => {
+                talk::warn(&e);
+                has_ledger = false;
+            }
+        }
+    }
     let listens = find.targets.is_empty() && find.list.is_none();
     let search = Search { store, recipes, listens, ranges, named, user: user(find)? };
     let bar = bar();
@@ -69,7 +78,13 @@ pub async fn run(find: &Find, setting: &Setting) -> Result<bool, Failure> {
     if found.is_silent {
         talk::warn(&json!({"code": "multicast-silent"}));
     }
-    Ok(true)
+    if let Some(e) = &found.not_noted {
+        talk::warn(e);
+    }
+    if found.not_noted.is_some() || !has_ledger {
+        talk::warn(&json!({"code": "not-noted"}));
+    }
+    Ok(has_ledger && found.not_noted.is_none())
 }
 
 /// The user that the operator named, if there is one.

@@ -63,6 +63,8 @@ pub struct Found {
     pub has_network: bool,
     /// Somebody was listened for, and nobody announced itself.
     pub is_silent: bool,
+    /// Why some of them could not be noted.
+    pub not_noted: Option<Error>,
 }
 
 /// Writes what a device sees; a failure is a code with its arguments.
@@ -157,6 +159,7 @@ impl Search {
         if let Some(store) = &store {
             devices.remember(store).await?;
         }
+        let mut not_noted = None;
         let mut met = one_each(meet_all(devices, &options, recipes, user, store.as_ref(), &tell).await?);
         if let Some(store) = &store {
             for device in &mut met {
@@ -166,11 +169,12 @@ impl Search {
                 {
                     device.changed = None;
                 }
-                keep(store, device).await?;
+                // What was seen is not lost for a ledger that takes nothing.
+                not_noted = keep(store, device).await.err().or(not_noted);
             }
         }
         let is_silent = listens && !met.iter().any(|device| device.seen.by.iter().any(|by| *by != By::Port));
-        Ok(Found { devices: met, has_network, is_silent })
+        Ok(Found { devices: met, has_network, is_silent, not_noted })
     }
 }
 

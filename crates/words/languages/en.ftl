@@ -307,7 +307,7 @@ other-certificate-served = The device said that all was done, and port { $port }
 still-not-secure = The certificate is installed, and a browser would still show { $page }.
     .fix = See what camlock check says of it.
 https-does-not-answer = The device said that HTTPS is on, and nothing answers on port { $port }.
-    .fix = Restart the device and try again.
+    .fix = Restart the device and try again. If a router stands before it and forwards ports, HTTPS is at another one there: let it forward one to port { $port } of the device, then camlock secure https://HOST:PORT --user admin
 http-still-open = HTTPS is secure, and plain HTTP still answers on port { $port } after it was switched off.
     .fix = Switch HTTP off in the device's own settings.
 
@@ -849,6 +849,7 @@ check-silent = { $count ->
     }
 check-one-output = Standard output takes one form: --json, --csv - or, of check, --html -.
     .fix = Give the others a file.
+not-noted = What was found could not be noted: camlock secure --all knows nothing of it.
 multicast-silent = No camera answered to multicast. Some are set not to, and networks with several segments do not pass it on.
     .fix = Name the range in which the cameras are, and each address is asked: camlock find 192.168.1.0/24
 no-network = This computer has no network in which devices could be found.

@@ -265,6 +265,28 @@ mod no_room {
         site.json(&issue, 0);
     }
 
+    /// What was seen is shown all the same, and that nothing was noted is said.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_found_is_shown_and_not_lost() {
+        let site = Site::founded();
+        let camera = camera(Model::OnvifSecurity, &[]).await;
+        let at = camera.http_address().to_string();
+        let found = |output: std::process::Output, exit: i32| {
+            assert_eq!(output.status.code(), Some(exit), "{output:?}");
+            assert_eq!(document(&output)[0]["driver"], "onvif-security", "{output:?}");
+            text(&output).contains("could not be noted")
+        };
+        let words = ["find", at.as_str(), "--json"];
+        let cramped = tokio::process::Command::from(cramped(&site, 8, &words)).output().await.unwrap();
+        assert!(found(cramped, 1));
+        assert!(!found(tokio::task::block_in_place(|| site.run(&words)), 0));
+        std::fs::write(site.path("data/camlock.db"), "no ledger").unwrap();
+        for log in ["data/camlock.db-wal", "data/camlock.db-shm"] {
+            let _ = std::fs::remove_file(site.path(log));
+        }
+        assert!(found(tokio::task::block_in_place(|| site.run(&words)), 1));
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_camera_is_left_as_it_was() {
         let site = Site::founded();
